@@ -1,0 +1,1 @@
+"""Adversarial bandits: rewards chosen by an oblivious opponent."""

@@ -1,0 +1,1 @@
+"""Linear bandits: the mean reward is linear in the features of an arm."""

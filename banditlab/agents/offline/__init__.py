@@ -1,0 +1,1 @@
+"""Offline learning: rules learned from a log that somebody else collected."""

@@ -1,0 +1,1 @@
+"""Stochastic bandits: rewards drawn from fixed (or slowly moving) distributions."""

@@ -1,0 +1,109 @@
+"""Explore-then-commit: every arm m times, then for ever the one with the best mean.
+
+Lattimore & Szepesvari 2020, Algorithm 1. Without a given m the horizon T chooses it::
+
+    m = ceil((T / n_arms)^(2/3) * (ln T)^(1/3))
+
+which gives regret of order T^(2/3) (n_arms ln T)^(1/3) (Slivkins 2019, Theorem 1.5). After the
+commitment no reward is looked at. While it explores it pulls an arm with the fewest rewards seen.
+
+>>> import banditlab
+>>> banditlab.make("explore_then_commit", pulls=20).params
+ExploreThenCommit(pulls=20)
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from banditlab import numeric
+from banditlab.agents.moments import (
+    add_reward,
+    new_moments,
+    recommend_best_mean,
+    rounds_per_context,
+)
+from banditlab.check import integer
+from banditlab.core import context, kernel, kernel_inline
+from banditlab.protocols.online import Online
+
+PULLS_WITHOUT_HORIZON = 30.0
+
+
+class ExploreThenCommit(NamedTuple):
+    """Hyper-parameters."""
+
+    pulls: int = 0  # >= 0, per arm; 0: chosen from the horizon, or 30 when there is none
+
+
+class Commitment(NamedTuple):
+    """Moments up to the commitment, and the arm committed to."""
+
+    pulls: np.ndarray  # (n_contexts, n_arms) float64
+    sums: np.ndarray  # (n_contexts, n_arms) float64
+    inv: np.ndarray  # (n_contexts, n_arms) float64: 1 / pulls, and 1 where there are no pulls
+    seen: np.ndarray  # (n_contexts,) float64: rewards seen in each context
+    task: np.ndarray  # (4,) int64: the fields of Task
+    arm: np.ndarray  # (n_contexts,) int64: committed to; -1 while exploring
+    budget: np.ndarray  # (1,) float64: pulls of each arm before the commitment
+
+
+@kernel_inline
+def budget(params, task):  # type: ignore[no-untyped-def]
+    """Pulls of each arm before the commitment."""
+    if params.pulls > 0:
+        return params.pulls * 1.0
+    horizon = rounds_per_context(task)
+    if horizon <= 1.0:
+        return PULLS_WITHOUT_HORIZON if task.horizon == 0 else 1.0
+    share = math.pow(horizon / task.n_arms, 2.0 / 3.0)
+    return math.ceil(share * math.pow(numeric.log(horizon), 1.0 / 3.0)) * 1.0
+
+
+@kernel
+def init(params, task, rng):  # type: ignore[no-untyped-def]
+    pulls, sums, inv, seen, facts = new_moments(params, task, rng)
+    arm = np.full(task.n_contexts, -1)
+    return Commitment(pulls, sums, inv, seen, facts, arm, np.full(1, budget(params, task)))
+
+
+@kernel_inline
+def least_pulled(state, s):  # type: ignore[no-untyped-def]
+    arm = 0
+    for k in range(state.pulls.shape[1]):
+        arm = k if state.pulls[s, k] < state.pulls[s, arm] else arm
+    return arm
+
+
+@kernel
+def act(params, state, t, x, rng):  # type: ignore[no-untyped-def]
+    s = context(state.pulls.shape[0], x)
+    return state.arm[s] if state.arm[s] >= 0 else least_pulled(state, s)
+
+
+@kernel
+def update(params, state, t, x, arm, reward, rng):  # type: ignore[no-untyped-def]
+    s = context(state.pulls.shape[0], x)
+    if state.arm[s] >= 0:
+        return
+    add_reward(state, x, arm, reward)
+    if state.pulls[s, least_pulled(state, s)] < state.budget[0]:
+        return
+    best = 0
+    for k in range(state.pulls.shape[1]):
+        larger = state.sums[s, k] * state.inv[s, k] > state.sums[s, best] * state.inv[s, best]
+        best = k if larger else best
+    state.arm[s] = best
+
+
+def explore_then_commit(pulls: int = 0) -> Online:
+    """Explore-then-commit with ``pulls`` >= 0 of each arm before the commitment.
+
+    0 takes the number from the horizon of each context, or 30 when the horizon is unknown.
+    Raises ValueError when ``pulls`` is not an integer of at least 0.
+    """
+    params = ExploreThenCommit(integer("pulls", pulls, 0))
+    return Online(params, init, act, update, recommend_best_mean)

@@ -1,0 +1,92 @@
+"""KL-UCB (Garivier & Cappe 2011, Algorithm 1): the largest mean that the data do not rule out.
+
+Index of an arm in round t, where d is the divergence between two reward distributions of the
+given means::
+
+    max {q : pulls * d(mean, q) <= ln(t) + c * ln(ln(t))}
+
+``sigma = 0``: rewards in [0, 1] and the Bernoulli divergence. ``sigma > 0``: Gaussian rewards of
+that standard deviation, d(p, q) = (p - q)^2 / (2 sigma^2), so that the index is
+mean + sigma sqrt(2 (ln(t) + ...) / pulls). The theorem has ``c = 3``; the paper recommends
+``c = 0`` in practice.
+
+>>> import banditlab
+>>> banditlab.make("kl_ucb").params
+KLUCB(c=0.0, sigma=0.0)
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from banditlab import numeric
+from banditlab.agents.moments import index_policy
+from banditlab.check import nonnegative
+from banditlab.core import kernel, kernel_inline
+from banditlab.protocols.online import ANY_REWARD, UNIT_REWARD, Online
+
+ALMOST_ONE = 1.0 - 1e-15
+TINY = 1e-300
+
+
+class KLUCB(NamedTuple):
+    """Hyper-parameters."""
+
+    c: float = 0.0  # >= 0
+    sigma: float = 0.0  # >= 0; 0 stands for rewards in [0, 1]
+
+
+@kernel_inline
+def clock(params, task, n):  # type: ignore[no-untyped-def]
+    log_t = numeric.log(n + 1.0)
+    # ln(ln(t)) is negative before t = 3, and log is meaningless at ln(1) = 0.
+    twice = numeric.log(log_t) if log_t > 1.0 else 0.0
+    return log_t + params.c * twice
+
+
+@kernel
+def bernoulli_upper(p, bound):  # type: ignore[no-untyped-def]
+    """The largest q in [p, 1] with KL(Bernoulli(p) || Bernoulli(q)) <= bound.
+
+    Newton's method on the convex increasing q -> KL, from above, where it never overshoots. It
+    starts at the smaller of two upper bounds: KL >= (q - p)^2 / (2 q (1 - p)), sharp for a small
+    ``bound``, and KL >= -(1 - p) log(1 - q) - entropy(p), sharp for a large one.
+    """
+    p = min(max(p, 0.0), 1.0)
+    if p >= ALMOST_ONE:
+        return 1.0
+    miss = 1.0 - p
+    level = bound - p * numeric.log(p) - miss * numeric.log(miss)
+    b = bound * miss
+    q = p + b + math.sqrt(b * (b + 2.0 * p))
+    q = min(q, -math.expm1(-level / miss), ALMOST_ONE)
+    for _ in range(50):
+        excess = -p * numeric.log(q) - miss * numeric.log(1.0 - q) - level
+        step = excess * q * (1.0 - q) / (q - p + TINY)
+        q -= step
+        if step < 1e-10:
+            break
+    return max(p, q)
+
+
+@kernel_inline
+def bernoulli_index(params, clock, mean, inv):  # type: ignore[no-untyped-def]
+    return bernoulli_upper(mean, clock * inv)
+
+
+@kernel_inline
+def gaussian_index(params, clock, mean, inv):  # type: ignore[no-untyped-def]
+    return mean + params.sigma * math.sqrt(2.0 * clock * inv)
+
+
+def kl_ucb(c: float = 0.0, sigma: float = 0.0) -> Online:
+    """KL-UCB with threshold ln(t) + ``c`` ln(ln(t)), ``c`` >= 0.
+
+    ``sigma`` >= 0 is the standard deviation of Gaussian rewards; 0 stands for rewards in [0, 1].
+    Raises ValueError when either is negative.
+    """
+    params = KLUCB(nonnegative("c", c), nonnegative("sigma", sigma))
+    if params.sigma > 0.0:
+        return index_policy(params, clock, gaussian_index, ANY_REWARD)
+    return index_policy(params, clock, bernoulli_index, UNIT_REWARD)

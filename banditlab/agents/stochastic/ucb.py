@@ -1,0 +1,49 @@
+"""UCB1 (Auer, Cesa-Bianchi & Fischer 2002, Figure 1): pull the largest upper confidence bound.
+
+Index of an arm after n rewards in all, of which ``pulls`` are its own::
+
+    mean + sqrt(alpha * ln(n) / pulls)
+
+``alpha = 2`` is the paper's constant for rewards in [0, 1]; for Gaussian rewards of standard
+deviation sigma use ``alpha = 2 sigma^2`` or more.
+
+>>> import banditlab
+>>> agent = banditlab.Agent("ucb", n_arms=3, seed=1)
+>>> agent.act()
+0
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from banditlab import numeric
+from banditlab.agents.moments import index_policy
+from banditlab.check import positive
+from banditlab.core import kernel_inline
+from banditlab.protocols.online import Online
+
+
+class UCB(NamedTuple):
+    """Hyper-parameters."""
+
+    alpha: float = 2.0  # > 0, in squared units of reward
+
+
+@kernel_inline
+def clock(params, task, n):  # type: ignore[no-untyped-def]
+    return numeric.log(n + 1.0)
+
+
+@kernel_inline
+def index(params, clock, mean, inv):  # type: ignore[no-untyped-def]
+    return mean + math.sqrt(params.alpha * clock * inv)
+
+
+def ucb(alpha: float = 2.0) -> Online:
+    """UCB1 with exploration constant ``alpha`` > 0 (2 in the paper).
+
+    Raises ValueError when ``alpha`` is not positive and finite.
+    """
+    return index_policy(UCB(positive("alpha", alpha)), clock, index)

@@ -1,0 +1,93 @@
+"""UCB-V (Audibert, Munos & Szepesvari 2009, Equation 18): confidence bounds that know variances.
+
+Index of an arm after n rewards in all, for rewards in [0, 1], with the exploration function
+zeta * ln(n) and the empirical variance (divided by pulls, not pulls - 1)::
+
+    mean + sqrt(2 * zeta * variance * ln(n) / pulls) + 3 * c * zeta * ln(n) / pulls
+
+The paper's regret bound is stated for ``zeta = 1.2`` and ``c = 1``.
+
+>>> import banditlab
+>>> banditlab.make("ucb_v").params
+UCBV(zeta=1.2, c=1.0)
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from banditlab import numeric
+from banditlab.agents.moments import add_reward, new_moments, recommend_best_mean
+from banditlab.check import positive
+from banditlab.core import context, kernel, kernel_inline
+from banditlab.protocols.online import UNIT_REWARD, Online
+
+
+class UCBV(NamedTuple):
+    """Hyper-parameters."""
+
+    zeta: float = 1.2  # > 0
+    c: float = 1.0  # > 0
+
+
+class Squares(NamedTuple):
+    """Moments, and sums of squares beside them."""
+
+    pulls: np.ndarray  # (n_contexts, n_arms) float64
+    sums: np.ndarray  # (n_contexts, n_arms) float64
+    inv: np.ndarray  # (n_contexts, n_arms) float64: 1 / pulls, and 1 where there are no pulls
+    seen: np.ndarray  # (n_contexts,) float64: rewards seen in each context
+    task: np.ndarray  # (4,) int64: the fields of Task
+    squares: np.ndarray  # (n_contexts, n_arms) float64: sums of squared rewards
+
+
+@kernel
+def init(params, task, rng):  # type: ignore[no-untyped-def]
+    pulls, sums, inv, seen, facts = new_moments(params, task, rng)
+    return Squares(pulls, sums, inv, seen, facts, np.zeros((task.n_contexts, task.n_arms)))
+
+
+@kernel
+def update(params, state, t, x, arm, reward, rng):  # type: ignore[no-untyped-def]
+    add_reward(state, x, arm, reward)
+    state.squares[context(state.pulls.shape[0], x), arm] += reward * reward
+
+
+@kernel_inline
+def clock(params, n):  # type: ignore[no-untyped-def]
+    return params.zeta * numeric.log(n + 1.0)
+
+
+@kernel_inline
+def index(params, clock, mean, variance, inv):  # type: ignore[no-untyped-def]
+    variance = variance if variance > 0.0 else 0.0  # rounding may leave it just below
+    return mean + math.sqrt(2.0 * variance * clock * inv) + 3.0 * params.c * clock * inv
+
+
+@kernel
+def act(params, state, t, x, rng):  # type: ignore[no-untyped-def]
+    s = context(state.pulls.shape[0], x)
+    now = clock(params, state.seen[s])
+    best = -np.inf
+    arm = 0
+    for k in range(state.pulls.shape[1]):
+        inv = state.inv[s, k]
+        mean = state.sums[s, k] * inv
+        value = index(params, now, mean, state.squares[s, k] * inv - mean * mean, inv)
+        value = value if state.pulls[s, k] > 0.0 else np.inf
+        larger = value > best
+        best = value if larger else best
+        arm = k if larger else arm
+    return arm
+
+
+def ucb_v(zeta: float = 1.2, c: float = 1.0) -> Online:
+    """UCB-V for rewards in [0, 1] with constants ``zeta`` > 0 and ``c`` > 0.
+
+    Raises ValueError when one of them is not positive and finite.
+    """
+    params = UCBV(positive("zeta", zeta), positive("c", c))
+    return Online(params, init, act, update, recommend_best_mean, rewards=UNIT_REWARD)

@@ -1,0 +1,94 @@
+"""Checks of arguments: each returns the value cast, or says in one line what is wrong with it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+
+def number(name: str, value: Any) -> float:
+    """``value`` as a finite float."""
+    try:
+        result = float(value)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} must be a number, got {value!r}") from None
+    if not math.isfinite(result):
+        raise ValueError(f"{name} must be finite, got {value!r}")
+    return result
+
+
+def positive(name: str, value: Any) -> float:
+    """``value`` as a float above 0."""
+    result = number(name, value)
+    if result <= 0:
+        raise ValueError(f"{name} must be positive, got {value!r}")
+    return result
+
+
+def nonnegative(name: str, value: Any) -> float:
+    """``value`` as a float of at least 0."""
+    result = number(name, value)
+    if result < 0:
+        raise ValueError(f"{name} must be at least 0, got {value!r}")
+    return result
+
+
+def between(name: str, value: Any, low: float, high: float) -> float:
+    """``value`` as a float in the closed interval [low, high]."""
+    result = number(name, value)
+    if not low <= result <= high:
+        raise ValueError(f"{name} must lie in [{low:g}, {high:g}], got {value!r}")
+    return result
+
+
+def inside(name: str, value: Any, low: float, high: float) -> float:
+    """``value`` as a float in the open interval (low, high)."""
+    result = number(name, value)
+    if not low < result < high:
+        raise ValueError(f"{name} must lie strictly between {low:g} and {high:g}, got {value!r}")
+    return result
+
+
+def integer(name: str, value: Any, at_least: int) -> int:
+    """``value`` as an int of at least ``at_least``; 3.0 passes, 3.5 and True do not."""
+    if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.number):
+        raise ValueError(f"{name} must be an integer of at least {at_least}, got {value!r}")
+    if value != value or value in (math.inf, -math.inf) or int(value) != value:
+        raise ValueError(f"{name} must be an integer of at least {at_least}, got {value!r}")
+    if value < at_least:
+        raise ValueError(f"{name} must be at least {at_least}, got {value!r}")
+    return int(value)
+
+
+def vector(
+    name: str,
+    values: Any,
+    low: float = -math.inf,
+    high: float = math.inf,
+    at_least: int = 1,
+) -> np.ndarray:
+    """``values`` as a fresh float64 vector, every entry finite and in [low, high].
+
+    A fresh copy, because a read-only array would be another type to the compiler.
+    """
+    try:
+        result = np.array(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} must be a list of numbers, got {values!r}") from None
+    if result.ndim != 1 or result.size < at_least:
+        raise ValueError(f"{name} must be a list of at least {at_least} numbers, got {values!r}")
+    for k, value in enumerate(result):
+        if not (math.isfinite(value) and low <= value <= high):
+            allowed = "finite" if low == -math.inf else f"in [{low:g}, {high:g}]"
+            raise ValueError(f"{name}[{k}] must be {allowed}, got {float(value)!r}")
+    return result
+
+
+def choice(name: str, value: Any, allowed: Sequence[str]) -> str:
+    """``value`` when it is one of ``allowed``."""
+    if value not in allowed:
+        raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {value!r}")
+    return str(value)

@@ -1,0 +1,59 @@
+"""Bernoulli bandit: arm k pays 1 with probability ``means[k]``, else 0."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from banditlab.check import vector
+from banditlab.core import kernel
+from banditlab.protocols.online import Problem
+from banditlab.random import uniform
+
+
+class Bernoulli(NamedTuple):
+    """Parameters."""
+
+    means: np.ndarray  # (n_arms,) float64 in [0, 1]
+
+
+class World(NamedTuple):
+    """One replication."""
+
+    best: np.ndarray  # (1,) float64: the largest mean
+    x: np.ndarray  # (0, 0) float64: there are no features
+
+
+@kernel
+def init(params, rng):  # type: ignore[no-untyped-def]
+    best = np.full(1, params.means[0])
+    for mean in params.means:
+        if mean > best[0]:
+            best[0] = mean
+    return World(best, np.empty((0, 0)))
+
+
+@kernel
+def observe(params, world, t, rng):  # type: ignore[no-untyped-def]
+    return world.x
+
+
+@kernel
+def pull(params, world, x, arm, rng):  # type: ignore[no-untyped-def]
+    return 1.0 if uniform(rng) < params.means[arm] else 0.0
+
+
+@kernel
+def regret(params, world, x, arm):  # type: ignore[no-untyped-def]
+    return world.best[0] - params.means[arm]
+
+
+def bernoulli(means: Sequence[float]) -> Problem:
+    """A Bernoulli bandit with success probabilities ``means``, at least two, each in [0, 1].
+
+    Raises ValueError naming the first mean that is out of range.
+    """
+    means = vector("means", means, 0.0, 1.0, at_least=2)
+    return Problem(Bernoulli(means), init, observe, pull, regret, (means.size, 1, 0))

@@ -1,0 +1,45 @@
+"""Gaussian bandit: arm k pays a normal reward of mean ``means[k]`` and common deviation ``sigma``.
+
+Lattimore & Szepesvari (2020), Bandit Algorithms, section 4.3 (Gaussian environments).
+
+>>> import banditlab
+>>> banditlab.make_problem("gaussian", means=[-0.5, 0.0, 0.5]).shape
+(3, 1, 0)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from banditlab.check import nonnegative, vector
+from banditlab.core import kernel
+from banditlab.problems.bernoulli import init, observe, regret
+from banditlab.protocols.online import ANY_REWARD, Problem
+from banditlab.random import normal
+
+example = {"means": [-0.5, 0.0, 0.5]}
+
+
+class Gaussian(NamedTuple):
+    """Parameters."""
+
+    means: np.ndarray  # (n_arms,) float64
+    sigma: float  # >= 0
+
+
+@kernel
+def pull(params, world, x, arm, rng):  # type: ignore[no-untyped-def]
+    return params.means[arm] + params.sigma * normal(rng)
+
+
+def gaussian(means: Sequence[float], sigma: float = 1.0) -> Problem:
+    """A Gaussian bandit: finite ``means``, at least two, and a standard deviation ``sigma`` >= 0.
+
+    Raises ValueError naming the argument that is out of range.
+    """
+    means = vector("means", means, at_least=2)
+    params = Gaussian(means, nonnegative("sigma", sigma))
+    return Problem(params, init, observe, pull, regret, (means.size, 1, 0), ANY_REWARD)

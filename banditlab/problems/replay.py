@@ -1,0 +1,154 @@
+"""Replay: an online problem built from a user's log of contexts, actions and rewards.
+
+Every round shows the context of a row drawn from the log, all rows being equally likely; pulling
+arm a pays the reward of a row drawn from the log's rows with that (context, arm). Rows are drawn
+with replacement, so a log of any length serves any horizon, as in the bootstrapped replay of Mary,
+Preux & Nicol (2014), "Improving offline evaluation of contextual bandit algorithms via
+bootstrapping techniques". The rejection replay of Li, Chu, Langford & Wang (2011) walks through
+the log once instead and skips every row whose action is not the one the agent chose: it is
+unbiased for the world behind the log if the logged actions were random, but leaves about
+1 / n_arms of the rounds. Here no round is lost and the regret is exact, but for the log's
+empirical world: its means are those of the cells (context, arm), estimation errors included.
+
+>>> import banditlab
+>>> log = {"action": [0, 0, 1, 1], "reward": [0.0, 1.0, 1.0, 1.0]}
+>>> banditlab.make_problem("replay", log=log).shape
+(2, 1, 0)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from banditlab.core import context, kernel
+from banditlab.protocols.online import Problem
+from banditlab.random import below
+
+example = {
+    "log": {
+        "context": [0, 0, 0, 0, 1, 1, 1, 1],
+        "action": [0, 0, 1, 1, 0, 0, 1, 1],
+        "reward": [0.0, 1.0, 1.0, 1.0, 0.5, 1.0, 0.0, 0.5],
+    }
+}
+
+
+class Replay(NamedTuple):
+    """Parameters: the log, sorted by cell; cell = context * n_arms + arm."""
+
+    context: np.ndarray  # (n_rows,) int64
+    arm: np.ndarray  # (n_rows,) int64
+    reward: np.ndarray  # (n_rows,) float64
+    offsets: np.ndarray  # (n_cells + 1,) int64: a cell's rows are offsets[cell]:offsets[cell + 1]
+    means: np.ndarray  # (n_contexts, n_arms) float64: mean reward of each cell
+
+
+class World(NamedTuple):
+    """One replication."""
+
+    best: np.ndarray  # (n_contexts,) float64: the largest mean of each context
+    x: np.ndarray  # (1, 1) float64: the context; (0, 0) when there is only one
+
+
+@kernel
+def init(params, rng):  # type: ignore[no-untyped-def]
+    best = params.means[:, 0].copy()
+    for s in range(best.size):
+        for mean in params.means[s]:
+            best[s] = mean if mean > best[s] else best[s]
+    shown = 1 if best.size > 1 else 0
+    return World(best, np.zeros((shown, shown)))
+
+
+@kernel
+def observe(params, world, t, rng):  # type: ignore[no-untyped-def]
+    if world.best.size > 1:
+        world.x[0, 0] = params.context[below(rng, params.context.size)]
+    return world.x
+
+
+@kernel
+def pull(params, world, x, arm, rng):  # type: ignore[no-untyped-def]
+    n_contexts, n_arms = params.means.shape
+    cell = context(n_contexts, x) * n_arms + arm
+    start = params.offsets[cell]
+    # One word for every arm, so that two agents with one seed face the same luck.
+    return params.reward[start + below(rng, params.offsets[cell + 1] - start)]
+
+
+@kernel
+def regret(params, world, x, arm):  # type: ignore[no-untyped-def]
+    s = context(world.best.size, x)
+    return world.best[s] - params.means[s, arm]
+
+
+@kernel
+def behave(problem, world, x, rng):  # type: ignore[no-untyped-def]
+    """The action of a row drawn from the log's rows with the context that ``x`` shows."""
+    params = problem.params
+    n_contexts, n_arms = params.means.shape
+    s = context(n_contexts, x)
+    start = params.offsets[s * n_arms]
+    return params.arm[start + below(rng, params.offsets[(s + 1) * n_arms] - start)]
+
+
+@kernel
+def weights(problem, world, out):  # type: ignore[no-untyped-def]
+    """How often the log shows each context."""
+    params = problem.params
+    n_arms = params.means.shape[1]
+    for s in range(out.size):
+        rows = params.offsets[(s + 1) * n_arms] - params.offsets[s * n_arms]
+        out[s] = rows / params.context.size
+
+
+def replay(log: Any) -> Problem:
+    """A problem that draws contexts and rewards from ``log``.
+
+    ``log``: a path to a CSV or Parquet file, a pandas frame or a dict of its columns (action,
+    reward, context), or a :class:`banditlab.log.Log`. Raises ValueError when the log has fewer
+    than two arms, or no row for some arm in some context.
+    """
+    from banditlab.log import Log
+
+    if isinstance(log, Mapping):
+        import pandas
+
+        log = pandas.DataFrame(dict(log))
+    log = Log.of(log)
+    n_arms, n_contexts = log.n_arms, log.n_contexts
+    if n_arms < 2:
+        raise ValueError("log must have at least two arms, got rows of arm 0 only")
+    cells = log.context * n_arms + log.action
+    counts = np.bincount(cells, minlength=n_contexts * n_arms)
+    if not counts.all():
+        s, arm = divmod(int(np.argmin(counts != 0)), n_arms)
+        where = f"arm {arm} in context {s}" if n_contexts > 1 else f"arm {arm}"
+        raise ValueError(
+            f"log has no row of {where}, so replay cannot pay it: add rows, or leave out "
+            f"{'that context or ' if n_contexts > 1 else ''}that arm and number the rest from 0"
+        )
+    order = np.argsort(cells, kind="stable")
+    reward = log.reward[order].astype(np.float64)
+    sums = np.bincount(cells, weights=log.reward, minlength=counts.size)
+    params = Replay(
+        log.context[order].astype(np.int64),
+        log.action[order].astype(np.int64),
+        reward,
+        np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+        (sums / counts).reshape(n_contexts, n_arms),
+    )
+    return Problem(
+        params,
+        init,
+        observe,
+        pull,
+        regret,
+        (n_arms, n_contexts, 0),
+        (float(reward.min()), float(reward.max())),
+        behave,
+        weights=weights,
+    )

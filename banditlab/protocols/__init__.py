@@ -1,0 +1,1 @@
+"""Who sees what, who answers, what is scored: one file per protocol."""

@@ -1,0 +1,156 @@
+"""Offline learning of tabular bandits: a log comes in, a rule for every context comes out.
+
+All learners of a panel read one log, drawn as counts per (context, arm) and nested over the
+checkpoints: the log of 300 rounds continues that of 100. The rule is scored exactly from the
+problem's true means, never by playing it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from banditlab.core import context, kernel, kernel_inline
+from banditlab.protocols.online import UNIT_REWARD, Online
+from banditlab.random import AGENT, NATURE, OBSERVATION, below, categorical, stream
+
+MEASURES = ("gap",)
+
+
+class Offline(NamedTuple):
+    """An algorithm that speaks ``offline``: it learns from blocks of a log, it never acts."""
+
+    params: Any  # NamedTuple of hyper-parameters; the factory's arguments carry the same names
+    init: Callable[..., Any]  # (params, task, rng) -> State
+    update: Callable[..., None]  # (params, state, counts, sums): (n_contexts, n_arms) to add
+    recommend: Callable[..., None]  # (params, state, x, rng, out): probabilities over arms
+    rewards: tuple[float, float] = UNIT_REWARD  # the range of rewards it accepts
+
+
+@kernel_inline
+def run_block(algorithm, problem, task, key, first, log_rounds, checkpoints, progress, record):  # type: ignore[no-untyped-def]
+    """Replications ``first, first + 1, ...``, as many as ``record`` has rows.
+
+    A checkpoint is a size of the log. ``log_rounds`` belongs to the common shape of a block and
+    is not used: the whole run is the log. For ``record`` and ``progress`` see online.run_block.
+    """
+    n_arms, n_contexts, _ = problem.shape
+    counts = np.empty((n_contexts, n_arms))
+    sums = np.empty((n_contexts, n_arms))
+    weights = np.empty(n_contexts)
+    rule = np.empty(n_arms)
+    x = np.zeros((1, 1))
+    for i in range(record.shape[0]):
+        nature = stream(key, first + i, NATURE)
+        agent = stream(key, first + i, AGENT)
+        logger = stream(key, first + i, OBSERVATION)
+        world = problem.init(problem.params, nature)
+        state = algorithm.init(algorithm.params, task, agent)
+        problem.weights(problem.params, world, weights)
+        done = 0
+        for c in range(checkpoints.size):
+            counts[:] = 0.0
+            sums[:] = 0.0
+            rounds = checkpoints[c] - done
+            if not problem.log(problem.params, world, rounds, logger, counts, sums):
+                for t in range(done, checkpoints[c]):
+                    shown = problem.observe(problem.params, world, t, logger)
+                    arm = problem.behave(problem.params, world, shown, logger)
+                    arm = arm if arm >= 0 else below(logger, n_arms)
+                    s = context(n_contexts, shown)
+                    counts[s, arm] += 1.0
+                    sums[s, arm] += problem.pull(problem.params, world, shown, arm, logger)
+            progress[0] += rounds
+            done = checkpoints[c]
+            if progress[1] != 0:
+                return
+            algorithm.update(algorithm.params, state, counts, sums)
+            gap = 0.0
+            for s in range(n_contexts):
+                x[0, 0] = s
+                algorithm.recommend(algorithm.params, state, x, agent, rule)
+                for k in range(n_arms):
+                    if rule[k] > 0.0:
+                        loss = problem.regret(problem.params, world, x, k)
+                        gap += weights[s] * rule[k] * loss
+            record[i, c, 0] = gap
+
+
+class Deployed(NamedTuple):
+    """An offline rule at work online: what it learned, and the rule once a context has asked."""
+
+    learner: Any
+    rule: np.ndarray  # (n_contexts, n_arms) float64: probabilities over arms
+    known: np.ndarray  # (n_contexts,) bool: whether the row of rule is filled
+    counts: np.ndarray  # (n_contexts, n_arms) float64: one logged round; zero between rounds
+    sums: np.ndarray  # (n_contexts, n_arms) float64: its reward; zero between rounds
+
+
+@cache
+def _deployed_kernels(init, update, recommend):  # type: ignore[no-untyped-def]
+    @kernel
+    def begin(params, task, rng):  # type: ignore[no-untyped-def]
+        shape = (task.n_contexts, task.n_arms)
+        return Deployed(
+            init(params, task, rng),
+            np.zeros(shape),
+            np.zeros(task.n_contexts, np.bool_),
+            np.zeros(shape),
+            np.zeros(shape),
+        )
+
+    @kernel
+    def propose(params, state, x, rng, out):  # type: ignore[no-untyped-def]
+        s = context(state.known.size, x)
+        if not state.known[s]:
+            recommend(params, state.learner, x, rng, state.rule[s])
+            state.known[s] = True
+        for k in range(out.size):
+            out[k] = state.rule[s, k]
+
+    @kernel
+    def propensities(params, state, t, x, out):  # type: ignore[no-untyped-def]
+        # No rule draws while it recommends, so the stream handed on is never read.
+        propose(params, state, x, np.zeros(4, np.uint64), out)
+
+    @kernel
+    def act(params, state, t, x, rng):  # type: ignore[no-untyped-def]
+        s = context(state.known.size, x)
+        if not state.known[s]:
+            recommend(params, state.learner, x, rng, state.rule[s])
+            state.known[s] = True
+        return categorical(rng, state.rule[s])
+
+    @kernel
+    def ignore(params, state, t, x, arm, reward, rng):  # type: ignore[no-untyped-def]
+        pass
+
+    @kernel
+    def absorb(params, state, t, x, arm, reward, rng):  # type: ignore[no-untyped-def]
+        s = context(state.known.size, x)
+        state.counts[s, arm] = 1.0
+        state.sums[s, arm] = reward
+        update(params, state.learner, state.counts, state.sums)
+        state.counts[s, arm] = 0.0
+        state.sums[s, arm] = 0.0
+        state.known[:] = False
+        return True
+
+    return begin, act, ignore, propose, propensities, absorb
+
+
+def deployed(rule: Offline) -> Online:
+    """The offline algorithm as one that plays: it learns from the log and is frozen from then on.
+
+    Rewards earned while it plays are ignored, so its regret grows linearly unless the rule is
+    optimal: that is the point of comparing it with algorithms that go on learning.
+    """
+    begin, act, ignore, propose, propensities, absorb = _deployed_kernels(
+        rule.init, rule.update, rule.recommend
+    )
+    return Online(
+        rule.params, begin, act, ignore, propose, propensities, fit=absorb, rewards=rule.rewards
+    )

@@ -1,0 +1,382 @@
+"""Random numbers: xoshiro256++ streams and samplers, compiled or plain Python with the same bits.
+
+A stream ``rng`` is a ``uint64[4]`` array that every draw advances in place. `key` turns a seed
+into a key once per run; ``stream(key, replication, who)`` is then the stream of one party in one
+replication. Three parties draw, so that what an agent draws cannot disturb nature::
+
+    rng = random.stream(random.key(2024), replication, random.NATURE)
+    u = random.uniform(rng)
+
+`uniform`, `uniform_open`, `below`, `exponential`, `laplace` and `categorical` use exactly one
+word. `normal` uses a varying number, but one that no argument influences. `gamma`, `beta` and
+`binomial` use a number that depends on their parameters: draw them from ``fork(rng)`` wherever two
+runs should stay in step. Parameters are not checked.
+
+Plain Python warns when uint64 arithmetic wraps around, as it must here; the caller silences that
+with ``np.errstate(over="ignore")``. Integer constants are np.uint64 throughout: in Numba,
+``uint64 + 1`` is not a uint64. None of this is fit for cryptography or for private releases.
+"""
+
+import math
+
+import numpy as np
+
+from banditlab import numeric
+from banditlab.core import kernel
+
+NATURE = 0
+AGENT = 1
+OBSERVATION = 2  # what is looked at, or a behaviour policy
+
+TWO = np.uint64(2)
+# splitmix64 (Steele, Lea & Flood 2014; constants of Vigna's splitmix64.c)
+GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
+MIX_2 = np.uint64(0x94D049BB133111EB)
+SHIFT_27, SHIFT_30, SHIFT_31 = np.uint64(27), np.uint64(30), np.uint64(31)
+# xoshiro256++
+SHIFT_17, SHIFT_19, SHIFT_23 = np.uint64(17), np.uint64(19), np.uint64(23)
+SHIFT_41, SHIFT_45 = np.uint64(41), np.uint64(45)
+# words to floats
+SHIFT_11, SHIFT_12 = np.uint64(11), np.uint64(12)
+LAYER_MASK, ONE = np.uint64(255), np.uint64(1)
+TO_53_BITS = 1.0 / 9007199254740992.0
+TO_52_BITS = 1.0 / 4503599627370496.0
+TO_SIGNED = 1.0 / 2251799813685248.0
+
+
+# --- streams ------------------------------------------------------------------------------------
+
+
+def key(seed):
+    """The uint64[2] key of a run: `seed` is whatever np.random.SeedSequence takes."""
+    return np.random.SeedSequence(seed).generate_state(2, np.uint64)
+
+
+@kernel
+def mix(z):
+    """The output function of splitmix64, a bijection of uint64 that scatters near arguments."""
+    z = (z ^ (z >> SHIFT_30)) * MIX_1
+    z = (z ^ (z >> SHIFT_27)) * MIX_2
+    return z ^ (z >> SHIFT_31)
+
+
+@kernel
+def fill_splitmix(start, out):
+    """Fill `out` with the splitmix64 outputs that follow the state `start`.
+
+    As `mix` is a bijection the words differ, so that `out` is never xoshiro's forbidden all-zero.
+    """
+    for i in range(out.size):
+        start = start + GOLDEN
+        out[i] = mix(start)
+
+
+@kernel
+def fill_stream(key, replication, who, out):
+    """Write ``stream(key, replication, who)`` into `out`, a uint64[4].
+
+    Every step from (replication, who) to the start of splitmix64 is a bijection, so under one
+    key no two streams (replication < 2**62) start alike.
+    """
+    number = (np.uint64(replication) << TWO) | np.uint64(who)
+    fill_splitmix(mix(mix(number) ^ key[1]) + key[0], out)
+
+
+@kernel
+def stream(key, replication, who):
+    """The stream of party `who` (`NATURE`, `AGENT` or `OBSERVATION`) in one replication."""
+    rng = np.empty(4, np.uint64)
+    fill_stream(key, replication, who, rng)
+    return rng
+
+
+@kernel
+def fork(rng):
+    """A new stream, seeded by exactly one word of `rng`."""
+    local = np.empty(4, np.uint64)
+    fill_splitmix(next_word(rng), local)
+    return local
+
+
+@kernel
+def next_word(rng):
+    """The next 64 random bits: xoshiro256++ (Blackman & Vigna 2021)."""
+    s0, s1, s2, s3 = rng[0], rng[1], rng[2], rng[3]
+    total = s0 + s3
+    word = ((total << SHIFT_23) | (total >> SHIFT_41)) + s0
+    t = s1 << SHIFT_17
+    s2 ^= s0
+    s3 ^= s1
+    s1 ^= s2
+    s0 ^= s3
+    s2 ^= t
+    s3 = (s3 << SHIFT_45) | (s3 >> SHIFT_19)
+    rng[0], rng[1], rng[2], rng[3] = s0, s1, s2, s3
+    return word
+
+
+# --- uniform, integers, choices -----------------------------------------------------------------
+
+
+@kernel
+def uniform(rng):
+    """Uniform on [0, 1): a multiple of 2**-53; one word."""
+    return np.int64(next_word(rng) >> SHIFT_11) * TO_53_BITS
+
+
+@kernel
+def uniform_open(rng):
+    """Uniform on (0, 1): an odd multiple of 2**-53, so log(u) and log(1 - u) exist; one word."""
+    return (np.int64(next_word(rng) >> SHIFT_12) + 0.5) * TO_52_BITS
+
+
+@kernel
+def below(rng, n):
+    """Uniform on 0, ..., n - 1 for 1 <= n <= 2**53; one word.
+
+    The probability of each value is off by less than 2**-53, that is n / 2**53 of itself.
+    """
+    return min(int(math.floor(uniform(rng) * n)), n - 1)
+
+
+@kernel
+def categorical(rng, weights):
+    """An index drawn in proportion to `weights` (non-negative, positive finite sum); one word.
+
+    An index of weight 0 is never returned.
+    """
+    total = 0.0
+    for i in range(weights.size):
+        total += weights[i]
+    target = uniform(rng) * total
+    reached = 0.0
+    last = 0
+    for i in range(weights.size):
+        if weights[i] > 0.0:
+            reached += weights[i]
+            last = i
+            if target < reached:
+                return i
+    return last  # target < total by rounding, unless the sum is subnormal
+
+
+@kernel
+def shuffle(rng, values):
+    """Shuffle a one-dimensional array in place (Fisher-Yates); one word per element but one."""
+    for i in range(values.size - 1, 0, -1):
+        j = below(rng, i + 1)
+        values[i], values[j] = values[j], values[i]
+
+
+# --- exponential, Laplace, normal ---------------------------------------------------------------
+
+
+@kernel
+def exponential(rng):
+    """Exponential with mean 1; one word. The largest value is 36.7."""
+    return -numeric.log(uniform_open(rng))
+
+
+@kernel
+def laplace(rng):
+    """Laplace (double exponential) with mean 0 and scale 1, hence variance 2; one word."""
+    u = uniform_open(rng)
+    log_tail = numeric.log(2.0 * min(u, 1.0 - u))
+    return log_tail if u < 0.5 else -log_tail
+
+
+ZIGGURAT_R = 3.6541528853610088  # where the tail begins
+ZIGGURAT_AREA = 0.004928673233974658  # of each of the 256 layers, for the density exp(-x*x/2)
+
+
+def _ziggurat():
+    """Right edges of the layers from the bottom up, and the density at these edges.
+
+    Computed by our own log and exp, undecorated: the same tables on every machine.
+    """
+    log = getattr(numeric.log, "py_func", numeric.log)
+    exp = getattr(numeric.exp, "py_func", numeric.exp)
+    edges = np.zeros(257)
+    edges[0] = ZIGGURAT_AREA / exp(-0.5 * ZIGGURAT_R * ZIGGURAT_R)  # as if the tail were a box
+    edges[1] = ZIGGURAT_R
+    for i in range(2, 256):
+        x = edges[i - 1]
+        edges[i] = math.sqrt(-2.0 * log(ZIGGURAT_AREA / x + exp(-0.5 * x * x)))
+    return edges, np.array([exp(-0.5 * x * x) for x in edges])
+
+
+EDGES, HEIGHTS = _ziggurat()
+
+
+@kernel
+def normal(rng):
+    """Standard normal by the ziggurat of Marsaglia & Tsang (2000), 256 layers; one word in 98.8 %.
+
+    Eight bits choose the layer and 52 others the place in it (the original shares bits).
+    """
+    word = next_word(rng)
+    layer = word & LAYER_MASK
+    z = _signed(word) * EDGES[layer]
+    if abs(z) < EDGES[layer + ONE]:
+        return z
+    return _normal_slow(rng, word)
+
+
+@kernel
+def _signed(word):
+    """The upper 52 bits of a word as a float in (-1, 1), symmetric and never 0."""
+    return (np.int64(word >> SHIFT_12) + 0.5) * TO_SIGNED - 1.0
+
+
+@kernel
+def _normal_slow(rng, word):
+    """The whole ziggurat. Apart from `normal`, so that its common path is short."""
+    while True:
+        layer = word & LAYER_MASK
+        u = _signed(word)
+        z = u * EDGES[layer]
+        if abs(z) < EDGES[layer + ONE]:
+            return z
+        if layer == np.uint64(0):
+            return _normal_tail(rng) if u > 0.0 else -_normal_tail(rng)
+        low, high = HEIGHTS[layer], HEIGHTS[layer + ONE]
+        if low + uniform(rng) * (high - low) < numeric.exp(-0.5 * z * z):
+            return z
+        word = next_word(rng)
+
+
+@kernel
+def _normal_tail(rng):
+    """A normal conditioned to exceed ZIGGURAT_R (Marsaglia 1964)."""
+    while True:
+        x = exponential(rng) / ZIGGURAT_R
+        y = exponential(rng)
+        if y + y > x * x:
+            return ZIGGURAT_R + x
+
+
+# --- gamma, beta, binomial ----------------------------------------------------------------------
+
+
+@kernel
+def gamma(rng, shape):
+    """Gamma with the given shape > 0 and scale 1 (Marsaglia & Tsang 2000).
+
+    Values below about 1e-304 are raised to it, which matters for shapes below 0.01 only.
+    """
+    if shape >= 1.0:
+        return _gamma_from_one(rng, shape)
+    log_boost = numeric.log(uniform_open(rng)) / shape
+    return _gamma_from_one(rng, shape + 1.0) * numeric.exp(log_boost)
+
+
+@kernel
+def _gamma_from_one(rng, shape):
+    """Gamma for shape >= 1: a cubed normal, accepted in more than 95 % of cases."""
+    d = shape - 1.0 / 3.0
+    c = 1.0 / math.sqrt(9.0 * d)
+    while True:
+        z = normal(rng)
+        v = 1.0 + c * z
+        if v <= 0.0:
+            continue
+        v = v * v * v
+        u = uniform_open(rng)
+        z2 = z * z
+        if u < 1.0 - 0.0331 * z2 * z2:
+            return d * v
+        if numeric.log(u) < 0.5 * z2 + d * (1.0 - v + numeric.log(v)):
+            return d * v
+
+
+@kernel
+def beta(rng, a, b):
+    """Beta(a, b) for a, b > 0, as X / (X + Y) with gamma X and Y; within [0, 1], never nan.
+
+    Tiny parameters are safe: the ratio Y / X is formed from logs, so nothing underflows first.
+    """
+    if a >= 1.0 and b >= 1.0:
+        x = _gamma_from_one(rng, a)
+        return x / (x + _gamma_from_one(rng, b))
+    log_ratio = 0.0
+    if a < 1.0:
+        log_ratio -= numeric.log(uniform_open(rng)) / a
+        a = a + 1.0
+    if b < 1.0:
+        log_ratio += numeric.log(uniform_open(rng)) / b
+        b = b + 1.0
+    x = _gamma_from_one(rng, a)
+    y = _gamma_from_one(rng, b)
+    return 1.0 / (1.0 + y / x * numeric.exp(log_ratio))
+
+
+@kernel
+def binomial(rng, n, p):
+    """Successes among `n` trials of probability `p`: int64, for 0 <= n <= 2**53, 0 <= p <= 1."""
+    q = min(p, 1.0 - p)
+    if n * q < 10.0:
+        k = _binomial_inversion(rng, n, q)
+    else:
+        k = _binomial_rejection(rng, n, q)
+    return n - k if p > 0.5 else k
+
+
+@kernel
+def _binomial_inversion(rng, n, p):
+    """Binomial for p <= 1/2 and n * p < 10: walk up the distribution function; one word."""
+    odds = p / (1.0 - p)
+    first = numeric.exp(n * numeric.log1p(-p))
+    while True:
+        u = uniform(rng)
+        mass = first
+        for k in range(min(n, 110) + 1):
+            if u < mass:
+                return k
+            u -= mass
+            mass *= odds * (n - k) / (k + 1.0)
+        # Here only by rounding, with probability below 1e-14: draw again.
+
+
+@kernel
+def _binomial_rejection(rng, n, p):
+    """Binomial for p <= 1/2 and n * p >= 10: BTRS of Hormann (1993).
+
+    The log of pmf(k) / pmf(mode) is grouped so that large terms do not cancel: it stays exact to
+    1e-11 for any n, where the textbook form loses a digit per factor of ten.
+    """
+    odds = p / (1.0 - p)
+    sd = math.sqrt(n * p * (1.0 - p))
+    b = 1.15 + 2.53 * sd
+    a = -0.0873 + 0.0248 * b + 0.01 * p
+    center = n * p + 0.5
+    accept = 0.92 - 4.2 / b
+    alpha = (2.83 + 5.1 / b) * sd
+    mode = math.floor((n + 1.0) * p) * 1.0
+    log_slope = numeric.log((mode + 1.0) / (odds * (n - mode + 1.0)))
+    tails = _factorial_tail(mode) + _factorial_tail(n - mode)
+    while True:
+        u = uniform_open(rng) - 0.5
+        v = uniform_open(rng)
+        s = 0.5 - abs(u)  # positive, for u is never -1/2
+        real = (2.0 * a / s + b) * u + center
+        if real < 0.0 or real >= n + 1.0:
+            continue
+        k = math.floor(real)
+        if s >= 0.07 and v <= accept:
+            return k
+        shift = mode - k
+        log_pmf = (
+            (k + 0.5) * numeric.log1p(shift / (k + 1.0))
+            - (n - k + 0.5) * numeric.log1p(shift / (n - mode + 1.0))
+            + shift * log_slope
+            + (tails - _factorial_tail(k * 1.0) - _factorial_tail(n - k * 1.0))
+        )
+        if numeric.log(v * alpha / (a / (s * s) + b)) <= log_pmf:
+            return k
+
+
+@kernel
+def _factorial_tail(k):
+    """log k! - ((k + 1/2) log(k + 1) - (k + 1) + log(2 pi) / 2), for an integer k as a float."""
+    return numeric.stirling_tail(k + 1.0)

@@ -1,0 +1,138 @@
+"""Names: the file name of an algorithm or problem is its name; there is no table to edit."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable, Iterable
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+AGENTS = Path(__file__).parent / "agents"
+PROBLEMS = Path(__file__).parent / "problems"
+# Modules of the problems folder that are no problem: the Gymnasium shell.
+NOT_PROBLEMS = ("gym",)
+
+
+@cache
+def families() -> dict[str, tuple[str, ...]]:
+    """Algorithm names by family."""
+    found = {}
+    for folder in sorted(AGENTS.iterdir()):
+        names = tuple(sorted(f.stem for f in folder.glob("*.py") if f.stem != "__init__"))
+        if names:
+            found[folder.name] = names
+    return found
+
+
+def names() -> list[str]:
+    """All algorithm names, sorted."""
+    return sorted(name for members in families().values() for name in members)
+
+
+def problem_names() -> list[str]:
+    """All problem names, sorted."""
+    hidden = ("__init__", *NOT_PROBLEMS)
+    return sorted(f.stem for f in PROBLEMS.glob("*.py") if f.stem not in hidden)
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> str:
+    """One line that says ``name`` is unknown and what was probably meant."""
+    known = sorted(known)
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known)}"
+    return f"unknown {kind} {name!r}; {hint}"
+
+
+def _file_module(name: str) -> ModuleType:
+    path = Path(name).resolve()
+    if not path.is_file():
+        raise ValueError(f"no such file: {name}")
+    title = f"banditlab_file_{path.stem}"
+    old = sys.modules.get(title)
+    if old is not None and old.__file__ == str(path):
+        return old
+    spec = importlib.util.spec_from_file_location(title, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[title] = module  # before execution: Numba looks the kernels' module up
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[title]
+        line = error.lineno if isinstance(error, SyntaxError) else None
+        for frame in inspect.trace():
+            if line is None or not isinstance(error, SyntaxError):
+                line = frame.lineno if frame.filename == str(path) else line
+        where = f"{path.name}, line {line}" if line else path.name
+        raise ValueError(f"{where}: {type(error).__name__}: {error}") from error
+    return module
+
+
+def _module(kind: str, name: str) -> ModuleType:
+    if name.endswith(".py"):
+        return _file_module(name)
+    if kind == "agent":
+        for family, members in families().items():
+            if name in members:
+                return importlib.import_module(f"banditlab.agents.{family}.{name}")
+        raise ValueError(unknown("agent", name, names()))
+    if name in problem_names():
+        return importlib.import_module(f"banditlab.problems.{name}")
+    raise ValueError(unknown("problem", name, problem_names()))
+
+
+def factory(kind: str, name: str) -> Callable[..., Any]:
+    """The function that makes the ``kind`` (agent or problem) called ``name``.
+
+    A name that ends in ``.py`` is a file outside the package; the function in it is called like
+    the file.
+    """
+    module = _module(kind, name)
+    title = Path(name).stem if name.endswith(".py") else name
+    made = getattr(module, title, None)
+    if not callable(made):
+        raise ValueError(f"{name}: the file must define a function called {title}")
+    return made  # type: ignore[no-any-return]
+
+
+def _make(kind: str, name: str, hyper: dict[str, Any]) -> Any:
+    build = factory(kind, name)
+    allowed = inspect.signature(build).parameters
+    for key in hyper:
+        if key not in allowed:
+            line = unknown("argument", key, allowed)
+            raise ValueError(f"{name}: {line}" if allowed else f"{name} takes no arguments")
+    missing = [
+        p.name for p in allowed.values() if p.default is p.empty and p.name not in hyper
+    ]
+    if missing:
+        raise ValueError(f"{name}: {', '.join(missing)} must be given")
+    try:
+        return build(**hyper)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{name}: {error}") from error
+
+
+def make(name: str, **hyper: Any) -> Any:
+    """The algorithm called ``name`` with hyper-parameters ``hyper``.
+
+    ``name`` is one of :func:`names` or the path of a ``.py`` file. Raises ValueError, in one line,
+    for an unknown name (with the nearest known ones) or a bad hyper-parameter.
+    """
+    return _make("agent", name, hyper)
+
+
+def make_problem(name: str, **parameters: Any) -> Any:
+    """The problem called ``name``; see :func:`make`."""
+    return _make("problem", name, parameters)
+
+
+def is_baseline(name: str) -> bool:
+    """Whether the algorithm is a point of comparison that need not learn anything."""
+    return bool(getattr(_module("agent", name), "is_baseline", False))
