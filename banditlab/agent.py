@@ -191,7 +191,7 @@ class Agent:
                 raise ValueError(f"x must be a context, 0 to {n_contexts - 1}, got {x!r}")
             return np.array([[float(s[0])]])
         if dim == 0:
-            return np.empty((0, 0))
+            return np.zeros((1, 1))
         rows = np.ascontiguousarray(np.atleast_2d(np.asarray(x, dtype=np.float64)))
         if rows.shape not in ((n_arms, dim), (1, dim)) or not np.isfinite(rows).all():
             raise ValueError(

@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterable, Iterator
 from operator import itemgetter
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -138,7 +138,7 @@ def fingerprint(kernels: Iterable[Any]) -> bytes:
     return digest.digest()
 
 
-def _source(loop: Callable[..., Any], nouns: tuple[Any, ...]) -> tuple[str, list[Any], dict]:
+def _source(loop: Callable[..., Any], nouns: tuple[Any, ...]) -> tuple[str, tuple[Any, ...], dict]:
     """Text of the pair module, the data among the nouns' fields, and the module's globals."""
     given = list(inspect.signature(getattr(loop, "py_func", loop)).parameters)[len(nouns) :]
     space: dict[str, Any] = {"loop": loop}
@@ -161,7 +161,7 @@ def _source(loop: Callable[..., Any], nouns: tuple[Any, ...]) -> tuple[str, list
         f"def pair({', '.join(arguments + given)}):\n"
         f"    return loop({', '.join(tuples + given)})\n"
     )
-    return text, data, space
+    return text, tuple(data), space
 
 
 def _load(
@@ -182,18 +182,31 @@ def _load(
     return pair
 
 
+class Pair(NamedTuple):
+    """A compiled pair: call it with the loop's arguments after the nouns."""
+
+    name: str  # a hash of everything the machine code depends on
+    function: Callable[..., None]
+    data: tuple[Any, ...]  # the nouns' own data, which come first
+
+    def __call__(self, *args: Any) -> None:
+        """Run."""
+        self.function(*self.data, *args)
+
+
 _loaded: dict[str, Any] = {}
 
 
-def compiled(loop: Callable[..., Any], nouns: tuple[Any, ...], args: tuple[Any, ...]) -> Any:
+def compiled(loop: Callable[..., Any], nouns: tuple[Any, ...], args: tuple[Any, ...]) -> Pair:
     """``loop(*nouns, *args)`` as one compiled function of ``args``.
 
     ``nouns`` are NamedTuples of kernels and data such as an algorithm and a problem; ``args`` is
     an example of the call's arguments, read for its types only.
     """
-    if jit_disabled():
-        return lambda *actual: loop(*nouns, *actual)
     text, data, space = _source(loop, nouns)
+    if jit_disabled():
+        plain = hashlib.sha256(fingerprint(space.values()) + text.encode()).hexdigest()[:32]
+        return Pair(f"plain-{plain}", lambda *actual: loop(*nouns, *actual[len(data) :]), data)
     types = tuple(numba.typeof(value) for value in (*data, *args))
     digest = hashlib.sha256(fingerprint(space.values()))
     for fact in (text, str(types), numba.__version__, np.__version__, sys.version):
@@ -203,8 +216,7 @@ def compiled(loop: Callable[..., Any], nouns: tuple[Any, ...], args: tuple[Any, 
     name = f"pair-{digest.hexdigest()[:32]}"
     if name not in _loaded:
         _loaded[name] = _compile(name, text, space, types)
-    pair = _loaded[name]
-    return lambda *actual: pair(*data, *actual)
+    return Pair(name, _loaded[name], data)
 
 
 def _compile(name: str, text: str, space: dict[str, Any], types: tuple[Any, ...]) -> Any:

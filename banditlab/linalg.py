@@ -1,24 +1,26 @@
 """Small dense linear algebra as written-out loops: the same bits compiled and in plain Python.
 
-For dimensions of 5 to 200, where a call of BLAS costs more than it saves. A symmetric positive
+For dimensions up to about 200, where a call of BLAS costs more than it saves. A symmetric positive
 definite matrix ``A`` is kept either as its Cholesky factor, the upper triangular ``u`` with
-``A = u.T @ u`` (its lower triangle is never read), or as its inverse:
+``A = u.T @ u`` (what lies below the diagonal is never read), or as its inverse:
 
-===================  ===========================================  =================
-function             result                                       multiplications
-===================  ===========================================  =================
-``cholesky``         the factor of ``A``                          d**3 / 6
-``update_cholesky``  the factor of ``A + x x.T``                  2 d**2
-``solve_lower``      ``y`` with ``u.T @ y = x``                   d**2 / 2
-``solve_upper``      ``y`` with ``u @ y = x``                     d**2 / 2
-``invert``           the inverse from the factor                  2 d**3 / 3
-``update_inverse``   the inverse of ``A + x x.T``                 3 d**2
-===================  ===========================================  =================
+=======================  ========================================  =================
+function                 result                                    multiplications
+=======================  ========================================  =================
+``cholesky``             the factor of ``A``                       d**3 / 6
+``update_cholesky``      the factor of ``A + x x.T``               2 d**2
+``solve_lower``          ``y`` with ``u.T @ y = x``                d**2 / 2
+``solve_lower_columns``  the same for every column of a matrix     d**2 / 2 a column
+``solve_upper``          ``y`` with ``u @ y = x``                  d**2 / 2
+``invert``               the inverse from the factor               2 d**3 / 3
+``update_inverse``       the inverse of ``A + x x.T``              3 d**2
+=======================  ========================================  =================
 
-``update_cholesky`` is a chain of rotations: its rounding errors add up, they do not grow.
-``update_inverse`` subtracts, so a user who makes many updates calls ``invert`` now and then.
-Matrices are C-contiguous float64. Inner loops run along rows, without sums where the algebra
-allows it, because a compiler may not reorder a sum and so cannot make SIMD code of one.
+``update_cholesky`` is a chain of rotations: its rounding errors add up but do not grow.
+``update_inverse`` subtracts: from a start of 1e9 times the identity it loses six digits for good,
+so who uses it keeps ``A`` too and calls ``cholesky`` and ``invert`` every thousand updates or so.
+Matrices are C-contiguous float64. Inner loops run along rows and, where the algebra allows it,
+without sums: a compiler may not reorder a sum, hence cannot make SIMD code of one.
 """
 
 import math
@@ -53,7 +55,7 @@ def quadratic_form(a, x):
 
 @kernel
 def cholesky(a, u):
-    """Write the upper triangular ``u`` with ``u.T @ u = a`` to ``u``; ``u`` may be ``a`` itself.
+    """Write the upper triangular factor of ``a`` to ``u``, which may be ``a`` itself.
 
     Reads the upper triangle of ``a`` and writes that of ``u``.
     """
@@ -67,8 +69,10 @@ def cholesky(a, u):
             u[i, j] /= root
         for k in range(i + 1, d):
             c = u[i, k]
-            for j in range(k, d):
-                u[k, j] -= c * u[i, j]
+            row = u[i, k:]
+            rest = u[k, k:]
+            for j in range(row.size):
+                rest[j] -= c * row[j]
 
 
 @kernel
@@ -76,29 +80,46 @@ def update_cholesky(u, x):
     """Turn the factor of ``A`` into that of ``A + x x.T``; ``x`` is used up.
 
     Givens rotations (Golub & Van Loan 2013, section 6.5.4); the diagonal stays positive.
+    ``u`` and ``x`` may have one more column, ``z`` and ``y``: it turns ``z`` with ``u.T @ z = b``
+    into that of ``b + y x``, so that ``u`` and ``z`` carry a least-squares fit (QR-RLS).
     """
-    d = x.size
-    for k in range(d):
-        old = u[k, k]
-        root = math.sqrt(old * old + x[k] * x[k])
+    for k in range(u.shape[0]):
+        row = u[k, k:]
+        rest = x[k:]
+        old = row[0]
+        root = math.sqrt(old * old + rest[0] * rest[0])
         c = old / root
-        s = x[k] / root
-        u[k, k] = root
-        for j in range(k + 1, d):
-            above = u[k, j]
-            u[k, j] = c * above + s * x[j]
-            x[j] = c * x[j] - s * above
+        s = rest[0] / root
+        for j in range(row.size):
+            above = row[j]
+            below = rest[j]
+            row[j] = c * above + s * below
+            rest[j] = c * below - s * above
 
 
 @kernel
 def solve_lower(u, x):
     """Overwrite ``x`` with the solution ``y`` of ``u.T @ y = x``; then ``y @ y = x @ A^-1 @ x``."""
-    d = x.size
-    for i in range(d):
+    for i in range(x.size):
         x[i] /= u[i, i]
         c = x[i]
-        for j in range(i + 1, d):
-            x[j] -= c * u[i, j]
+        row = u[i, i + 1 : x.size]
+        rest = x[i + 1 :]
+        for j in range(rest.size):
+            rest[j] -= c * row[j]
+
+
+@kernel
+def solve_lower_columns(u, xs):
+    """`solve_lower` for every column of ``xs``, in lock-step and with the same bits."""
+    for i in range(xs.shape[0]):
+        pivot = u[i, i]
+        for k in range(xs.shape[1]):
+            xs[i, k] /= pivot
+        for j in range(i + 1, xs.shape[0]):
+            c = u[i, j]
+            for k in range(xs.shape[1]):
+                xs[j, k] -= xs[i, k] * c
 
 
 @kernel
@@ -107,41 +128,43 @@ def solve_upper(u, x):
 
     Of a standard normal ``x`` it makes a normal vector with covariance ``A^-1``.
     """
-    d = x.size
-    for i in range(d - 1, -1, -1):
+    for i in range(x.size - 1, -1, -1):
         total = x[i]
-        for j in range(i + 1, d):
+        for j in range(i + 1, x.size):
             total -= u[i, j] * x[j]
         x[i] = total / u[i, i]
 
 
 @kernel
 def invert(u, out):
-    """Write ``A^-1`` to ``out``, both triangles, given the factor ``u`` of ``A``."""
+    """Write ``A^-1``, both triangles, to ``out``, given the factor ``u`` of ``A``."""
     d = u.shape[0]
-    for k in range(d):  # row k of out: solve A y = e_k; what lies left of k is known by symmetry
+    for k in range(d):
         row = out[k]
-        for j in range(d):
-            row[j] = 0.0
+        for i in range(d):
+            row[i] = 0.0
         row[k] = 1.0
-        for i in range(k, d):
+        for i in range(k, d):  # solve_lower of a unit vector, from its 1 on
             row[i] /= u[i, i]
             c = row[i]
             for j in range(i + 1, d):
                 row[j] -= c * u[i, j]
         solve_upper(u, row)
+    for i in range(d):
+        for j in range(i):
+            out[j, i] = out[i, j]  # exactly symmetric
 
 
 @kernel
 def update_inverse(inverse, x, scratch):
-    """Turn ``A^-1`` into ``(A + x x.T)^-1`` (Sherman & Morrison 1950) and return ``x A^-1 x``.
+    """Turn ``A^-1`` into ``(A + x x.T)^-1`` (Sherman & Morrison 1950); returns ``x @ A^-1 @ x``.
 
-    ``scratch`` has the size of ``x``. The result is exactly symmetric when ``inverse`` is.
+    ``scratch`` has the size of ``x``. An exactly symmetric ``inverse`` stays so.
     """
     d = x.size
     for j in range(d):
         scratch[j] = 0.0
-    for i in range(d):  # inverse is symmetric: a combination of its rows
+    for i in range(d):  # inverse @ x as a combination of rows, for the matrix is symmetric
         c = x[i]
         for j in range(d):
             scratch[j] += c * inverse[i, j]

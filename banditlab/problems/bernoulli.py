@@ -23,7 +23,7 @@ class World(NamedTuple):
     """One replication."""
 
     best: np.ndarray  # (1,) float64: the largest mean
-    x: np.ndarray  # (0, 0) float64: there are no features
+    x: np.ndarray  # (1, 1) float64, 0: there is nothing to show
 
 
 @kernel
@@ -32,7 +32,7 @@ def init(params, rng):  # type: ignore[no-untyped-def]
     for mean in params.means:
         if mean > best[0]:
             best[0] = mean
-    return World(best, np.empty((0, 0)))
+    return World(best, np.zeros((1, 1)))
 
 
 @kernel

@@ -111,8 +111,9 @@ def log(params, world, rounds, rng, counts, sums):  # type: ignore[no-untyped-de
 
 
 def cb_composition(C: float | str, S: int = 20, A: int = 10) -> Problem:
-    """The problem with concentrability ``C`` >= 1 or "uniform", ``S`` >= 1 contexts, ``A`` >= 3 arms.
+    """The problem with concentrability ``C``, ``S`` contexts and ``A`` arms.
 
+    ``C`` is at least 1, or "uniform"; ``S`` is at least 1 and ``A`` at least 3.
     Raises ValueError for a value out of range.
     """
     S, A = integer("S", S, 1), integer("A", A, 3)

@@ -55,12 +55,14 @@ class World(NamedTuple):
 
     world: Any  # NamedTuple: of the problem behind the delays
     delays: np.ndarray  # (4,) uint64: the stream of delays
-    x: np.ndarray  # (max_delay + 1, rows, columns) float64: what each waiting pull was shown
+    t: np.ndarray  # (max_delay + 1,) int64: round of each waiting pull
+    x: np.ndarray  # (max_delay + 1, rows, columns) float64: what it was shown
     arm: np.ndarray  # (max_delay + 1,) int64
     reward: np.ndarray  # (max_delay + 1,) float64
     first: np.ndarray  # (max_delay + 1,) int64: first slot due in a round, by due round; or -1
     last: np.ndarray  # (max_delay + 1,) int64: last slot due in a round; read if there is a first
     after: np.ndarray  # (max_delay + 1,) int64: the slot after this one in its bucket; or -1
+    arrived: np.ndarray  # (max_delay + 1,) int64: slots that arrived in this round, earliest first
 
 
 @kernel_inline
@@ -72,37 +74,38 @@ def delay(params, rng):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def deliver(problem, world, algorithm, state, t, x, arm, reward, rng):  # type: ignore[no-untyped-def]
-    """Enter this round's pull into the calendar, then hand over all that is due now."""
-    slots = world.arm.size
+def arrivals(params, world, t, x, arm, reward):  # type: ignore[no-untyped-def]
+    """Enter this round's pull into the calendar, then take out all that is due now."""
+    slots = world.t.size
     slot = t % slots
+    world.t[slot] = t
     for i in range(x.shape[0]):
         for j in range(x.shape[1]):
             world.x[slot, i, j] = x[i, j]
     world.arm[slot] = arm
     world.reward[slot] = reward
     world.after[slot] = -1
-    due = (t + delay(problem.params, world.delays)) % slots
+    due = (t + delay(params, world.delays)) % slots
     if world.first[due] < 0:
         world.first[due] = slot
     else:
         world.after[world.last[due]] = slot
     world.last[due] = slot
 
+    count = 0
     waiting = world.first[slot]
     world.first[slot] = -1
     while waiting >= 0:
-        played = t - (t - waiting) % slots
-        algorithm.update(
-            algorithm.params,
-            state,
-            played,
-            world.x[waiting],
-            world.arm[waiting],
-            world.reward[waiting],
-            rng,
-        )
+        world.arrived[count] = waiting
+        count += 1
         waiting = world.after[waiting]
+    return count
+
+
+@kernel
+def arrival(params, world, i):  # type: ignore[no-untyped-def]
+    slot = world.arrived[i]
+    return world.t[slot], world.x[slot], world.arm[slot], world.reward[slot]
 
 
 @cache
@@ -123,9 +126,11 @@ def _kernels(  # type: ignore[no-untyped-def]
         return World(
             init(params.problem, rng),
             delays,
+            np.zeros(slots, np.int64),
             np.zeros((slots, rows, columns)),
             np.zeros(slots, np.int64),
             np.zeros(slots),
+            np.full(slots, -1),
             np.full(slots, -1),
             np.full(slots, -1),
             np.full(slots, -1),
@@ -143,34 +148,17 @@ def _kernels(  # type: ignore[no-untyped-def]
     def lose(params, world, x, arm):  # type: ignore[no-untyped-def]
         return regret(params.problem, world.world, x, arm)
 
-    @kernel_inline
-    def behind(problem):  # type: ignore[no-untyped-def]
-        """The problem behind the delays, for the kernels that want it whole."""
-        return Problem(
-            problem.params.problem,
-            init,
-            observe,
-            pull,
-            regret,
-            problem.shape,
-            problem.rewards,
-            behave,
-            log,
-            weights,
-            at_once,
-        )
+    @kernel
+    def choose(params, world, x, rng):  # type: ignore[no-untyped-def]
+        return behave(params.problem, world.world, x, rng)
 
     @kernel
-    def choose(problem, world, x, rng):  # type: ignore[no-untyped-def]
-        return behave(behind(problem), world.world, x, rng)
+    def write(params, world, rounds, rng, counts, sums):  # type: ignore[no-untyped-def]
+        return log(params.problem, world.world, rounds, rng, counts, sums)
 
     @kernel
-    def write(problem, world, rounds, rng, counts, sums):  # type: ignore[no-untyped-def]
-        log(behind(problem), world.world, rounds, rng, counts, sums)
-
-    @kernel
-    def weigh(problem, world, out):  # type: ignore[no-untyped-def]
-        weights(behind(problem), world.world, out)
+    def weigh(params, world, out):  # type: ignore[no-untyped-def]
+        weights(params.problem, world.world, out)
 
     return begin, show, pay, lose, choose, write, weigh
 
@@ -242,8 +230,8 @@ def delayed(
             "problem must be a dict with a name or what banditlab.make_problem returns, "
             f"got {type(problem).__name__}"
         )
-    if problem.deliver is not at_once:
-        raise ValueError("problem must deliver at once: its rewards are delayed already")
+    if problem.arrivals is not at_once:
+        raise ValueError("problem must have undelayed rewards")
     kind = choice("kind", kind, KINDS)
     mean_delay = nonnegative("mean_delay", mean_delay)
     if kind == "constant":
@@ -281,5 +269,6 @@ def delayed(
         choose,
         write,
         weigh,
-        deliver,
+        arrivals,
+        arrival,
     )

@@ -38,12 +38,12 @@ class World(NamedTuple):
     """One replication."""
 
     means: np.ndarray  # (n_arms,) float64: of the current round
-    x: np.ndarray  # (0, 0) float64: there are no features
+    x: np.ndarray  # (1, 1) float64, 0: there is nothing to show
 
 
 @kernel
 def init(params, rng):  # type: ignore[no-untyped-def]
-    return World(params.means.copy(), np.empty((0, 0)))
+    return World(params.means.copy(), np.zeros((1, 1)))
 
 
 @kernel_inline

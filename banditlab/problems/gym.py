@@ -16,6 +16,7 @@ arguments of ``gymnasium.make`` are those of the problem; what is not given come
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import gymnasium
@@ -25,16 +26,12 @@ from gymnasium.envs.registration import register, registry
 
 from banditlab import random
 from banditlab.check import integer
-from banditlab.protocols.online import Online, Problem
-from banditlab.registry import make_problem, problem_example, problem_names
-
-
-def ignore(*args: Any) -> None:
-    """A kernel that does nothing."""
+from banditlab.protocols.online import Problem
+from banditlab.registry import factory, make_problem, problem_names
 
 
 class BanditEnv(gymnasium.Env[Any, Any]):
-    """One replication of a problem, round by round. Episodes never end: horizons are arenas' affair.
+    """One replication of a problem, round by round; it never ends, for horizons belong to arenas.
 
     Parameters
     ----------
@@ -64,7 +61,9 @@ class BanditEnv(gymnasium.Env[Any, Any]):
 
     def __init__(self, name: str | Problem = "bernoulli", **parameters: Any):
         if isinstance(name, str):
-            self.problem = make_problem(name, **{**problem_example(name), **parameters})
+            module = inspect.getmodule(factory("problem", name))
+            example = getattr(module, "example", {})
+            self.problem = make_problem(name, **{**example, **parameters})
         elif parameters:
             raise ValueError(f"{next(iter(parameters))} belongs to banditlab.make_problem")
         else:
@@ -98,24 +97,20 @@ class BanditEnv(gymnasium.Env[Any, Any]):
         if not self._begun:
             raise gymnasium.error.ResetNeeded("call reset before step")
         if not self.action_space.contains(action):
-            raise ValueError(f"action must be an arm, 0 to {self.problem.shape[0] - 1}, got {action!r}")
-        problem, world, x, arm = self.problem, self._world, self._x, int(action)
-        arrived: list[tuple[int, int, float]] = []
-
-        def update(  # type: ignore[no-untyped-def]
-            params, state, t, x, arm, reward, rng
-        ):
-            arrived.append((int(t), int(arm), float(reward)))
-
-        listener = Online(None, ignore, ignore, update, ignore)
-        # As plain Python, so that the listener need not be compiled; the bits are the same.
-        deliver = getattr(problem.deliver, "py_func", problem.deliver)
+            last = self.problem.shape[0] - 1
+            raise ValueError(f"action must be an arm, 0 to {last}, got {action!r}")
+        problem, params, world = self.problem, self.problem.params, self._world
+        t, x, arm = self._t, self._x, int(action)
         with np.errstate(over="ignore"):
-            regret = float(problem.regret(problem.params, world, x, arm))
-            reward = float(problem.pull(problem.params, world, x, arm, self._nature))
-            deliver(problem, world, listener, None, self._t, x, arm, reward, self._nature)
-            self._t += 1
-            self._x = problem.observe(problem.params, world, self._t, self._nature)
+            regret = float(problem.regret(params, world, x, arm))
+            reward = float(problem.pull(params, world, x, arm, self._nature))
+            waiting = problem.arrivals(params, world, t, x, arm, reward)
+            arrived = [(t, arm, reward)] if waiting < 0 else []
+            for i in range(waiting):
+                then, _, pulled, paid = problem.arrival(params, world, i)
+                arrived.append((int(then), int(pulled), float(paid)))
+            self._t = t + 1
+            self._x = problem.observe(params, world, self._t, self._nature)
         return self._observation(), reward, False, False, {"regret": regret, "arrived": arrived}
 
     def _begin(self, key: np.ndarray, replication: int) -> None:
@@ -130,7 +125,7 @@ class BanditEnv(gymnasium.Env[Any, Any]):
     def _observation(self) -> Any:
         if isinstance(self.observation_space, spaces.Box):
             return self._x.copy()
-        return np.int64(0 if self.observation_space.n == 1 else self._x[0, 0])
+        return np.int64(self._x[0, 0])
 
 
 def env_id(name: str) -> str:

@@ -37,7 +37,7 @@ class World(NamedTuple):
 
     best: np.ndarray  # (n_segments,) float64: the largest mean of each segment
     segment: np.ndarray  # (1,) int64: the segment of the current round
-    x: np.ndarray  # (0, 0) float64: there are no features
+    x: np.ndarray  # (1, 1) float64, 0: there is nothing to show
 
 
 @kernel
@@ -46,7 +46,7 @@ def init(params, rng):  # type: ignore[no-untyped-def]
     for i in range(best.size):
         for mean in params.segments[i]:
             best[i] = mean if mean > best[i] else best[i]
-    return World(best, np.zeros(1, np.int64), np.empty((0, 0)))
+    return World(best, np.zeros(1, np.int64), np.zeros((1, 1)))
 
 
 @kernel

@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from banditlab.core import context, kernel
+from banditlab.log import Log
 from banditlab.protocols.online import Problem
 from banditlab.random import below
 
@@ -50,7 +51,7 @@ class World(NamedTuple):
     """One replication."""
 
     best: np.ndarray  # (n_contexts,) float64: the largest mean of each context
-    x: np.ndarray  # (1, 1) float64: the context; (0, 0) when there is only one
+    x: np.ndarray  # (1, 1) float64: the context of the round, overwritten in each
 
 
 @kernel
@@ -59,8 +60,7 @@ def init(params, rng):  # type: ignore[no-untyped-def]
     for s in range(best.size):
         for mean in params.means[s]:
             best[s] = mean if mean > best[s] else best[s]
-    shown = 1 if best.size > 1 else 0
-    return World(best, np.zeros((shown, shown)))
+    return World(best, np.zeros((1, 1)))
 
 
 @kernel
@@ -86,9 +86,8 @@ def regret(params, world, x, arm):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def behave(problem, world, x, rng):  # type: ignore[no-untyped-def]
+def behave(params, world, x, rng):  # type: ignore[no-untyped-def]
     """The action of a row drawn from the log's rows with the context that ``x`` shows."""
-    params = problem.params
     n_contexts, n_arms = params.means.shape
     s = context(n_contexts, x)
     start = params.offsets[s * n_arms]
@@ -96,9 +95,8 @@ def behave(problem, world, x, rng):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def weights(problem, world, out):  # type: ignore[no-untyped-def]
+def weights(params, world, out):  # type: ignore[no-untyped-def]
     """How often the log shows each context."""
-    params = problem.params
     n_arms = params.means.shape[1]
     for s in range(out.size):
         rows = params.offsets[(s + 1) * n_arms] - params.offsets[s * n_arms]
@@ -109,37 +107,31 @@ def replay(log: Any) -> Problem:
     """A problem that draws contexts and rewards from ``log``.
 
     ``log``: a path to a CSV or Parquet file, a pandas frame or a dict of its columns (action,
-    reward, context), or a :class:`banditlab.log.Log`. Raises ValueError when the log has fewer
-    than two arms, or no row for some arm in some context.
+    reward, context), or a :class:`banditlab.log.Log`. Raises ValueError for a log that cannot be
+    read, and when it has no row for some arm in some context.
     """
-    from banditlab.log import Log
-
     if isinstance(log, Mapping):
         import pandas
 
         log = pandas.DataFrame(dict(log))
     log = Log.of(log)
-    n_arms, n_contexts = log.n_arms, log.n_contexts
-    if n_arms < 2:
-        raise ValueError("log must have at least two arms, got rows of arm 0 only")
-    cells = log.context * n_arms + log.action
-    counts = np.bincount(cells, minlength=n_contexts * n_arms)
-    if not counts.all():
-        s, arm = divmod(int(np.argmin(counts != 0)), n_arms)
+    counts = log.counts()
+    n_contexts, n_arms = counts.shape
+    for s, arm in np.argwhere(counts == 0)[:1]:
         where = f"arm {arm} in context {s}" if n_contexts > 1 else f"arm {arm}"
+        what = "that arm or that context" if n_contexts > 1 else "that arm"
         raise ValueError(
-            f"log has no row of {where}, so replay cannot pay it: add rows, or leave out "
-            f"{'that context or ' if n_contexts > 1 else ''}that arm and number the rest from 0"
+            f"log has no row of {where}, so replay cannot pay it: "
+            f"add such rows, or leave {what} out and number the rest from 0"
         )
-    order = np.argsort(cells, kind="stable")
-    reward = log.reward[order].astype(np.float64)
-    sums = np.bincount(cells, weights=log.reward, minlength=counts.size)
+    order = np.argsort(log.context * n_arms + log.action, kind="stable")
+    reward = log.reward[order]
     params = Replay(
-        log.context[order].astype(np.int64),
-        log.action[order].astype(np.int64),
+        log.context[order],
+        log.action[order],
         reward,
         np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
-        (sums / counts).reshape(n_contexts, n_arms),
+        log.sums() / counts,
     )
     return Problem(
         params,

@@ -5,7 +5,7 @@ The file holds, top to bottom, what an algorithm brings (:class:`Online`), what 
 
 One round ``t`` (counted from 0)::
 
-    x = observe(t)            # (n_arms, dim), (1, dim), [[context]] or an empty matrix
+    x = observe(t)            # (n_arms, dim), (1, dim), [[context]], or [[0]] when nothing is shown
     arm = act(t, x)
     regret += regret(x, arm)  # expected loss against the best arm of this round, from true means
     reward = pull(x, arm)
@@ -58,6 +58,7 @@ class Online(NamedTuple):
     propensities: Callable[..., None] = deterministic  # (params, state, t, x, out): of the next act
     fit: Callable[..., bool] = as_played  # like update, for a logged round; False: call update
     rewards: tuple[float, float] = ANY_REWARD  # the range of rewards it accepts
+    features: bool = False  # whether it cannot do without features
 
 
 @kernel

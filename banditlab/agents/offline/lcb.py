@@ -21,27 +21,21 @@ answered by all arms evenly.
 
 This file also holds what every offline rule shares: the tables of a log and the breaking of ties.
 
->>> import numpy as np
->>> from banditlab.core import Task
->>> rule = lcb(delta=0.1)
->>> state = rule.init(rule.params, Task(n_arms=2), np.zeros(4, np.uint64))
->>> rule.update(rule.params, state, np.array([[8.0, 2.0]]), np.array([[4.8, 2.0]]))
->>> bounds = np.empty((1, 2))
->>> lower_bounds(rule.params, state, bounds)
->>> bounds.round(6)
+>>> lower_bounds(lcb(delta=0.1), counts=[[8, 2]], sums=[[4.8, 2.0]]).round(6)
 array([[0.119839, 0.039677]])
 """
 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from banditlab import numeric
 from banditlab.check import choice, integer, nonnegative, number
-from banditlab.core import context, kernel
+from banditlab.compile import compiled
+from banditlab.core import context, kernel, kernel_inline
 from banditlab.protocols.offline import Offline
 
 MODES = ("practical", "paper")  # a mode's code is its place here
@@ -129,11 +123,10 @@ def fill_bounds(params, state, s, out):  # type: ignore[no-untyped-def]
             out[k] = params.low - (params.high - params.low) * unseen
 
 
-@kernel
-def lower_bounds(params, state, out):  # type: ignore[no-untyped-def]
-    """The lower bounds of all pairs into ``out`` (n_contexts, n_arms), in units of reward."""
+@kernel_inline
+def _fill_table(algorithm, counts, sums, rows, out):  # type: ignore[no-untyped-def]
     for s in range(out.shape[0]):
-        fill_bounds(params, state, s, out[s])
+        fill_bounds(algorithm.params, Tables(counts, sums, rows), s, out[s])
 
 
 @kernel
@@ -197,6 +190,19 @@ def lcb(
     )
     rewards = (params.low, params.high)
     return Offline(params, new_tables, add_block, recommend, rewards)
+
+
+def lower_bounds(rule: Offline, counts: Any, sums: Any) -> np.ndarray:
+    """The lower bounds (n_contexts, n_arms) that ``rule``, made by `lcb`, gives to mean rewards.
+
+    ``counts`` and ``sums`` are the rows of the log and their rewards, per context and arm.
+    """
+    counts = np.array(counts, dtype=np.float64)
+    sums = np.array(sums, dtype=np.float64)
+    out = np.empty(counts.shape)
+    args = (counts, sums, np.array([counts.sum()]), out)
+    compiled(_fill_table, (rule,), args)(*args)
+    return out
 
 
 def _or_by_mode(name: str, value: float) -> float:

@@ -21,6 +21,8 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+import numpy as np
+
 from banditlab.agents.moments import new_moments, recommend_best_mean, task_of, update_moments
 from banditlab.agents.stochastic.greedy import greedy
 from banditlab.check import between, nonnegative
@@ -59,7 +61,7 @@ def propensities(params, state, t, x, out):  # type: ignore[no-untyped-def]
     for k in range(out.size):
         out[k] = explore / out.size
     # The greedy choice draws nothing, so the stream handed on is never read.
-    out[exploit(params, state, t, x, state.task)] += 1.0 - explore
+    out[exploit(params, state, t, x, np.zeros(4, np.uint64))] += 1.0 - explore
 
 
 def epsilon_greedy(epsilon: float = 0.1, decay: float = 0.0) -> Online:

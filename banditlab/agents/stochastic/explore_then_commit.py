@@ -60,7 +60,7 @@ def budget(params, task):  # type: ignore[no-untyped-def]
     if horizon <= 1.0:
         return PULLS_WITHOUT_HORIZON if task.horizon == 0 else 1.0
     share = math.pow(horizon / task.n_arms, 2.0 / 3.0)
-    return math.ceil(share * math.pow(numeric.log(horizon), 1.0 / 3.0)) * 1.0
+    return -math.floor(-share * math.pow(numeric.log(horizon), 1.0 / 3.0)) * 1.0
 
 
 @kernel

@@ -37,6 +37,4 @@ def propensities(params, state, t, x, out):  # type: ignore[no-untyped-def]
 
 def uniform() -> Online:
     """Uniform play; takes no arguments."""
-    return Online(
-        Uniform(), new_moments, act, update_moments, recommend_best_mean, propensities
-    )
+    return Online(Uniform(), new_moments, act, update_moments, recommend_best_mean, propensities)

@@ -1,0 +1,41 @@
+"""Exp3-IX (Neu 2015, Algorithm 1): Exp3 with implicit exploration, safe with high probability.
+
+    p_k ~ exp(-eta * L_k),   L_arm += (1 - reward) / (p_arm + eta / 2)
+
+The bias of the estimate keeps it below 2 / eta, so that its variance cannot spoil single runs. The
+learning rate is that of ``exp3``: ``eta``, or, when that is 0, sqrt(2 ln(K) / (K T)) for a known
+horizon T and sqrt(ln(K) / (K t)) otherwise (Theorem 1 and Corollary 1 with gamma = eta / 2).
+
+>>> import banditlab
+>>> banditlab.make("exp3_ix").params
+Exp3IX(eta=0.0)
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from banditlab.agents.adversarial.exp3 import rate, weights
+from banditlab.agents.weights import weight_policy
+from banditlab.check import nonnegative
+from banditlab.core import kernel_inline
+from banditlab.protocols.online import Online
+
+
+class Exp3IX(NamedTuple):
+    """Hyper-parameters."""
+
+    eta: float = 0.0  # >= 0; 0: the theorem's learning rate
+
+
+@kernel_inline
+def estimate(rate, p, loss, played):  # type: ignore[no-untyped-def]
+    return loss / (p + 0.5 * rate) if played else 0.0
+
+
+def exp3_ix(eta: float = 0.0) -> Online:
+    """Exp3-IX with learning rate ``eta`` >= 0, where 0 stands for the theorem's; rewards in [0, 1].
+
+    Raises ValueError when ``eta`` is negative.
+    """
+    return weight_policy(Exp3IX(nonnegative("eta", eta)), rate, weights, estimate)

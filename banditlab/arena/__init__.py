@@ -1,0 +1,1 @@
+"""The arena: runs what a TOML file describes and keeps what it found."""

@@ -1,0 +1,435 @@
+"""``python -m banditlab.arena``: run an arena, print a table, draw the figure, keep the files."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+
+import banditlab
+from banditlab.curves import Curves
+
+EXAMPLES = """examples:
+  python -m banditlab.arena --agent lcb
+  python -m banditlab.arena --agent ucb --vs thompson --vs kl_ucb --horizon 100000
+  python -m banditlab.arena --agent ./my_agent.py --vs ucb
+  python -m banditlab.arena --agent lcb --log clicks.csv
+  python -m banditlab.arena --list
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """Errors in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the line and leave with exit code 2."""
+        raise ValueError(message)
+
+
+def parser() -> Parser:
+    """The command line's flags."""
+    p = Parser(
+        prog="python -m banditlab.arena",
+        description="Run bandit agents against a problem, many replications at once.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = p.add_argument
+    add("--list", action="store_true", help="show agents by family, problems and arenas")
+    add("--agent", metavar="NAME", help="an agent of --list, or a .py file; runs its home arena")
+    add("--arena", metavar="NAME", help="an arena of --list, or a .toml file")
+    add("--vs", metavar="NAME", action="append", default=[], help="replace the arena's agents")
+    add("--problem", metavar="NAME", help="a problem of --list, or a .py file, in every panel")
+    add("--log", metavar="FILE", help="a real log (.csv, .parquet): action, reward[, ...]")
+    add("--horizon", metavar="N", type=int, help="rounds")
+    add("--replications", metavar="R", type=int, help="independent runs of each agent")
+    add("--seed", metavar="S", type=int, help="same seed, same numbers")
+    add("--workers", metavar="W", type=int, help="threads; never changes the result")
+    add("--set", metavar="NAME.key=value", action="append", default=[], help="hyper-parameter")
+    add("--bands", choices=("pointwise", "simultaneous"), default="pointwise", help="95%% bands")
+    add("--out", metavar="DIR", help="where files go; by default results/")
+    add("--resume", action="store_true", help="go on with an interrupted run")
+    add("--json", action="store_true", help="print one JSON object on standard output")
+    add("--quiet", action="store_true", help="no progress and no table")
+    return p
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; returns 0, 1 (a check failed or the run broke) or 2 (bad input)."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _main(parser().parse_args(words))
+    except ValueError as error:
+        print(f"error: {_one_line(error)}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted; nothing was written", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        return 1
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())
+
+
+def _main(args: argparse.Namespace) -> int:
+    for flag, low in (("horizon", 1), ("replications", 1), ("seed", 0), ("workers", 1)):
+        value = getattr(args, flag)
+        if value is not None and value < low:
+            raise ValueError(f"--{flag} must be at least {low}, got {value}")
+    if args.list:
+        return _list(args)
+    if args.log:
+        return _log(args)
+    if not (args.agent or args.arena or args.vs):
+        raise ValueError("say what to run: --agent NAME, --arena NAME, or --list")
+    return _run(args)
+
+
+def _list(args: argparse.Namespace) -> int:
+    from banditlab import registry
+    from banditlab.arena import spec
+
+    arenas = {}
+    for name in spec.arena_files():
+        arenas[name] = spec.read_arena(name).claim
+    found = {
+        "agents": registry.families(),
+        "problems": registry.problem_names(),
+        "arenas": arenas,
+    }
+    if args.json:
+        print(json.dumps(found))
+        return 0
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    agents = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for family, members in found["agents"].items():
+        agents.add_row(f"[bold]{family}[/]", ", ".join(members))
+    claims = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for name, claim in arenas.items():
+        claims.add_row(f"[bold]{name}[/]", claim)
+    for title, body in (
+        ("Agents (--agent, --vs)", agents),
+        ("Problems (--problem)", ", ".join(found["problems"])),
+        ("Arenas (--arena)", claims),
+    ):
+        console.print(f"[underline]{title}[/]")
+        console.print(body)
+        console.print()
+    return 0
+
+
+def _settings(words: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """``NAME.key=value`` words as {NAME: {key: value}}; values read as JSON, else as text."""
+    found: dict[str, dict[str, Any]] = {}
+    for word in words:
+        left, equals, text = word.partition("=")
+        name, dot, key = left.rpartition(".")
+        if not (equals and dot and name and key):
+            raise ValueError(f"--set must look like NAME.key=value, got {word!r}")
+        try:
+            value = json.loads(text)
+        except json.JSONDecodeError:
+            value = text
+        found.setdefault(name, {})[key] = value
+    return found
+
+
+def _read(args: argparse.Namespace) -> tuple[Any, str]:
+    """The arena to run and the name of the folder that it deserves."""
+    from banditlab.arena import spec
+
+    agents = None
+    if args.agent is not None:
+        banditlab.registry.factory("agent", args.agent)  # an unknown name is said first
+    if args.vs:
+        agents = list(dict.fromkeys([args.agent, *args.vs] if args.agent else args.vs))
+    if args.log:
+        return _replay(args, agents or [args.agent, "uniform"]), ""
+    name = args.arena or (spec.home_arena(args.agent) if args.agent else "stochastic")
+    if args.agent and not args.vs:
+        plain = spec.read_arena(name)
+        if not any(a.name == args.agent for panel in plain.panels for a in panel.agents):
+            agents = [args.agent, *_company(plain)] if args.agent.endswith(".py") else [args.agent]
+    problem = {"name": args.problem} if args.problem else None
+    settings = _settings(args.set)
+    arena = spec.read_arena(
+        name,
+        horizon=args.horizon,
+        replications=args.replications,
+        seed=args.seed,
+        agents=agents,
+        problem=_with_defaults(problem) if problem else None,
+        hyper=settings,
+    )
+    known = {x for p in arena.panels for a in p.agents for x in (a.name, a.label)}
+    for given in settings:
+        if given not in known:
+            raise ValueError(f"--set: {banditlab.registry.unknown('agent', given, known)}")
+    changed = arena.hash() != spec.read_arena(name).hash() or args.bands != "pointwise"
+    if problem:
+        arena.checks = []
+    return arena, f"local/{arena.name}-{arena.hash()}" if changed else arena.name
+
+
+def _replay(args: argparse.Namespace, agents: list[str]) -> Any:
+    """Online agents on a simulator built from the log's own rows."""
+    from banditlab.arena import spec
+
+    entries = [{"name": name, **_settings(args.set).get(name, {})} for name in agents]
+    stem = Path(args.log).stem
+    return spec.read_arena(
+        {
+            "name": f"replay-{stem}",
+            "title": f"Bootstrapped replay of {stem}",
+            "problem": {"name": "replay", "log": args.log},
+            "agents": entries,
+            "horizon": args.horizon or 10_000,
+            "replications": args.replications or 100,
+            "seed": args.seed or 0,
+        }
+    )
+
+
+def _company(arena: Any) -> list[str]:
+    """Whom a newcomer meets when no rival is named."""
+    known = {a.name for panel in arena.panels for a in panel.agents}
+    return [name for name in ("ucb", "uniform") if name in known]
+
+
+def _with_defaults(problem: dict[str, Any]) -> dict[str, Any]:
+    """A problem named on the command line plays the example that its file gives."""
+    made = banditlab.registry.factory("problem", problem["name"])
+    example = getattr(sys.modules[made.__module__], "example", {})
+    return {**problem, **example}
+
+
+def _run(args: argparse.Namespace) -> int:
+    from banditlab.arena.run import Interrupted, simulate
+
+    arena, place = _read(args)
+    place = place or f"local/{arena.name}-{arena.hash()}"
+    folder = Path(args.out) if args.out else Path("results") / place
+    _check_writable(folder)
+    keep = folder / ".partial"
+    if keep.exists() and not args.resume:
+        _empty(keep)
+    bar = _Bar(quiet=args.quiet)
+    try:
+        with bar:
+            curves = simulate(arena, workers=args.workers, progress=bar.show, keep=keep)
+    except Interrupted as error:
+        print(f"{error} in {keep}; go on with --resume", file=sys.stderr)
+        return 1
+    except ValueError:
+        _empty(keep)
+        _remove_empty(folder)
+        raise
+    curves.save(folder, bands=args.bands)
+    _empty(keep)
+    failed = [check for check in curves.checks if not check["passed"]]
+    if args.json:
+        print(json.dumps(_summary(curves, folder)))
+    elif not args.quiet:
+        _print(curves, folder)
+    for check in failed:
+        print(f"check failed: {check['check']}: {check['found']}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _check_writable(folder: Path) -> None:
+    """Refuse an output folder that cannot be written before anything is computed."""
+    above = folder
+    while not above.exists():
+        above = above.parent
+    try:
+        if not above.is_dir():
+            raise NotADirectoryError(20, "a file of that name exists")
+        with tempfile.TemporaryFile(dir=above):
+            pass
+    except OSError as error:
+        raise ValueError(f"--out: cannot write to {folder}: {error.strerror}") from error
+
+
+def _empty(keep: Path) -> None:
+    for file in keep.glob("*"):
+        file.unlink()
+    if keep.exists():
+        keep.rmdir()
+
+
+def _remove_empty(folder: Path) -> None:
+    """Leave no trace of a run that was refused."""
+    while folder.exists() and folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
+        folder = folder.parent
+
+
+def _rows(curves: Curves, panel: str) -> list[dict[str, Any]]:
+    """Final results of a panel, best first."""
+    from banditlab.arena.statistics import holm, paired_p, t_interval
+
+    agents = curves.agents(panel)
+    final = {a: curves.raw(a, None, panel)[:, -1] for a in agents}
+    order = sorted(agents, key=lambda a: final[a].mean())
+    best = order[0]
+    p = holm(np.array([paired_p(final[a], final[best]) for a in order[1:]]))
+    rows = []
+    for i, agent in enumerate(order):
+        mean, sem, _, hi = t_interval(final[agent][:, None])
+        smallest = final[best].mean()
+        rows.append(
+            {
+                "agent": agent,
+                "mean": float(mean[0]),
+                "half_width": float(hi[0] - mean[0]) if np.isfinite(sem[0]) else None,
+                "relative": float(mean[0] / smallest) if smallest > 0 else None,
+                "p": float(p[i - 1]) if i else None,
+                "seconds": round(curves.seconds.get((panel, agent), 0.0), 3),
+            }
+        )
+    return rows
+
+
+def _summary(curves: Curves, folder: Path) -> dict[str, Any]:
+    """What ``--json`` prints."""
+    return {
+        "arena": curves.arena["name"],
+        "hash": curves.hash,
+        "seed": curves.arena["seed"],
+        "folder": str(folder),
+        "panels": [
+            {
+                "panel": panel,
+                "measure": curves.record(curves.agents(panel)[0], panel).measures[0],
+                "t": int(curves.checkpoints(panel)[-1]),
+                "replications": int(curves.raw(curves.agents(panel)[0], None, panel).shape[0]),
+                "results": _rows(curves, panel),
+            }
+            for panel in curves.panels
+        ],
+        "checks": curves.checks,
+    }
+
+
+def _print(curves: Curves, folder: Path) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    console = Console()
+    titles = {p["name"]: p["title"] or p["name"] for p in curves.arena["panels"]}
+    for panel in curves.panels:
+        first = curves.agents(panel)[0]
+        raw = curves.raw(first, None, panel)
+        measure = curves.record(first, panel).measures[0]
+        t = int(curves.checkpoints(panel)[-1])
+        table = Table(
+            title=f"{titles[panel]}: {measure} after {t:,} rounds, {raw.shape[0]} replications",
+            title_justify="left",
+            title_style="bold",
+        )
+        table.add_column("agent")
+        for name in (f"{measure} (95%)", "x best", "p vs best", "CPU s"):
+            table.add_column(name, justify="right")
+        for row in _rows(curves, panel):
+            half = "" if row["half_width"] is None else f" ± {_short(row['half_width'])}"
+            table.add_row(
+                escape(row["agent"]),
+                f"{_short(row['mean'])}{half}",
+                "" if row["relative"] is None else f"{row['relative']:.2f}",
+                "best" if row["p"] is None else _p_value(row["p"]),
+                f"{row['seconds']:.2f}",
+            )
+        console.print(table)
+    if len(curves.panels) and any(len(curves.agents(p)) > 1 for p in curves.panels):
+        console.print("p: paired t-test against the best of the panel, Holm-corrected", style="dim")
+    passed = sum(check["passed"] for check in curves.checks)
+    if curves.checks:
+        console.print(f"{passed} of {len(curves.checks)} checks passed: {curves.arena['claim']}")
+    console.print(f"figure and curves in {folder}", highlight=False)
+
+
+def _short(value: float) -> str:
+    if value == 0:
+        return "0"
+    if abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.3g}" if abs(value) < 1 else f"{value:.1f}" if abs(value) >= 100 else f"{value:.2f}"
+
+
+def _p_value(p: float) -> str:
+    return "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
+class _Bar:
+    """A progress bar with the time left on standard error, once a run takes two seconds."""
+
+    def __init__(self, quiet: bool):
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            Progress,
+            TaskProgressColumn,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
+
+        self.bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TextColumn("elapsed"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            transient=True,
+            disable=quiet,
+        )
+        self.task: Any = None
+
+    def __enter__(self) -> _Bar:
+        self.bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.stop()
+
+    def show(self, what: str, done: int, total: int) -> None:
+        """What simulate calls."""
+        if self.task is None:
+            self.task = self.bar.add_task(what, total=total)
+        self.bar.update(self.task, description=what, completed=done)
+
+
+def _log(args: argparse.Namespace) -> int:
+    """A real log: what the offline rules would deploy, or an online agent on its replay."""
+    from banditlab.arena.report import render, report
+
+    if args.agent in (None, "lcb"):
+        settings = _settings(args.set).get("lcb", {})
+        found = report(args.log, seed=args.seed or 0, **settings)
+        if args.json:
+            print(json.dumps(found))
+        elif not args.quiet:
+            from rich.console import Console
+
+            render(found, Console())
+        return 0
+    return _run(args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

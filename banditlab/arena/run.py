@@ -1,0 +1,313 @@
+"""Runs an arena: many replications of every agent of every panel, on all cores.
+
+The unit of work is a block of replications of one (panel, agent): one call of a compiled pair,
+which releases Python's lock. Blocks run on threads; while they run, the next pair compiles.
+Replication r draws from streams that depend on the seed and on r alone, so neither the number of
+workers nor the size of a block can change a bit of the result.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from banditlab import random, registry
+from banditlab.arena.spec import AgentEntry, Arena, Panel, read_arena
+from banditlab.bounds import lai_robbins, minimax
+from banditlab.check import integer
+from banditlab.compile import Pair, compiled
+from banditlab.core import Task
+from banditlab.curves import Curves, Record, evaluate
+from banditlab.protocols import offline, online
+
+BLOCK = 64
+SPEAKERS: dict[str, tuple[type, ...]] = {
+    "online": (online.Online, offline.Offline),  # an offline rule is deployed after the log
+    "offline": (offline.Offline,),
+}
+
+Progress = Callable[[str, int, int], None]  # what is under way, rounds done, rounds in all
+
+
+class Interrupted(Exception):
+    """Ctrl-C: what was finished is kept."""
+
+
+class Job(NamedTuple):
+    """One curve: an agent in a panel."""
+
+    panel: Panel
+    agent: AgentEntry
+    pair: Pair
+    task: Task
+    log_rounds: int
+    checkpoints: np.ndarray  # as the kernel wants them
+    measures: tuple[str, ...]  # what the kernel records
+    key: np.ndarray
+
+
+def speaks(agent: Mapping[str, Any], panel: Mapping[str, Any]) -> bool:
+    """Whether the algorithm of a (raw) agent entry speaks the protocol of a (raw) panel."""
+    hyper = {k: v for k, v in agent.items() if k not in ("name", "label", "warm")}
+    algorithm = registry.make(agent["name"], **hyper)
+    known = SPEAKERS[panel.get("protocol", "online")]
+    rule_without_log = isinstance(algorithm, offline.Offline) and not panel.get("log")
+    if panel.get("protocol", "online") == "online" and rule_without_log:
+        return False
+    return isinstance(algorithm, known)
+
+
+def _matched(panel: Panel, entry: AgentEntry, algorithm: Any, problem: online.Problem) -> None:
+    """Refuse, in one line, an agent that cannot play the panel's problem."""
+    who = f"agent {entry.label!r} in panel {panel.name!r}"
+    if not isinstance(algorithm, SPEAKERS[panel.protocol]):
+        spoken = type(algorithm).__name__.lower()
+        raise ValueError(f"{who} speaks {spoken}, the panel's protocol is {panel.protocol}")
+    learns_from_log = isinstance(algorithm, offline.Offline) or entry.warm
+    if panel.protocol == "online" and learns_from_log and panel.log < 1:
+        raise ValueError(f"{who} learns from a log: give the panel log = ROUNDS, at least 1")
+    low, high = problem.rewards
+    if low < algorithm.rewards[0] or high > algorithm.rewards[1]:
+        raise ValueError(
+            f"{who} needs rewards in [{algorithm.rewards[0]:g}, {algorithm.rewards[1]:g}], but "
+            f"{panel.problem.name} pays rewards in [{low:g}, {high:g}]"
+        )
+    if getattr(algorithm, "features", False) and problem.shape[2] == 0:
+        raise ValueError(f"{who} needs features, but {panel.problem.name} shows none")
+    if isinstance(algorithm, offline.Offline) and problem.shape[2] > 0:
+        raise ValueError(f"{who} learns per context, but {panel.problem.name} shows features")
+
+
+def _job(arena: Arena, panel: Panel, entry: AgentEntry) -> Job:
+    problem = registry.make_problem(panel.problem.name, **panel.problem.parameters)
+    algorithm = registry.make(entry.name, **entry.hyper)
+    _matched(panel, entry, algorithm, problem)
+    n_arms, n_contexts, dim = problem.shape
+    points = np.array(panel.checkpoints, dtype=np.int64)
+    loop, measures, horizon, log_rounds = online.run_block, online.MEASURES, panel.horizon, 0
+    if isinstance(algorithm, offline.Offline):
+        loop, measures = offline.run_block, offline.MEASURES
+        if panel.protocol == "online":  # deployed: its regret follows from the gap it has now
+            points, horizon = np.array([panel.log], dtype=np.int64), panel.log
+    elif entry.warm:
+        log_rounds = panel.log
+    task = Task(n_arms, n_contexts, dim, horizon)
+    key = random.key(arena.seed)
+    example = (task, key, 0, 0, points, np.zeros(2, np.int64), np.zeros((1, 1, len(measures))))
+    pair = compiled(loop, (algorithm, problem), example)
+    return Job(panel, entry, pair, task, log_rounds, points, measures, key)
+
+
+def _run_block(job: Job, first: int, count: int, progress: np.ndarray) -> tuple[np.ndarray, float]:
+    record = np.zeros((count, job.checkpoints.size, len(job.measures)))
+    began = time.thread_time()
+    with np.errstate(all="ignore"):  # plain Python wraps uint64 aloud; the streams mean it
+        job.pair(job.task, job.key, first, job.log_rounds, job.checkpoints, progress, record)
+    return record, time.thread_time() - began
+
+
+def _finish(job: Job, blocks: dict[int, np.ndarray]) -> Record:
+    values = np.concatenate([blocks[first] for first in sorted(blocks)])
+    points = np.array(job.panel.checkpoints, dtype=np.int64)
+    if job.panel.protocol == "online" and job.measures == offline.MEASURES:
+        # A frozen rule loses its gap in every round: exact, where playing it would add noise.
+        return Record(points, ("regret",), values[:, :1] * points[None, :, None])
+    return Record(points, job.measures, values)
+
+
+def _block_file(folder: Path, job: Job, first: int, count: int) -> Path:
+    facts = (job.pair.name, job.pair.data, job.task, job.log_rounds, job.checkpoints, job.key)
+    digest = hashlib.sha256(repr(facts).encode() + job.checkpoints.tobytes())
+    for value in _arrays(job.pair.data):
+        digest.update(value.tobytes())
+    return folder / f"{digest.hexdigest()[:24]}-{first}-{count}.npy"
+
+
+def _arrays(value: Any) -> list[np.ndarray]:
+    if isinstance(value, np.ndarray):
+        return [value]
+    if isinstance(value, tuple | list):
+        return [array for item in value for array in _arrays(item)]
+    return []
+
+
+def _keep(path: Path, record: np.ndarray) -> None:
+    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+        np.save(file, record)
+    os.replace(file.name, path)
+
+
+def simulate(
+    arena: str | Path | Mapping[str, Any] | Arena,
+    *,
+    horizon: int | None = None,
+    replications: int | None = None,
+    seed: int | None = None,
+    agents: list[Any] | None = None,
+    workers: int | None = None,
+    progress: Progress | None = None,
+    keep: Path | None = None,
+) -> Curves:
+    """Run an arena and return its curves.
+
+    Parameters
+    ----------
+    arena
+        A name of ``python -m banditlab.arena --list``, a path to a TOML file, or a dictionary
+        with the TOML's keys.
+    horizon, replications, seed, agents
+        Override what the arena says; ``agents`` is a list of names or of ``[[agents]]`` entries.
+        The arena's checks are dropped when the agents are replaced.
+    workers
+        Threads; the number of cores by default. Never changes the result.
+    progress
+        Called about five times a second with what is under way, rounds done and rounds in all.
+    keep
+        Folder in which finished blocks are kept, and looked for first: an interrupted run goes
+        on where it was. Blocks are found by a hash of all that decides their numbers.
+
+    Raises
+    ------
+    ValueError
+        In one line, for anything wrong with the arena or an argument.
+    Interrupted
+        On Ctrl-C, with the number of blocks kept.
+    """
+    if horizon is not None:
+        horizon = integer("horizon", horizon, 1)
+    if replications is not None:
+        replications = integer("replications", replications, 1)
+    if seed is not None:
+        seed = integer("seed", seed, 0)
+    workers = integer("workers", workers if workers is not None else os.cpu_count() or 1, 1)
+    if not isinstance(arena, Arena):
+        arena = read_arena(
+            arena, horizon=horizon, replications=replications, seed=seed, agents=agents
+        )
+    if keep is not None:
+        keep.mkdir(parents=True, exist_ok=True)
+    wanted = [(panel, entry) for panel in arena.panels for entry in panel.agents]
+    for panel, entry in wanted:  # say everything that is wrong before the first block runs
+        problem = registry.make_problem(panel.problem.name, **panel.problem.parameters)
+        _matched(panel, entry, registry.make(entry.name, **entry.hyper), problem)
+    total = sum(panel.replications * panel.horizon for panel, _ in wanted)
+    runner = _Runner(workers, keep, progress, total)
+    jobs = []
+    try:
+        for panel, entry in wanted:
+            job = _job(arena, panel, entry)
+            jobs.append(job)
+            runner.submit(job)
+        runner.drain()
+    except KeyboardInterrupt:
+        raise Interrupted(runner.stop()) from None
+    except BaseException:
+        runner.stop()
+        raise
+    runner.close()
+    records, seconds = {}, {}
+    for i, job in enumerate(jobs):
+        records[job.panel.name, job.agent.label] = _finish(job, runner.blocks[i])
+        seconds[job.panel.name, job.agent.label] = runner.seconds[i]
+    overlays = {panel.name: _overlays(panel) for panel in arena.panels if panel.overlays}
+    curves = Curves(arena.resolved(), records, overlays, seconds, hash=arena.hash())
+    for check in curves.arena["checks"]:
+        curves.checks.extend(evaluate(check, curves))
+    return curves
+
+
+class _Runner:
+    """Blocks on threads; results by job; a stop flag that every running block reads."""
+
+    def __init__(self, workers: int, keep: Path | None, progress: Progress | None, total: int):
+        self.pool = ThreadPoolExecutor(workers, thread_name_prefix="arena")
+        self.keep, self.progress, self.total = keep, progress, total
+        self.blocks: list[dict[int, np.ndarray]] = []
+        self.seconds: list[float] = []
+        self.waiting: dict[Future, tuple[int, int, int, np.ndarray, Path | None]] = {}
+        self.done = 0  # rounds of finished blocks
+        self.kept = 0  # blocks
+        self.what = ""
+
+    def submit(self, job: Job) -> None:
+        """Start the blocks of one curve; those kept from an earlier run are read instead."""
+        self.blocks.append({})
+        self.seconds.append(0.0)
+        i = len(self.blocks) - 1
+        self.what = f"{job.panel.name}: {job.agent.label}"
+        for first in range(0, job.panel.replications, BLOCK):
+            count = min(BLOCK, job.panel.replications - first)
+            rounds = count * job.panel.horizon
+            path = _block_file(self.keep, job, first, count) if self.keep else None
+            if path is not None and path.exists():
+                self.blocks[i][first] = np.load(path)
+                self.done += rounds
+                continue
+            flag = np.zeros(2, np.int64)
+            future = self.pool.submit(_run_block, job, first, count, flag)
+            self.waiting[future] = (i, first, rounds, flag, path)
+        self.collect(timeout=0)
+
+    def collect(self, timeout: float | None) -> None:
+        """Take in what has finished within ``timeout`` seconds."""
+        finished, _ = wait(self.waiting, timeout, return_when=FIRST_COMPLETED)
+        for future in finished:
+            i, first, rounds, _, path = self.waiting.pop(future)
+            record, seconds = future.result()
+            self.blocks[i][first] = record
+            self.seconds[i] += seconds
+            self.done += rounds
+            if path is not None:
+                _keep(path, record)
+                self.kept += 1
+        if self.progress is not None:
+            under_way = sum(int(entry[3][0]) for entry in self.waiting.values())
+            self.progress(self.what, min(self.done + under_way, self.total), self.total)
+
+    def drain(self) -> None:
+        """Wait for everything."""
+        while self.waiting:
+            self.collect(timeout=0.2)
+
+    def stop(self) -> str:
+        """End what runs, keep what is finished, and say so."""
+        total = self.kept + len(self.waiting)
+        for future, (_, _, _, flag, _) in self.waiting.items():
+            future.cancel()
+            flag[1] = 1
+        self.pool.shutdown(wait=True, cancel_futures=True)
+        if self.keep is None:
+            return "interrupted; nothing was written"
+        return f"interrupted; {self.kept} of {total} blocks kept"
+
+    def close(self) -> None:
+        """End the threads."""
+        self.pool.shutdown()
+
+
+def _overlays(panel: Panel) -> list[dict[str, Any]]:
+    """Lower bounds to draw, where the theory has one for the panel's problem."""
+    name, given = panel.problem.name, panel.problem.parameters
+    t = np.array(panel.checkpoints, dtype=np.float64)
+    curves = []
+    for overlay in panel.overlays:
+        if name not in ("bernoulli", "gaussian"):
+            raise ValueError(
+                f"panel {panel.name!r}: overlay {overlay} is known for bernoulli and gaussian, "
+                f"not for {name}"
+            )
+        if overlay == "lai_robbins":
+            constant = lai_robbins(given["means"], kind=name, sigma=given.get("sigma", 1.0))
+            label, y = "Lai-Robbins", constant * np.log(t)
+        else:
+            label, y = "minimax lower bound", minimax(len(given["means"]), t)
+        curves.append({"label": label, "t": t.tolist(), "y": np.asarray(y).tolist()})
+    return curves

@@ -1,0 +1,323 @@
+"""Arenas as data: one TOML file per figure, checked, completed and hashed before anything runs.
+
+A file has one or more ``[[panels]]``; what stands at the top level is every panel's default, so an
+arena of one panel needs no ``[[panels]]`` at all::
+
+    title = "..."
+    source = "paper, section, figure"
+    claim = "one sentence that the checks below make executable"
+    seed = 1
+    horizon = 10000
+    replications = 500
+    home_of = ["ucb"]            # agents for which `--agent NAME` alone runs this file
+
+    [problem]
+    name = "bernoulli"
+    means = [0.2, 0.8]
+
+    [[agents]]
+    name = "ucb"
+    alpha = 0.5
+    label = "UCB, alpha 0.5"     # how the agent is called in this arena; its name by default
+
+    [[checks]]
+    less = "ucb.regret"          # or: value = "ucb.regret", near = 12.5, within = 0.1
+    than = "uniform.regret"
+    at = 10000
+    sigmas = 4
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from banditlab.registry import unknown
+
+
+class Strict(BaseModel):
+    """Unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class AgentEntry(BaseModel):
+    """An agent in a panel; keys beyond these are its hyper-parameters."""
+
+    model_config = ConfigDict(extra="allow")
+
+    name: str
+    label: str = ""
+    warm: bool = False  # learn from the panel's log before the first round
+
+    @property
+    def hyper(self) -> dict[str, Any]:
+        """Hyper-parameters."""
+        return dict(self.__pydantic_extra__ or {})
+
+    @model_validator(mode="after")
+    def _label(self) -> AgentEntry:
+        self.label = self.label or Path(self.name).stem
+        return self
+
+
+class ProblemEntry(BaseModel):
+    """A problem; keys beyond the name are its parameters."""
+
+    model_config = ConfigDict(extra="allow")
+
+    name: str
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """Parameters of the problem."""
+        return dict(self.__pydantic_extra__ or {})
+
+
+class Panel(Strict):
+    """One picture of the figure: a protocol, a problem, agents, and where to look."""
+
+    name: str = "main"
+    title: str = ""
+    protocol: Literal["online", "offline"] = "online"
+    problem: ProblemEntry
+    agents: list[AgentEntry] = Field(min_length=1)
+    horizon: int = Field(1000, ge=1)
+    replications: int = Field(100, ge=1)
+    checkpoints: list[int] = []  # empty: 100 of them, spread as xscale says
+    log: int = Field(0, ge=0)  # online: rounds of the log that warm and offline agents learn from
+    measure: str = ""  # what the figure shows; empty: the protocol's first
+    xscale: Literal["log", "linear"] = "log"
+    yscale: Literal["log", "linear", "symlog"] = "linear"
+    linthresh: float = Field(1e-4, gt=0)
+    overlays: list[Literal["lai_robbins", "minimax"]] = []
+    row: int | None = Field(None, ge=0)
+    column: int | None = Field(None, ge=0)
+
+    @model_validator(mode="after")
+    def _complete(self) -> Panel:
+        labels = [agent.label for agent in self.agents]
+        twice = [label for label in labels if labels.count(label) > 1]
+        if twice:
+            raise ValueError(f"label {twice[0]!r} is used twice; give one of them another label")
+        if not self.checkpoints:
+            self.checkpoints = checkpoints(self.horizon, spacing=self.xscale).tolist()
+        kept = sorted({t for t in self.checkpoints if 1 <= t < self.horizon} | {self.horizon})
+        self.checkpoints = kept
+        return self
+
+
+class Check(Strict):
+    """A sentence about the curves that a run finds true or false.
+
+    ``less``/``than``: the mean of the one lies below that of the other (or below a number), by
+    more than ``sigmas`` standard errors of their paired difference.
+    ``value``/``near``: the mean lies within ``within`` (relative) of the number, or within
+    ``sigmas`` standard errors of the difference of two such means, or within ``rounding``.
+    ``at`` and ``near`` may be lists of equal length.
+    """
+
+    panel: str = ""
+    less: str = ""
+    than: str | float = ""
+    value: str = ""
+    near: float | list[float] = 0.0
+    within: float = Field(0.0, ge=0)
+    rounding: float = Field(0.0, ge=0)
+    at: int | list[int] | None = None
+    sigmas: float = Field(3.0, ge=0)
+    why: str = ""
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Check:
+        if bool(self.less) == bool(self.value):
+            raise ValueError("a check has either less and than, or value and near")
+        if self.less and self.than == "":
+            raise ValueError("less needs than")
+        if isinstance(self.near, list) and (
+            not isinstance(self.at, list) or len(self.near) != len(self.at)
+        ):
+            raise ValueError("near and at must be lists of the same length")
+        return self
+
+
+class Arena(Strict):
+    """A whole figure."""
+
+    name: str
+    title: str = ""
+    source: str = ""
+    claim: str = ""
+    seed: int = Field(0, ge=0)
+    home_of: list[str] = []
+    panels: list[Panel] = Field(min_length=1)
+    checks: list[Check] = []
+
+    def resolved(self) -> dict[str, Any]:
+        """Everything that decides the numbers, as plain data."""
+        return self.model_dump(mode="json")
+
+    def hash(self) -> str:
+        """Twelve hexadecimal digits of the resolved arena."""
+        text = json.dumps(self.resolved(), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def checkpoints(horizon: int, count: int = 100, spacing: str = "log") -> np.ndarray:
+    """At most ``count`` rounds at which curves are recorded: sorted int64, ending at ``horizon``."""
+    if spacing == "log":
+        points = np.geomspace(1, horizon, count)
+    else:
+        points = np.linspace(horizon / count, horizon, count)
+    return np.unique(np.append(np.round(points), horizon).astype(np.int64).clip(1, horizon))
+
+
+def folders() -> list[Path]:
+    """Where arenas are looked for: here, beside the package, inside an installed package."""
+    package = Path(__file__).parent.parent
+    return [Path("arenas"), package.parent / "arenas", package / "_arenas"]
+
+
+def arena_files() -> dict[str, Path]:
+    """Every arena by name; the first folder that has a name wins."""
+    found: dict[str, Path] = {}
+    for folder in folders():
+        for path in sorted(folder.glob("*.toml")):
+            found.setdefault(path.stem, path)
+    return found
+
+
+def home_arena(agent: str) -> str:
+    """The arena that ``--agent NAME`` runs: ``<agent>.toml``, or one that says it is its home."""
+    files = arena_files()
+    if agent in files:
+        return agent
+    for name, path in files.items():
+        if agent in _read(path).get("home_of", []):
+            return name
+    # A file outside the package plays where UCB is at home.
+    return home_arena("ucb") if agent != "ucb" else "stochastic"
+
+
+def read_arena(source: str | Path | Mapping[str, Any], **overrides: Any) -> Arena:
+    """The arena in a file, of a name, or in a mapping with the TOML's keys.
+
+    Overrides: ``horizon``, ``replications``, ``seed``, ``agents`` (list of entries or names),
+    ``problem`` (an entry), ``hyper`` (agent name -> hyper-parameters to set).
+    Raises ValueError, in one line that names file, key and what is allowed.
+    """
+    if isinstance(source, Mapping):
+        return _build("arena", dict(source), overrides)
+    path = Path(source)
+    if path.suffix != ".toml":
+        files = arena_files()
+        if str(source) not in files:
+            if not files:
+                raise ValueError("no arenas folder found here; pass the path of a .toml file")
+            raise ValueError(unknown("arena", str(source), files))
+        path = files[str(source)]
+    return _build(path.stem, _read(path), overrides, where=path.name)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        with open(path, "rb") as file:
+            return tomllib.load(file)
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"{path.name}: {error}") from error
+
+
+def _build(name: str, data: dict[str, Any], overrides: Mapping[str, Any], where: str = "") -> Arena:
+    data = dict(data)
+    data.setdefault("name", name)
+    own = set(Arena.model_fields)
+    shared = {key: data.pop(key) for key in list(data) if key not in own}
+    for key in shared:
+        if key not in Panel.model_fields or key == "name":
+            raise ValueError(
+                _said(where, unknown("key", key, {*own, *Panel.model_fields} - {"panels"}))
+            )
+    panels = data.get("panels", [{}])
+    if not isinstance(panels, list) or not all(isinstance(panel, dict) for panel in panels):
+        raise ValueError(_said(where, "panels must be tables: [[panels]]"))
+    data["panels"] = [_overridden({**shared, **panel}, overrides) for panel in panels]
+    if overrides.get("agents"):
+        data["panels"], data["checks"] = _runnable(data["panels"], where), []
+    if overrides.get("seed") is not None:
+        data["seed"] = overrides["seed"]
+    try:
+        return Arena.model_validate(data)
+    except ValidationError as error:
+        raise ValueError(_said(where, _one_line(error))) from error
+
+
+def _overridden(panel: dict[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    for key in ("horizon", "replications", "problem"):
+        if overrides.get(key) is not None:
+            panel[key] = overrides[key]
+    if overrides.get("agents"):
+        before = {a.get("label") or a.get("name"): a for a in panel.get("agents", [])}
+        entries = [{"name": a} if isinstance(a, str) else dict(a) for a in overrides["agents"]]
+        # An agent that the arena already has keeps the settings it has there.
+        panel["agents"] = [before.get(e["name"], e) if len(e) == 1 else e for e in entries]
+    for name, hyper in (overrides.get("hyper") or {}).items():
+        panel["agents"] = [
+            {**a, **hyper} if name in (a.get("name"), a.get("label")) else a
+            for a in panel.get("agents", [])
+        ]
+    return panel
+
+
+def _runnable(panels: list[dict[str, Any]], where: str) -> list[dict[str, Any]]:
+    """The panels with those of their agents that speak the panel's protocol."""
+    from banditlab.arena.run import speaks
+
+    kept = []
+    refused: set[str] = set()
+    heard: set[str] = set()
+    for panel in panels:
+        able = [a for a in panel["agents"] if speaks(a, panel)]
+        heard |= {a["name"] for a in able}
+        refused |= {a["name"] for a in panel["agents"]}
+        if able:
+            kept.append({**panel, "agents": able})
+    deaf = sorted(refused - heard)
+    if deaf:
+        spoken = sorted({str(panel.get("protocol", "online")) for panel in panels})
+        raise ValueError(
+            f"agent {deaf[0]!r} does not speak {' or '.join(spoken)}, which {where or 'this arena'}"
+            " asks for"
+        )
+    return kept
+
+
+def _said(where: str, text: str) -> str:
+    return f"{where}: {text}" if where else text
+
+
+def _one_line(error: ValidationError) -> str:
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        owner: type[BaseModel] = Arena
+        if first["loc"][0] == "panels":
+            owner = Panel
+        elif first["loc"][0] == "checks":
+            owner = Check
+        line = unknown("key", str(first["loc"][-1]), owner.model_fields)
+        return f"{place}: {line}"
+    message = first["msg"].removeprefix("Value error, ")
+    given = first.get("input")
+    shown = "" if isinstance(given, dict | list) or given is None else f", got {given!r}"
+    return f"{place}: {message[0].lower() + message[1:]}{shown}" if place else message
+
+

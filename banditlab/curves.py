@@ -1,0 +1,329 @@
+"""What a run leaves behind: every replication's totals at every checkpoint, and where they came from.
+
+Written to a folder as ``curves.csv`` (tidy means and bands), ``run.json`` (the resolved arena, its
+hash, versions, checks, and what the figure needs), ``raw.parquet`` (every replication),
+``run.local.json`` (wall time and machine), ``figure.png`` and ``figure.svg``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from banditlab.registry import unknown
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+PACKAGES = ("banditlab", "numpy", "numba", "scipy", "pandas")
+
+
+class Record(NamedTuple):
+    """The curves of one agent in one panel."""
+
+    checkpoints: np.ndarray  # (checkpoints,) int64, increasing
+    measures: tuple[str, ...]
+    values: np.ndarray  # (replications, checkpoints, measures) float64
+
+
+class Comparison(NamedTuple):
+    """``a - b``, paired by replication, at one checkpoint."""
+
+    difference: float
+    lo: float  # 95% interval of the difference
+    hi: float
+    p: float  # two-sided paired t-test
+    replications: int
+
+
+@dataclass
+class Curves:
+    """Curves by (panel, agent), with the arena that made them.
+
+    Examples
+    --------
+    >>> import banditlab
+    >>> curves = banditlab.simulate("stochastic", agents=["ucb"], horizon=100, replications=10)
+    >>> curves.raw("ucb", "regret").shape
+    (10, 58)
+    """
+
+    arena: dict[str, Any]  # resolved, as read_arena gives it
+    records: dict[tuple[str, str], Record]
+    overlays: dict[str, list[dict[str, Any]]] = field(default_factory=dict)  # panel -> bounds
+    seconds: dict[tuple[str, str], float] = field(default_factory=dict)  # CPU time per curve
+    checks: list[dict[str, Any]] = field(default_factory=list)
+    hash: str = ""
+
+    @property
+    def panels(self) -> list[str]:
+        """Names of the panels, in order."""
+        return list(dict.fromkeys(panel for panel, _ in self.records))
+
+    def agents(self, panel: str | None = None) -> list[str]:
+        """Labels of the agents of a panel (of the first by default), in order."""
+        panel = self._panel(panel, None)
+        return [agent for name, agent in self.records if name == panel]
+
+    def record(self, agent: str, panel: str | None = None) -> Record:
+        """The record of ``agent``; ValueError when there is none."""
+        panel = self._panel(panel, agent)
+        if (panel, agent) not in self.records:
+            raise ValueError(unknown("agent", agent, self.agents(panel)))
+        return self.records[panel, agent]
+
+    def raw(self, agent: str, measure: str | None = None, panel: str | None = None) -> np.ndarray:
+        """Values (replications, checkpoints) float64 of one measure (the first by default)."""
+        record = self.record(agent, panel)
+        measure = measure or record.measures[0]
+        if measure not in record.measures:
+            raise ValueError(unknown("measure", measure, record.measures))
+        return record.values[:, :, record.measures.index(measure)]
+
+    def checkpoints(self, panel: str | None = None) -> np.ndarray:
+        """Rounds (checkpoints,) int64 at which the curves of a panel were recorded."""
+        panel = self._panel(panel, None)
+        return next(r.checkpoints for (name, _), r in self.records.items() if name == panel)
+
+    def at(self, t: int | None, agent: str, measure: str | None, panel: str | None) -> np.ndarray:
+        """Values (replications,) at round ``t``, at the last checkpoint when ``t`` is None."""
+        raw = self.raw(agent, measure, panel)
+        if t is None:
+            return raw[:, -1]
+        where = np.flatnonzero(self.record(agent, panel).checkpoints == t)
+        if where.size == 0:
+            raise ValueError(f"round {t} is no checkpoint of panel {self._panel(panel, agent)!r}")
+        return raw[:, where[0]]
+
+    def compare(
+        self,
+        a: str,
+        b: str,
+        measure: str | None = None,
+        *,
+        at: int | None = None,
+        panel: str | None = None,
+    ) -> Comparison:
+        """The paired difference ``a - b`` of one measure at round ``at`` (the last by default)."""
+        from banditlab.arena.statistics import paired_p, t_interval
+
+        left, right = self.at(at, a, measure, panel), self.at(at, b, measure, panel)
+        mean, _, lo, hi = t_interval((left - right)[:, None])
+        return Comparison(
+            float(mean[0]), float(lo[0]), float(hi[0]), float(paired_p(left, right)), left.size
+        )
+
+    def frame(self) -> pd.DataFrame:
+        """Tidy means with 95% bands.
+
+        Columns: panel, cell, agent, t, measure, n, mean, sem, lo, hi (pointwise), simultaneous
+        (mean +- simultaneous * sem covers the whole curve at once).
+        """
+        import pandas as pd
+
+        from banditlab.arena.statistics import simultaneous_critical, t_interval
+
+        parts = []
+        for (panel, agent), record in self.records.items():
+            for m, measure in enumerate(record.measures):
+                raw = record.values[:, :, m]
+                if np.isnan(raw).all():  # a measure that this agent does not have
+                    continue
+                mean, sem, lo, hi = t_interval(raw)
+                parts.append(
+                    pd.DataFrame(
+                        {
+                            "panel": panel,
+                            "cell": "",
+                            "agent": agent,
+                            "t": record.checkpoints,
+                            "measure": measure,
+                            "n": raw.shape[0],
+                            "mean": mean,
+                            "sem": sem,
+                            "lo": lo,
+                            "hi": hi,
+                            "simultaneous": simultaneous_critical(raw),
+                        }
+                    )
+                )
+        return pd.concat(parts, ignore_index=True)
+
+    def figure_panels(self) -> list[dict[str, Any]]:
+        """What :func:`banditlab.plot.draw` needs to know beside the frame."""
+        labels = {"online": "round", "offline": "logged rounds"}
+        words = {"gap": "sub-optimality", "regret": "pseudo-regret"}
+        panels = []
+        for panel in self.arena["panels"]:
+            if panel["name"] not in self.panels:
+                continue
+            first = self.record(self.agents(panel["name"])[0], panel["name"])
+            measure = panel["measure"] or first.measures[0]
+            panels.append(
+                {
+                    "name": panel["name"],
+                    "title": panel["title"] or panel["name"],
+                    "measure": measure,
+                    "xlabel": labels[panel["protocol"]],
+                    "ylabel": words.get(measure, measure),
+                    "xscale": panel["xscale"],
+                    "yscale": panel["yscale"],
+                    "linthresh": panel["linthresh"],
+                    "overlays": self.overlays.get(panel["name"], []),
+                    "order": self.agents(panel["name"]),
+                    "row": panel["row"],
+                    "column": panel["column"],
+                }
+            )
+        return panels
+
+    def plot(self, bands: str = "pointwise") -> Figure:
+        """The figure; ``bands`` is ``pointwise`` or ``simultaneous``. Save with ``.savefig``."""
+        from banditlab.plot import draw
+
+        title = self.arena["title"] or None
+        return draw(self.frame(), self.figure_panels(), title=title, bands=bands)
+
+    def about(self) -> dict[str, Any]:
+        """What goes into ``run.json``."""
+        return {
+            "arena": self.arena,
+            "hash": self.hash,
+            "seed": self.arena["seed"],
+            "versions": {
+                "python": platform.python_version(),
+                **{name: version(name) for name in PACKAGES},
+            },
+            "checks": self.checks,
+            "figure": {"title": self.arena["title"], "panels": self.figure_panels()},
+        }
+
+    def save(self, folder: str | Path, bands: str = "pointwise") -> Path:
+        """Write everything; each file appears whole or not at all. Returns the folder."""
+        from banditlab.plot import draw, save
+
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        frame = self.frame()
+        about = self.about()
+        local = {
+            "machine": {"processor": platform.machine(), "cores": os.cpu_count()},
+            "cpu_seconds": {" / ".join(key): value for key, value in self.seconds.items()},
+        }
+        text = frame.to_csv(index=False, float_format="%.8g", lineterminator="\n")
+        write_text(folder / "curves.csv", text)
+        write_text(folder / "run.json", json.dumps(about, indent=1) + "\n")
+        write_text(folder / "run.local.json", json.dumps(local, indent=1) + "\n")
+        with tempfile.NamedTemporaryFile(dir=folder, suffix=".parquet", delete=False) as file:
+            self._raw_frame().to_parquet(file.name, index=False)
+        os.replace(file.name, folder / "raw.parquet")
+        figure = draw(frame, about["figure"]["panels"], about["figure"]["title"] or None, bands)
+        save(figure, folder)
+        return folder
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Curves:
+        """The curves that :meth:`save` wrote; needs ``raw.parquet``."""
+        import pandas as pd
+
+        folder = Path(folder)
+        about = json.loads((folder / "run.json").read_text())
+        frame = pd.read_parquet(folder / "raw.parquet")
+        records = {}
+        for key, part in frame.groupby(["panel", "agent"], sort=False):
+            points = part["t"].unique()
+            names = [c for c in part.columns[4:] if not part[c].isna().all()]
+            values = part[names].to_numpy().reshape(-1, points.size, len(names))
+            records[str(key[0]), str(key[1])] = Record(points, tuple(names), values)
+        overlays = {p["name"]: p["overlays"] for p in about["figure"]["panels"]}
+        return cls(
+            about["arena"], records, overlays, checks=about["checks"], hash=about["hash"]
+        )
+
+    def _raw_frame(self) -> pd.DataFrame:
+        import pandas as pd
+
+        parts = []
+        for (panel, agent), record in self.records.items():
+            replications, points, _ = record.values.shape
+            columns: dict[str, Any] = {
+                "panel": panel,
+                "agent": agent,
+                "replication": np.repeat(np.arange(replications), points),
+                "t": np.tile(record.checkpoints, replications),
+            }
+            for m, measure in enumerate(record.measures):
+                columns[measure] = record.values[:, :, m].ravel()
+            parts.append(pd.DataFrame(columns))
+        return pd.concat(parts, ignore_index=True)
+
+    def _panel(self, panel: str | None, agent: str | None) -> str:
+        if panel is None:
+            having = [p for p in self.panels if agent is None or (p, agent) in self.records]
+            return (having or self.panels)[0]
+        if panel not in self.panels:
+            raise ValueError(unknown("panel", panel, self.panels))
+        return panel
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write ``path`` whole or not at all."""
+    with tempfile.NamedTemporaryFile(
+        "w", dir=path.parent, suffix=path.suffix, delete=False, encoding="utf-8", newline="\n"
+    ) as file:
+        file.write(text)
+    os.chmod(file.name, 0o644)
+    os.replace(file.name, path)
+
+
+def split(dotted: str) -> tuple[str, str | None]:
+    """``agent.measure`` as its two parts; the measure may be missing."""
+    agent, dot, measure = dotted.rpartition(".")
+    return (agent, measure) if dot else (measure, None)
+
+
+def evaluate(check: Mapping[str, Any], curves: Curves) -> list[dict[str, Any]]:
+    """The verdicts of one check of the arena: passed or failed, with the numbers."""
+    from banditlab.arena.statistics import t_interval
+
+    panel = check["panel"] or None
+    rounds = check["at"] if isinstance(check["at"], list) else [check["at"]]
+    verdicts = []
+    for i, t in enumerate(rounds):
+        agent, measure = split(check["less"] or check["value"])
+        left = curves.at(t, agent, measure, panel)
+        where = f"{panel + ': ' if panel else ''}"
+        when = f" at {t}" if t is not None else ""
+        if check["less"]:
+            if isinstance(check["than"], str):
+                other, other_measure = split(check["than"])
+                right = curves.at(t, other, other_measure, panel)
+                name = f"{other}.{other_measure}"
+            else:
+                right = np.full(left.size, float(check["than"]))
+                name = f"{check['than']:g}"
+            mean, sem, _, _ = t_interval((left - right)[:, None])
+            margin = check["sigmas"] * np.nan_to_num(sem[0])
+            passed = bool(mean[0] < -margin) if margin else bool(mean[0] < 0)
+            said = f"{where}{check['less']} < {name}{when}"
+            found = f"{left.mean():.4g} against {right.mean():.4g}"
+        else:
+            near = check["near"][i] if isinstance(check["near"], list) else check["near"]
+            mean, sem, _, _ = t_interval(left[:, None])
+            noise = np.sqrt(2.0) * check["sigmas"] * np.nan_to_num(sem[0])
+            allowed = max(check["within"] * abs(near), noise, check["rounding"])
+            passed = bool(abs(mean[0] - near) <= allowed)
+            said = f"{where}{check['value']}{when} is {near:g}"
+            found = f"{mean[0]:.4g}, allowed +- {allowed:.2g}"
+        verdicts.append({"check": said, "found": found, "passed": passed, "why": check["why"]})
+    return verdicts

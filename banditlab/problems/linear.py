@@ -1,0 +1,99 @@
+"""Linear bandit: the mean reward of an arm is the inner product of its features and ``theta``.
+
+``theta`` and the features are uniform on the unit sphere, drawn anew for every replication
+(``theta``, and with ``fixed`` the features) or every round (the features otherwise)::
+
+    reward = x[arm] . theta + noise * normal
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from banditlab import linalg
+from banditlab.check import integer, nonnegative
+from banditlab.core import kernel
+from banditlab.protocols.online import ANY_REWARD, Problem
+from banditlab.random import normal
+
+example = {"dim": 3, "n_arms": 5}
+
+
+class Linear(NamedTuple):
+    """Parameters."""
+
+    dim: int  # >= 1
+    n_arms: int  # >= 2
+    noise: float = 0.1  # >= 0: standard deviation of rewards
+    fixed: bool = True  # whether the features stay the same over the rounds
+
+
+class World(NamedTuple):
+    """One replication."""
+
+    theta: np.ndarray  # (dim,) float64
+    x: np.ndarray  # (n_arms, dim) float64: the features if they are fixed
+
+
+@kernel
+def on_sphere(rng, out):  # type: ignore[no-untyped-def]
+    """Fill ``out`` with a point that is uniform on the unit sphere."""
+    for i in range(out.size):
+        out[i] = normal(rng)
+    norm = math.sqrt(linalg.dot(out, out))
+    for i in range(out.size):
+        out[i] /= norm
+
+
+@kernel
+def rows_on_sphere(n_arms, dim, rng):  # type: ignore[no-untyped-def]
+    x = np.empty((n_arms, dim))
+    for k in range(n_arms):
+        on_sphere(rng, x[k])
+    return x
+
+
+@kernel
+def init(params, rng):  # type: ignore[no-untyped-def]
+    theta = np.empty(params.dim)
+    on_sphere(rng, theta)
+    return World(theta, rows_on_sphere(params.n_arms, params.dim, rng))
+
+
+@kernel
+def observe(params, world, t, rng):  # type: ignore[no-untyped-def]
+    # A fresh matrix, not a buffer: a delayed reward still needs the features of its own round.
+    return world.x if params.fixed else rows_on_sphere(params.n_arms, params.dim, rng)
+
+
+@kernel
+def pull(params, world, x, arm, rng):  # type: ignore[no-untyped-def]
+    return linalg.dot(x[arm], world.theta) + params.noise * normal(rng)
+
+
+@kernel
+def regret(params, world, x, arm):  # type: ignore[no-untyped-def]
+    best = linalg.dot(x[0], world.theta)
+    for k in range(1, x.shape[0]):
+        best = max(best, linalg.dot(x[k], world.theta))
+    return best - linalg.dot(x[arm], world.theta)
+
+
+def linear(dim: int, n_arms: int, noise: float = 0.1, fixed: bool = True) -> Problem:
+    """A linear bandit with ``dim`` >= 1 features, ``n_arms`` >= 2, Gaussian ``noise`` >= 0.
+
+    With ``fixed`` the features of a replication stay as they are, else every round has new ones.
+
+    Raises ValueError for a number out of range.
+    """
+    params = Linear(
+        integer("dim", dim, 1),
+        integer("n_arms", n_arms, 2),
+        nonnegative("noise", noise),
+        bool(fixed),
+    )
+    shape = (params.n_arms, 1, params.dim)
+    return Problem(params, init, observe, pull, regret, shape, ANY_REWARD)

@@ -1,0 +1,174 @@
+"""Logs: what is read, what is refused and how, and the log that ships."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas
+import pytest
+
+from banditlab.core import Task
+from banditlab.log import Log
+
+DIGITS = Path(__file__).parent.parent / "arenas" / "logs" / "digits.csv"
+
+
+def frame(**columns):
+    given = {"context": [0, 1, 1, 2], "action": [1, 0, 1, 1], "reward": [0.5, 1.0, 0.0, 2.0]}
+    return pandas.DataFrame({**given, **columns})
+
+
+def test_tables_count_and_add_up_per_context_and_arm():
+    log = Log.of(frame())
+    assert (len(log), log.n_contexts, log.n_arms) == (4, 3, 2)
+    assert log.counts().tolist() == [[0, 1], [1, 1], [0, 1]]
+    assert log.sums().tolist() == [[0, 0.5], [1, 0], [0, 2]]
+    assert log.counts((4, 3)).sum() == 4
+    assert log.sums((4, 3))[2].tolist() == [0, 2, 0]
+
+
+def test_columns_have_the_types_that_kernels_want():
+    log = Log.of(frame(action=[1.0, 0.0, 1.0, 1.0], reward=[1, 0, 1, 0], propensity=[1, 1, 0.5, 1]))
+    assert log.action.dtype == log.context.dtype == np.int64
+    assert log.reward.dtype == log.propensity.dtype == np.float64
+
+
+def test_context_and_propensity_may_be_left_out_and_other_columns_are_passed_over():
+    log = Log.of(frame(user=list("abcd")).drop(columns="context"))
+    assert log.context.tolist() == [0, 0, 0, 0]
+    assert log.propensity is None
+    assert (log.n_contexts, list(log.to_frame())) == (1, ["context", "action", "reward"])
+
+
+def test_one_arm_logged_still_makes_a_problem_of_two():
+    assert Log([0, 0], [1, 1]).n_arms == 2
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_files_come_back_as_they_were_written(tmp_path, ending):
+    given = frame(propensity=[0.1, 0.25, 1 / 3, 1.0])
+    path = tmp_path / f"log.{ending}"
+    given.to_csv(path, index=False) if ending == "csv" else given.to_parquet(path)
+    for source in (path, str(path), given, Log.of(given)):
+        pandas.testing.assert_frame_equal(Log.of(source).to_frame(), given, check_exact=True)
+
+
+def test_rows_are_taken_by_number_and_by_mask():
+    log = Log.of(frame(propensity=[0.1, 0.2, 0.3, 0.4]))
+    by_number, by_mask = log.take([1, 3]), log.take(log.reward >= 1)
+    for part in (by_number, by_mask):
+        assert part.action.tolist() == [0, 1]
+        assert part.propensity.tolist() == [0.2, 0.4]
+
+
+def test_the_log_is_a_copy():
+    reward = np.zeros(2)
+    log = Log([0, 1], reward)
+    reward[0] = 7
+    assert log.reward.tolist() == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("columns", "line"),
+    [
+        ({"action": [1, 0, -1, -2]}, "action: row 2 has -1; allowed are integers from 0"),
+        ({"action": [1, 0.5, 1, 1]}, "action: row 1 has 0.5; allowed are integers from 0"),
+        ({"action": [1, None, 1, 1]}, "action: row 1 has nan; allowed are integers from 0"),
+        ({"action": ["1", "0", "b", "c"]}, "action: row 2 has b; allowed are integers from 0"),
+        ({"action": [0, 1, 1, 2.0**60]}, "action: row 3 has 1.15.*; allowed are integers from 0"),
+        ({"context": [0, 1, 2, -1]}, "context: row 3 has -1; allowed are integers from 0"),
+        ({"reward": [0, np.nan, 1, 1]}, "reward: row 1 has nan; allowed are finite numbers"),
+        ({"reward": [0, 1, -np.inf, 1]}, "reward: row 2 has -inf; allowed are finite numbers"),
+        ({"reward": [0, 1, 1, "x"]}, "reward: row 3 has x; allowed are finite numbers"),
+        (
+            {"propensity": [0.5, 0.5, 0.0, 1]},
+            r"propensity: row 2 has 0.0; allowed are numbers in \(0, 1\]",
+        ),
+        (
+            {"propensity": [1.0, 1.01, 0.5, 1]},
+            r"propensity: row 1 has 1.01; allowed are numbers in \(0, 1\]",
+        ),
+        (
+            {"x_age": [1.0, 2.0, 3.0, 4.0]},
+            "x_age: continuous features need lin_lcb, which is not in this version",
+        ),
+        ({"propensities": [0.5] * 4}, "unknown column 'propensities'; did you mean 'propensity'?"),
+    ],
+)
+def test_the_first_bad_value_is_named_with_its_row_and_what_is_allowed(columns, line):
+    with pytest.raises(ValueError, match=f"^{line.replace('?', '[?]')}$"):
+        Log.of(frame(**columns))
+
+
+@pytest.mark.parametrize("column", ["action", "reward"])
+def test_a_missing_column_is_named(column):
+    with pytest.raises(ValueError, match=f"^the log has no column '{column}'; it has context, "):
+        Log.of(frame().drop(columns=column))
+
+
+def test_other_bad_logs_are_refused():
+    with pytest.raises(ValueError, match="^the log is empty$"):
+        Log.of(frame().iloc[:0])
+    with pytest.raises(ValueError, match="^reward: 3 rows, but action has 2$"):
+        Log([0, 1], [1, 1, 0])
+    with pytest.raises(ValueError, match=r"^action must have one number per row, got shape \(1, 2"):
+        Log([[0, 1]], [1])
+    with pytest.raises(ValueError, match="^a log is a Log, a pandas frame or a path, got int$"):
+        Log.of(3)
+    with pytest.raises(ValueError, match="^1 contexts and 200000001 arms are too many for a table"):
+        Log([0, 200_000_000], [1, 1]).counts()
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "line"),
+    [
+        ("log.txt", "action,reward\n1,1\n", "log.txt: a log ends in .csv or .parquet"),
+        ("log.csv", None, "no such file: .*log.csv"),
+        ("log.csv", "", "log.csv: the log is empty"),
+        ("log.csv", "action,reward\n", "log.csv: the log is empty"),
+        ("log.csv", "action,reward\n1,2\n1,2,3,4\n", "log.csv: not readable as csv: .*"),
+        ("log.parquet", "no parquet", "log.parquet: not readable as parquet: .*"),
+        ("log.csv", "action,reward\n1,0\n1,\n", "log.csv: reward: row 1 has nan; allowed .*"),
+    ],
+)
+def test_a_bad_file_is_named_in_one_line(tmp_path, name, text, line):
+    path = tmp_path / name
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(ValueError, match=f"^{line}$"):
+        Log.read(path)
+
+
+def test_a_log_fits_a_task_that_has_its_arms_and_contexts():
+    log = Log.of(frame())
+    log.fits(Task(2, 3))
+    log.fits(Task(5, 9))
+    with pytest.raises(ValueError, match="^context: row 3 has 2; allowed are 0 to 1 in this task$"):
+        log.fits(Task(2, 2))
+    with pytest.raises(ValueError, match="^action: row 0 has 3; allowed are 0 to 2 in this task$"):
+        Log([3, 0], [1, 1]).fits(Task(3))
+    with pytest.raises(ValueError, match="^the log has no features, the task has dim 2$"):
+        log.fits(Task(2, 3, 2))
+
+
+def test_pandas_is_imported_only_where_it_is_used():
+    program = "import sys, banditlab.log, banditlab.offpolicy; sys.exit('pandas' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program]).returncode == 0
+
+
+def test_the_shipped_log_is_what_its_script_says():
+    assert DIGITS.stat().st_size < 200_000
+    log = Log.read(DIGITS)
+    assert (len(log), log.n_contexts, log.n_arms) == (5000, 20, 10)
+    assert set(np.unique(log.reward)) == {0.0, 1.0}
+    assert log.propensity.min() >= 0.01
+    # One propensity per pair, and no context whose propensities exceed 1.
+    pairs = log.to_frame().groupby(["context", "action"])["propensity"]
+    assert (pairs.nunique() == 1).all()
+    sums = pairs.first().groupby("context").sum()
+    assert (sums <= 1 + 1e-9).all()
+    # Importance weights of the uniform policy average to the mass of the arms that are logged.
+    weights = 0.1 / log.propensity
+    error = weights.std(ddof=1) / np.sqrt(len(log))
+    assert abs(weights.mean() - 1) < 4 * error

@@ -1,0 +1,315 @@
+"""Off-policy estimates against exact values, a second implementation and simulated coverage."""
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from banditlab import offpolicy
+from banditlab.agents.offline.greedy_offline import greedy_offline
+from banditlab.agents.offline.lcb import lcb
+from banditlab.arena.report import SHOWN, render, report
+from banditlab.log import Log
+from banditlab.offpolicy import direct_method, doubly_robust, ips, learned, snips
+
+DIGITS = Path(__file__).parent.parent / "arenas" / "logs" / "digits.csv"
+ALL = (ips, snips, direct_method, doubly_robust)
+
+# A known problem: two contexts, three arms, Bernoulli rewards.
+SHARE = np.array([0.3, 0.7])
+MEANS = np.array([[0.2, 0.5, 0.9], [0.6, 0.4, 0.1]])
+LOGGING = np.array([[0.5, 0.3, 0.2], [0.2, 0.2, 0.6]])
+TARGET = np.array([[0.1, 0.2, 0.7], [0.5, 0.5, 0.0]])
+VALUE = float(SHARE @ (TARGET * MEANS).sum(axis=1))
+
+
+def draw(rng, n, claimed=LOGGING):
+    """A log of n rows of the known problem; ``claimed`` are the propensities it reports."""
+    context = (rng.random(n) >= SHARE[0]).astype(int)
+    action = (rng.random(n)[:, None] >= LOGGING.cumsum(axis=1)[context]).sum(axis=1)
+    reward = (rng.random(n) < MEANS[context, action]).astype(float)
+    return Log(action, reward, context, claimed[context, action])
+
+
+def z_scores(estimators, claimed=LOGGING, logs=1500, n=120):
+    """Standardised distance of each estimator's mean over many logs from the exact value."""
+    rng = np.random.default_rng(21)
+    values = np.empty((logs, len(estimators)))
+    for i in range(logs):
+        log = draw(rng, n, claimed)
+        values[i] = [e(log, TARGET, draws=2, seed=i).value for e in estimators]
+    return (values.mean(axis=0) - VALUE) / (values.std(axis=0, ddof=1) / np.sqrt(logs))
+
+
+def test_ips_and_doubly_robust_are_unbiased():
+    assert (np.abs(z_scores([ips, doubly_robust])) < 4).all()
+
+
+def test_wrong_propensities_bias_ips_and_a_good_model_mends_that():
+    by_ips, by_model, robust = z_scores(
+        [ips, direct_method, doubly_robust], claimed=np.sqrt(LOGGING) / 1.5
+    )
+    assert abs(by_ips) > 20
+    assert abs(by_model) < 4
+    assert abs(robust) < 4
+
+
+def test_doubly_robust_is_less_noisy_than_ips():
+    rng = np.random.default_rng(22)
+    logs = [draw(rng, 400) for _ in range(300)]
+    spread = [np.std([e(log, TARGET, draws=2).value for log in logs]) for e in (ips, doubly_robust)]
+    assert spread[1] < 0.8 * spread[0]
+
+
+def test_intervals_cover_the_exact_value():
+    rng = np.random.default_rng(23)
+    covered = np.zeros(len(ALL))
+    for i in range(500):
+        log = draw(rng, 500)
+        for k, estimator in enumerate(ALL):
+            e = estimator(log, TARGET, draws=400, seed=i)
+            covered[k] += e.lo <= VALUE <= e.hi
+    # 95 % give or take three binomial standard errors of 500 logs (.0097 each) is 92.1 to 97.9 %.
+    assert (np.abs(covered / 500 - 0.95) < 0.03).all(), covered / 500
+
+
+def test_estimates_agree_with_a_second_implementation():
+    rng = np.random.default_rng(24)
+    log = draw(rng, 60)
+    log = Log(log.action, log.reward + rng.normal(size=60), log.context, log.propensity)
+    seed = 5
+    fold = np.random.default_rng(seed).permutation(60) % 2
+
+    def q(i, s, a):
+        """Cell mean of the fold that row i is not in; the fold's mean where that is empty."""
+        other = fold != fold[i]
+        cell = other & (log.context == s) & (log.action == a)
+        return log.reward[cell if cell.any() else other].mean()
+
+    w = TARGET[log.context, log.action] / log.propensity
+    rows = range(60)
+    model = [
+        sum(TARGET[log.context[i], a] * q(i, log.context[i], a) for a in range(3)) for i in rows
+    ]
+    rest = [w[i] * (log.reward[i] - q(i, log.context[i], log.action[i])) for i in rows]
+    expected = {
+        ips: np.mean(w * log.reward),
+        snips: np.sum(w * log.reward) / np.sum(w),
+        direct_method: np.mean(model),
+        doubly_robust: np.mean(model) + np.mean(rest),
+    }
+    for estimator, value in expected.items():
+        found = estimator(log, TARGET, draws=2, seed=seed)
+        assert found.value == pytest.approx(value, rel=1e-12)
+        if estimator is not direct_method:
+            assert found.ess == pytest.approx(w.sum() ** 2 / (w**2).sum(), rel=1e-12)
+    assert direct_method(log, TARGET, draws=2).ess == 60
+
+
+def test_a_model_of_other_rows_leaves_the_correction_something_to_do():
+    # With cell means of the same rows the correction would be exactly 0 (one weight per cell).
+    log = draw(np.random.default_rng(25), 200)
+    assert abs(doubly_robust(log, TARGET).value - direct_method(log, TARGET).value) > 1e-3
+
+
+def test_snips_moves_with_a_shift_of_the_rewards_and_ips_does_not():
+    log = draw(np.random.default_rng(26), 300)
+    moved = Log(log.action, log.reward + 100, log.context, log.propensity)
+    np.testing.assert_allclose(
+        np.array(snips(moved, TARGET)[:3]) - 100, snips(log, TARGET)[:3], atol=1e-10
+    )
+    assert abs(ips(moved, TARGET).value - 100 - ips(log, TARGET).value) > 1
+
+
+def test_on_policy_every_estimate_is_near_the_mean_and_every_row_counts():
+    log = draw(np.random.default_rng(27), 2000)
+    for estimator in (ips, snips):
+        e = estimator(log, LOGGING)
+        assert e.value == pytest.approx(log.reward.mean(), abs=1e-12)
+        assert e.ess == pytest.approx(2000)
+        half = 1.96 * log.reward.std() / np.sqrt(2000)
+        assert e.hi - e.lo == pytest.approx(2 * half, rel=0.1)  # 1000 draws: 4 % standard error
+
+
+def test_a_target_that_the_log_never_follows_has_no_value():
+    log = Log([0, 0, 0], [1, 1, 0], propensity=[0.5, 0.5, 0.5])
+    never = [[0.0, 1.0]]
+    assert snips(log, never)[3] == ips(log, never)[3] == 0
+    assert np.isnan(snips(log, never)[:3]).all()
+
+
+def test_same_seed_same_interval_whatever_the_chunks(monkeypatch):
+    log = draw(np.random.default_rng(28), 150)
+    for estimator in ALL:
+        whole = estimator(log, TARGET, draws=101, seed=3)
+        assert whole == estimator(log, TARGET, draws=101, seed=3)
+        assert whole[1:3] != estimator(log, TARGET, draws=101, seed=4)[1:3]
+        with monkeypatch.context() as patch:
+            patch.setattr(offpolicy, "CHUNK", 100)
+            np.testing.assert_allclose(whole, estimator(log, TARGET, draws=101, seed=3), rtol=1e-13)
+
+
+def test_a_wider_level_gives_a_wider_interval():
+    log = draw(np.random.default_rng(29), 150)
+    narrow, wide = (doubly_robust(log, TARGET, level=level) for level in (0.5, 0.99))
+    assert wide.lo < narrow.lo < narrow.hi < wide.hi
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ({"policy": TARGET[0]}, r"policy must have shape \(n_contexts, n_arms\), got \(3,\)"),
+        ({"policy": 0.9 * TARGET}, "policy: row 0 must be probabilities that sum to 1, got .*"),
+        ({"policy": [[1, 0, 0], [2, -1, 0]]}, "policy: row 1 must be probabilities .*"),
+        ({"policy": TARGET[:1]}, "context: row .* has 1; allowed are 0 to 0 in this task"),
+        ({"level": 1.0}, "level must lie strictly between 0 and 1, got 1.0"),
+        ({"draws": 1}, "draws must be at least 2, got 1"),
+        ({"seed": -1}, "seed must be at least 0, got -1"),
+    ],
+)
+def test_bad_arguments_are_refused_in_one_line(change, line):
+    log = draw(np.random.default_rng(30), 50)
+    with pytest.raises(ValueError, match=f"^{line}$"):
+        ips(**{"log": log, "policy": TARGET, **change})
+
+
+def test_only_the_direct_method_does_without_propensities():
+    log = draw(np.random.default_rng(31), 300)
+    bare = Log(log.action, log.reward, log.context)
+    assert direct_method(bare, TARGET) == direct_method(log, TARGET)
+    for estimator in (ips, snips, doubly_robust):
+        with pytest.raises(ValueError, match="^the log has no column 'propensity'"):
+            estimator(bare, TARGET)
+
+
+# --- learned rules and the report ---------------------------------------------------------------
+
+
+def test_a_rule_is_learned_from_the_tables():
+    log = Log([0, 0, 0, 1, 1], [1, 1, 0, 1, 0], [0, 0, 0, 1, 1])
+    assert learned(greedy_offline(), log).tolist() == [[1, 0], [0, 1]]
+    assert learned(greedy_offline(), log, (3, 4))[2].tolist() == [0.25] * 4
+    with pytest.raises(
+        ValueError, match="^reward: row 1 has 3; LCB was set to rewards from 0 to 1$"
+    ):
+        learned(lcb(), Log([0, 1], [0, 3]))
+
+
+def test_a_rule_looks_better_on_the_rows_it_was_learned_from():
+    # All arms pay 1/2: no rule is worth more, but the greedy one seems to be.
+    rng = np.random.default_rng(32)
+    seeming, honest = [], []
+    for _ in range(100):
+        action, reward = rng.integers(10, size=200), rng.integers(2, size=200)
+        log = Log(action, reward, propensity=np.full(200, 0.1))
+        half = log.take(slice(0, 100)), log.take(slice(100, 200))
+        rule = learned(greedy_offline(), half[0], (1, 10))
+        seeming.append(snips(half[0], rule, draws=2).value)
+        honest.append(snips(half[1], rule, draws=2).value)
+    error = np.std(honest, ddof=1) / 10
+    assert abs(np.mean(honest) - 0.5) < 4 * error
+    assert np.mean(seeming) > 0.5 + 10 * error
+
+
+def printed(result):
+    console = Console(file=io.StringIO(), width=100)
+    render(result, console)
+    return console.file.getvalue()
+
+
+def test_report_on_the_shipped_log():
+    result = report(DIGITS)
+    assert json.loads(json.dumps(result, allow_nan=False)) == result
+    assert (result["rows"], result["n_contexts"], result["n_arms"]) == (5000, 20, 10)
+    log = Log.read(DIGITS)
+    counts, sums = log.counts(), log.sums()
+    for row in result["contexts"]:
+        s = row["context"]
+        assert row["rows"] == counts[s].sum()
+        assert row["bc"]["arms"] == [int(counts[s].argmax())]
+        (k,) = row["lcb"]["arms"]
+        bound = sums[s, k] / counts[s, k] - np.sqrt(0.5 * np.log(2 * 200 * 5000) / counts[s, k])
+        assert row["lcb"]["lower_bound"] == pytest.approx(bound, rel=1e-12)
+        assert row["lcb"]["lower_bound"] >= row["bc"]["lower_bound"]
+        assert row["lcb"]["lower_bound"] >= row["greedy_offline"]["lower_bound"]
+    worth = {(e["rule"], e["estimator"]): e for e in result["estimates"]}
+    assert len(worth) == 8
+    # Exact values of what the whole log teaches, from scripts/make_log.py.
+    for rule, value in (("lcb", 0.8799), ("bc", 0.8176), ("behaviour", 0.6432)):
+        e = worth[rule, "doubly robust"]
+        # Half the rows teach nearly the same: within an interval's width, four standard errors.
+        assert e["lo"] < e["value"] < e["hi"]
+        assert abs(e["value"] - value) < e["hi"] - e["lo"]
+    assert worth["lcb", "SNIPS"]["lo"] > worth["behaviour", "SNIPS"]["hi"]
+    assert result == report(DIGITS)
+    assert result["estimates"] != report(DIGITS, seed=1)["estimates"]
+    text = printed(result)
+    for part in ("20 contexts", "doubly robust", "effective rows", "valued on the other half."):
+        assert part in text
+
+
+def test_report_learns_and_values_on_different_halves():
+    # Pure noise: valued on its own rows the greedy rule would be worth far more than 1/2.
+    rng = np.random.default_rng(33)
+    n = 4000
+    log = Log(
+        rng.integers(10, size=n), rng.integers(2, size=n), rng.integers(40, size=n), np.full(n, 0.1)
+    )
+    own = snips(log, learned(greedy_offline(), log), draws=2).value
+    (e,) = (
+        e
+        for e in report(log)["estimates"]
+        if (e["rule"], e["estimator"]) == ("greedy_offline", "SNIPS")
+    )
+    assert abs(e["value"] - 0.5) < 4 * 0.5 / np.sqrt(e["effective_rows"])
+    assert own > 0.5 + 8 * 0.5 / np.sqrt(e["effective_rows"])
+
+
+def test_report_without_propensities_says_so_in_one_line():
+    log = Log([0, 1, 1, 1], [0, 1, 1, 0])
+    result = report(log)
+    assert (result["estimates"], result["n_contexts"]) == ([], 1)
+    assert result["contexts"][0]["bc"]["arms"] == [1]
+    assert (
+        "No estimates of what the rules are worth: the log has no column 'propensity'."
+        in printed(result).splitlines()
+    )
+
+
+def test_report_names_ties_and_contexts_without_data():
+    log = Log([0, 1, 2, 0], [1, 1, 0, 1], [0, 0, 0, 2])
+    rows = report(log)["contexts"]
+    assert rows[1]["rows"] == 0
+    assert rows[1]["lcb"] == {"arms": [0, 1, 2], "rows": 0, "mean": None, **_bound(rows[1])}
+    assert rows[0]["greedy_offline"]["arms"] == [0, 1]
+    text = printed(report(log))
+    assert "any (" in text
+    assert "0/1 (" in text
+
+
+def _bound(row):
+    return {"lower_bound": row["lcb"]["lower_bound"]}
+
+
+def test_report_prints_the_first_contexts_of_many():
+    n = SHOWN + 10
+    log = Log(np.zeros(n, int), np.ones(n), np.arange(n))
+    text = printed(report(log))
+    assert f"The first {SHOWN} of {n} contexts; --json has all." in text
+    rows = [line for line in text.splitlines() if line.startswith("│")]
+    assert len(rows) == SHOWN
+    assert len(report(log)["contexts"]) == n
+
+
+def test_report_takes_the_range_of_rewards():
+    log = Log([0, 1, 1, 0], [-3, 4, 4, -2])
+    with pytest.raises(
+        ValueError, match="^reward: row 0 has -3; LCB was set to rewards from 0 to 1"
+    ):
+        report(log)
+    result = report(log, low=-5, high=5)
+    assert result["lcb"]["low"] == -5
+    assert result["contexts"][0]["greedy_offline"]["arms"] == [1]
