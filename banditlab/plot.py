@@ -35,6 +35,7 @@ from typing import TYPE_CHECKING, Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
@@ -46,12 +47,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.text import Annotation
 
-# Okabe & Ito (2008), told apart by the colour-blind; the darkest first, yellow last.
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9", "#F0E442")
-# Second channel, for print without colour. Eight colours, four dashes and seven markers come
-# back together only after 56 curves.
+# Okabe & Ito (2008), told apart by the colour-blind; without their yellow, lost on white paper.
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9")
+# Second channel, for print without colour. Seven colours, four dashes and six markers come back
+# together only after 84 curves.
 DASHES = ("-", (0, (5, 1.2)), (0, (1.2, 1)), (0, (6, 1.2, 1.2, 1.2)))
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+MARKERS = (("o", 3.4), ("s", 3.1), ("^", 4.2), ("D", 3.0), ("v", 4.2), ("P", 4.4))  # and sizes
 GREY = "#7A7A7A"
 GREY_DASHES = ((0, (4, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)), (0, (9, 3)))
 
@@ -74,7 +75,6 @@ STYLE = {
     "xtick.major.size": 2.5,
     "ytick.major.size": 2.5,
     "lines.linewidth": 1.3,
-    "lines.markersize": 3.2,
     "mathtext.fontset": "dejavusans",
     "svg.hashsalt": "banditlab",
     "svg.fonttype": "path",
@@ -82,6 +82,7 @@ STYLE = {
 LABEL_SIZE = 7.0  # points, of the labels beside the curves
 LABEL_GAP = 9.0  # points between the axes and these labels
 MOST_LABELS = 6  # curves in a panel beyond which a legend serves better
+MOST_COLUMNS = 2  # columns of panels beyond which the labels leave too little for the axes
 WIDTHS = {1: 3.4, 2: 6.8, 3: 7.0}  # inches; a column or a page of a journal
 HEIGHTS = {1: 2.4, 2: 2.2, 3: 1.85}
 
@@ -96,7 +97,15 @@ class Curve:
     lo: np.ndarray
     hi: np.ndarray
     look: dict[str, Any]  # colour, dashes, marker
+    overlay: bool = False
     annotation: Annotation | None = None
+
+
+def _style() -> Any:
+    """Matplotlib's defaults and `STYLE`, whatever the user's own settings are."""
+    # Not the backend: to ask for it would import pyplot.
+    defaults = {key: mpl.rcParamsDefault[key] for key in mpl.rcParamsDefault if key != "backend"}
+    return mpl.rc_context({**defaults, **STYLE})
 
 
 # --- what to draw -------------------------------------------------------------------------------
@@ -137,10 +146,12 @@ def _looks(panels: Sequence[Mapping[str, Any]], tables: Sequence[Any]) -> dict[s
                 looks[label] = _grey(grey)
                 grey += 1
             else:
+                marker, size = MARKERS[coloured % len(MARKERS)]
                 looks[label] = {
                     "color": PALETTE[coloured % len(PALETTE)],
                     "linestyle": DASHES[coloured % len(DASHES)],
-                    "marker": MARKERS[coloured % len(MARKERS)],
+                    "marker": marker,
+                    "markersize": size,
                 }
                 coloured += 1
     return looks
@@ -159,7 +170,8 @@ def _curves(
     for i, overlay in enumerate(panel.get("overlays") or ()):
         t, y = np.asarray(overlay["t"], float), np.asarray(overlay["y"], float)
         nothing = np.full_like(y, np.nan)
-        curves.append(Curve(overlay["label"], t, y, nothing, nothing, _grey(n_grey + i)))
+        look = _grey(n_grey + i)
+        curves.append(Curve(overlay["label"], t, y, nothing, nothing, look, overlay=True))
     for label in _ordered(panel, rows["label"]):
         part = rows[rows["label"] == label].sort_values("t")
         if panel.get("xscale") == "log":
@@ -170,7 +182,15 @@ def _curves(
             lo, hi = mean - half, mean + half
         if np.isfinite(mean).any():
             curves.append(Curve(label, t, mean, lo, hi, looks[label]))
+    _dodge(panel, [curve for curve in curves if not curve.overlay])
     return curves
+
+
+def _dodge(panel: Mapping[str, Any], curves: Sequence[Curve]) -> None:
+    """Move dots apart if dots at one t are all that there is to see."""
+    if len({tuple(curve.t) for curve in curves}) == 1 and curves[0].t.size == 1:
+        for curve, shift in zip(curves, np.linspace(-0.5, 0.5, len(curves) + 2)[1:-1], strict=True):
+            curve.t = curve.t * 2.0**shift if panel.get("xscale") == "log" else curve.t + shift
 
 
 # --- axes ---------------------------------------------------------------------------------------
@@ -184,7 +204,7 @@ def _finite(parts: Iterable[np.ndarray]) -> np.ndarray:
 def _scale(panel: Mapping[str, Any], curves: Sequence[Curve]) -> tuple[str, float]:
     """The scale of y that can show these means, and where it becomes linear if it is symlog."""
     scale = choice("yscale", panel.get("yscale") or "linear", ("linear", "log", "symlog"))
-    means = _finite(curve.mean for curve in curves)
+    means = _finite(curve.mean for curve in curves if not curve.overlay)
     if scale == "log" and (means <= 0).any():
         positive = np.abs(means[means != 0])
         if positive.size == 0:
@@ -194,54 +214,60 @@ def _scale(panel: Mapping[str, Any], curves: Sequence[Curve]) -> tuple[str, floa
 
 
 def _limits(scale: str, linthresh: float, curves: Sequence[Curve]) -> tuple[float, float]:
-    """Limits of y: all means, and of the bands what does not dwarf them."""
-    means = _finite(curve.mean for curve in curves)
-    edges = _finite(part for curve in curves for part in (curve.lo, curve.hi))
+    """Limits of y: the means, and of bands and overlays what does not dwarf them."""
+    means = _finite(curve.mean for curve in curves if not curve.overlay)
     if means.size == 0:
         return (0.0, 1.0) if scale != "log" else (0.1, 1.0)
-    low, high = means.min(), means.max()
+    low, high = float(means.min()), float(means.max())
+    bands = _finite(part for curve in curves for part in (curve.lo, curve.hi))
+    overlays = _finite(curve.mean for curve in curves if curve.overlay)
     if scale == "log":
-        edges = edges[edges > 0]
-        room = max(high / low, 2.0) ** 0.3
-        low = min(low, max(edges.min(initial=low), low / room))
-        high = max(high, min(edges.max(initial=high), high * room))
-        return low / 1.15, high * 1.15
-    room = 0.3 * (high - low) if high > low else 0.5 * abs(high) or 1.0
-    bottom = min(low, max(edges.min(initial=low), low - room))
-    top = max(high, min(edges.max(initial=high), high + room))
+        span = max(high / low, 2.0)
+        room = np.inf if _dots_only(curves) else span**0.3
+        bands, overlays = bands[bands > 0], overlays[overlays > 0]
+        bottom = max(bands.min(initial=low), low / room)
+        top = max(bands.max(initial=0.0).clip(0.0, high * room), high)
+        return bottom / 1.15, max(top, overlays.max(initial=0.0).clip(0.0, high * span)) * 1.15
+    span = high - low or abs(high) or 1.0
+    room = np.inf if _dots_only(curves) else 0.3 * span
+    bottom = bands.min(initial=low).clip(low - room, low)
+    top = bands.max(initial=high).clip(high, high + room)
+    top = max(top, overlays.max(initial=high).clip(high, high + span))
     if scale == "symlog":
-        top = max(top * 1.3 if top > 0 else 0.0, 2 * linthresh)
-        return (-0.15 * linthresh, top) if low >= 0 else (1.3 * bottom, top)
+        top = max(top, linthresh) * 1.3
+        return (-0.15 * linthresh if low >= 0 else 1.3 * bottom), top
     if top == bottom:
-        bottom, top = bottom - room, top + room
+        bottom, top = bottom - span, top + span
     if low >= 0 and low < 0.4 * top:  # start at 0 unless that would squash the curves
         return -0.015 * top, top * 1.04
     return bottom - 0.03 * (top - bottom), top + 0.03 * (top - bottom)
 
 
-def _number(value: float, _: object = None) -> str:
-    """A tick label: short, and exact for round numbers."""
-    size = abs(value)
-    if value == 0 or 1e-3 <= size < 1e4:
-        return f"{value:.6g}".replace("-", "\N{MINUS SIGN}")
-    for unit, name in ((1e3, "k"), (1e6, "M")):
-        if unit <= size < 1000 * unit:
-            return _number(value / unit) + name
-    power = math.floor(math.log10(size) + 1e-9)
+def _power(value: float) -> str:
+    """``value`` as a multiple of a power of ten."""
+    if value == 0:
+        return "0"
+    power = math.floor(math.log10(abs(value)) + 1e-9)
     mantissa = f"{value / 10.0**power:.4g}"
     head = {"1": "", "-1": "-"}.get(mantissa, rf"{mantissa}{{\times}}")
     return f"${head}10^{{{power}}}$"
+
+
+def _plain(value: float) -> str:
+    return f"{value:.6g}".replace("-", "\N{MINUS SIGN}")
 
 
 def _decade(value: float, _: object = None) -> str:
-    """A tick label of a logarithmic axis: powers of ten as such from 1000 on and below 0.01."""
-    size = abs(value)
-    if value == 0 or 0.01 <= size < 1e3:
-        return _number(value)
-    power = math.floor(math.log10(size) + 1e-9)
-    mantissa = f"{value / 10.0**power:.4g}"
-    head = {"1": "", "-1": "-"}.get(mantissa, rf"{mantissa}{{\times}}")
-    return f"${head}10^{{{power}}}$"
+    """A tick of a logarithmic axis: powers of ten from 1000 on and below 0.01."""
+    return _plain(value) if value == 0 or 0.01 <= abs(value) < 999.5 else _power(value)
+
+
+def _even(largest: float) -> FuncFormatter:
+    """Ticks of a linear axis that reaches to ``largest``: short, all in one unit."""
+    if not 1e-3 <= largest < 1e10:
+        return FuncFormatter(lambda value, _: _power(value))
+    size, unit = (1.0, "") if largest < 1e4 else (1e3, "k") if largest < 1e7 else (1e6, "M")
+    return FuncFormatter(lambda value, _: _plain(value / size) + (unit if value else ""))
 
 
 def _decades(low: float, high: float, most: int) -> list[float]:
@@ -260,7 +286,7 @@ def _decades(low: float, high: float, most: int) -> list[float]:
 
 def _set_ticks(axis: Any, scale: str, linthresh: float, low: float, high: float, most: int) -> None:
     axis.set_minor_locator(NullLocator())
-    ticks: list[float] = []
+    ticks: Sequence[float] = ()
     if scale == "log":
         ticks = _decades(low, high, most)
     elif scale == "symlog":
@@ -272,20 +298,25 @@ def _set_ticks(axis: Any, scale: str, linthresh: float, low: float, high: float,
         axis.set_major_formatter(FuncFormatter(_decade))
     else:
         axis.set_major_locator(MaxNLocator(most, steps=[1, 2, 2.5, 5, 10]))
-        axis.set_major_formatter(FuncFormatter(_number))
+        axis.set_major_formatter(_even(max(abs(low), abs(high)) / 1.04))
+
+
+def _dots_only(curves: Sequence[Curve]) -> bool:
+    return all(curve.t.size == 1 for curve in curves)
 
 
 def _x_limits(scale: str, curves: Sequence[Curve]) -> tuple[float, float]:
     t = _finite(curve.t for curve in curves)
     if t.size == 0:
         return 1.0, 10.0
-    low, high = t.min(), t.max()
-    if low < high:
-        return low, high
-    return (low / 2, high * 2) if scale == "log" else (low - 1, high + 1)
+    if not _dots_only(curves):
+        start = 0.0 if scale == "linear" and 0 < t.min() < 0.02 * t.max() else t.min()
+        return float(start), float(t.max())
+    return (t.min() / 1.5, t.max() * 1.5) if scale == "log" else (t.min() - 0.5, t.max() + 0.5)
 
 
-def _draw_panel(ax: Axes, panel: Mapping[str, Any], curves: Sequence[Curve], most: int) -> None:
+def _draw_panel(ax: Axes, panel: Mapping[str, Any], curves: Sequence[Curve], width: float) -> None:
+    """Draw ``curves`` into a panel that is ``width`` inches wide."""
     xscale = choice("xscale", panel.get("xscale") or "linear", ("linear", "log"))
     x_low, x_high = _x_limits(xscale, curves)
     yscale, linthresh = _scale(panel, curves)
@@ -297,35 +328,30 @@ def _draw_panel(ax: Axes, panel: Mapping[str, Any], curves: Sequence[Curve], mos
         ax.set_yscale(yscale)
     ax.set_xlim(x_low, x_high)
     ax.set_ylim(low, high)
-    _set_ticks(ax.xaxis, xscale, 0.0, x_low, x_high, most)
+    _set_ticks(ax.xaxis, xscale, 0.0, x_low, x_high, 5 if width > 2.5 else 4)
+    if _dots_only(curves) and curves:
+        middle = math.sqrt(x_low * x_high) if xscale == "log" else (x_low + x_high) / 2
+        ax.set_xticks([middle], [_plain(middle)])
     _set_ticks(ax.yaxis, yscale, linthresh, low, high, 5)
-    ax.set_title("\n".join(textwrap.wrap(panel.get("title") or "", 18 + 12 * most // 2)))
+    ax.set_title("\n".join(textwrap.wrap(panel.get("title") or "", int(11 * width))))
     ax.set_xlabel(panel.get("xlabel") or "")
     ax.set_ylabel(panel.get("ylabel") or "")
     lowest = low if yscale == "log" else -np.inf
-    points = [curve for curve in curves if curve.t.size == 1]
     for i, curve in enumerate(curves):
         above = 2 + (i + 1) / 100
-        if curve.t.size == 1:  # a dot with its interval; side by side, should there be several
-            at = 0.5 + (points.index(curve) - (len(points) - 1) / 2) * 0.6 / max(len(points), 4)
-            x = curve.t if x_low < curve.t[0] < x_high and len(curves) > len(points) else [at]
-            transform = ax.transData if x is curve.t else ax.get_xaxis_transform()
-            ax.vlines(
-                x, np.fmax(curve.lo, lowest), curve.hi,
-                color=curve.look["color"], transform=transform, zorder=above,
-            )  # fmt: skip
+        lo, hi, color = np.maximum(curve.lo, lowest), curve.hi, curve.look["color"]
+        if curve.t.size == 1:  # a dot with its interval
             look = {"marker": "o", **curve.look, "linestyle": "none"}
-            ax.plot(x, curve.mean, **look, transform=transform, zorder=above)
+            ax.plot(curve.t, curve.mean, **look, zorder=above)
+            ax.vlines(curve.t, lo, hi, color=color, linewidth=1.0, zorder=above)
             continue
-        ax.fill_between(
-            curve.t, np.maximum(curve.lo, lowest), curve.hi,
-            color=curve.look["color"], alpha=0.16, linewidth=0, zorder=1 + i / 100,
-        )  # fmt: skip
+        ax.fill_between(curve.t, lo, hi, color=color, alpha=0.16, linewidth=0, zorder=1 + i / 100)
         # Markers a fifth of the way apart, staggered so that those of near curves stay apart.
         every = (0.04 + 0.16 * (i % 5) / 5, 0.2)
+        mean = np.where(curve.mean > 0, curve.mean, np.nan) if yscale == "log" else curve.mean
         ax.plot(
-            curve.t, curve.mean, **curve.look, markevery=every,
-            markeredgecolor="white", markeredgewidth=0.4, zorder=above,
+            curve.t, mean, **curve.look, markevery=every,
+            markeredgecolor="white", markeredgewidth=0.3, zorder=above,
         )  # fmt: skip
 
 
@@ -362,20 +388,35 @@ def _ends(ax: Axes, curves: Sequence[Curve]) -> np.ndarray:
     return ax.transAxes.inverted().transform(ax.transData.transform(np.array(ends)))
 
 
-def _write_labels(figure: Figure, drawn: Sequence[tuple[Axes, list[Curve]]]) -> bool:
-    """Name every curve at its right end; False, with nothing left behind, if that gets crowded."""
+def _ink(color: str) -> tuple[float, ...]:
+    """``color``, darkened if letters in it would be hard to read on white."""
+    rgb = np.array(to_rgb(color))
+    luminance = rgb @ (0.2126, 0.7152, 0.0722)
+    return tuple(rgb * min(1.0, 0.45 / max(luminance, 1e-9)))
+
+
+def _write_labels(
+    figure: Figure, drawn: Sequence[tuple[Axes, list[Curve]]], width: float
+) -> bool:
+    """Name every curve at its right end; False, with nothing left behind, if that gets crowded.
+
+    ``width`` is that of a panel in inches.
+    """
     for ax, curves in drawn:
         for curve in curves:
             curve.annotation = ax.annotate(
                 textwrap.fill(curve.label, 14, break_long_words=False),
                 (1.0, 0.5), (LABEL_GAP, 0.0), xycoords="axes fraction",
                 textcoords="offset points", va="center", ha="left", linespacing=0.95,
-                fontsize=LABEL_SIZE, color=curve.look["color"], annotation_clip=False,
+                fontsize=LABEL_SIZE, color=_ink(curve.look["color"]), annotation_clip=False,
             )  # fmt: skip
-    figure.draw_without_rendering()  # lays the axes out: the labels' widths now have their room
-    good = True
+    notes = [curve.annotation for _, curves in drawn for curve in curves if curve.annotation]
+    widest = max((note.get_window_extent().width for note in notes), default=0.0)
+    good = widest < 0.32 * width * figure.dpi
+    if good:
+        figure.draw_without_rendering()  # lays the axes out: the labels now have their room
     for ax, curves in drawn:
-        if not curves:
+        if not curves or not good:
             continue
         height = ax.bbox.height
         boxes = [curve.annotation.get_window_extent() for curve in curves if curve.annotation]
@@ -383,8 +424,9 @@ def _write_labels(figure: Figure, drawn: Sequence[tuple[Axes, list[Curve]]]) -> 
         ends = _ends(ax, curves)
         wanted = np.clip(ends[:, 1], 0.0, 1.0) * height
         places = _spread(wanted, heights, height)
-        good &= max(box.width for box in boxes) < 0.62 * ax.bbox.width
-        good &= heights.sum() < 0.95 * height and np.abs(places - wanted).max() < 0.36 * height
+        good = bool(
+            heights.sum() < 0.95 * height and np.abs(places - wanted).max() < 0.36 * height
+        )
         gap = LABEL_GAP / 72 * figure.dpi / ax.bbox.width
         for curve, (x, y), place in zip(curves, ends, places / height, strict=True):
             assert curve.annotation is not None
@@ -404,7 +446,7 @@ def _write_labels(figure: Figure, drawn: Sequence[tuple[Axes, list[Curve]]]) -> 
             for curve in curves:
                 assert curve.annotation is not None
                 curve.annotation.remove()
-    return bool(good)
+    return good
 
 
 def _write_legend(figure: Figure, drawn: Sequence[tuple[Axes, list[Curve]]]) -> None:
@@ -414,7 +456,7 @@ def _write_legend(figure: Figure, drawn: Sequence[tuple[Axes, list[Curve]]]) -> 
     known = sorted(shown.values(), key=lambda curve: curve.look["color"] == GREY)
     if not known:
         return
-    handles = [Line2D([], [], markeredgecolor="white", markeredgewidth=0.4, **c.look) for c in known]
+    handles = [Line2D([], [], markeredgecolor="white", markeredgewidth=0.3, **c.look) for c in known]
     names = [textwrap.fill(curve.label, 48) for curve in known]
     width = figure.get_figwidth()
     for columns in range(min(len(known), 6), 0, -1):
@@ -486,8 +528,8 @@ def draw(
 
     Notes
     -----
-    Up to six curves a panel are named at their right ends, if there is room for that in all
-    panels. Otherwise one legend stands below. The figure is 3.4 inches wide for one column of
+    Up to six curves a panel are named at their right ends, if there are at most two columns of
+    panels and room for the names in all of them. Otherwise one legend stands below. The figure is 3.4 inches wide for one column of
     panels and 7 for three, the smallest letters measure 7 points.
     """
     choice("bands", bands, ("pointwise", "simultaneous"))
@@ -500,7 +542,7 @@ def draw(
     n_columns = max(column for _, column in places) + 1
     width = WIDTHS.get(n_columns, 2.3 * n_columns)
     height = HEIGHTS.get(n_columns, 1.85) * n_rows
-    with mpl.rc_context({**mpl.rcParamsDefault, **STYLE, "backend": mpl.rcParams["backend"]}):
+    with _style():
         figure = Figure(figsize=(width, height), layout="constrained", dpi=100)
         FigureCanvasAgg(figure)
         if title:
@@ -515,11 +557,11 @@ def draw(
         for panel, rows, (row, column) in zip(panels, tables, places, strict=True):
             ax = figure.add_subplot(spec[row, column])
             curves = _curves(panel, rows, looks, bands)
-            _draw_panel(ax, panel, curves, 5 if n_columns < 3 else 4)
+            _draw_panel(ax, panel, curves, width / n_columns)
             drawn.append((ax, curves))
         _share_words(drawn, places)
-        few = max(len(curves) for _, curves in drawn) <= MOST_LABELS
-        if not (few and _write_labels(figure, drawn)):
+        few = max(len(curves) for _, curves in drawn) <= MOST_LABELS and n_columns <= MOST_COLUMNS
+        if not (few and _write_labels(figure, drawn, width / n_columns)):
             _write_legend(figure, drawn)
         figure.draw_without_rendering()
         figure.set_layout_engine("none")  # as laid out now, whoever saves it and how
@@ -553,7 +595,7 @@ def save(figure: Figure, folder: str | Path, stem: str = "figure") -> tuple[Path
         handle, aside = tempfile.mkstemp(dir=folder, suffix=f".{kind}")
         os.close(handle)
         try:
-            with mpl.rc_context(STYLE):
+            with _style():
                 figure.savefig(aside, format=kind, dpi=200, metadata=metadata)
             os.chmod(aside, 0o644)
             os.replace(aside, path)

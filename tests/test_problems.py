@@ -53,7 +53,7 @@ DELAYED_LINEAR = {"problem": {"name": "linear", **INSTANCES["linear"]}, "mean_de
 
 
 class Recorder(NamedTuple):
-    arm: int  # to pull always; -1: an arm at random
+    arms: int  # it pulls one of the first so many, at random
 
 
 class Notes(NamedTuple):
@@ -70,7 +70,7 @@ def recorder_init(params, task, rng):
 @kernel
 def recorder_act(params, state, t, x, rng):
     state.now[0] = t
-    return params.arm if params.arm >= 0 else random.below(rng, 2)
+    return random.below(rng, params.arms)
 
 
 @kernel
@@ -89,10 +89,9 @@ def recorder_recommend(params, state, x, rng, out):
     out[:] = 1.0 / out.size
 
 
-def recorder(arm=-1):
-    return online.Online(
-        Recorder(arm), recorder_init, recorder_act, recorder_update, recorder_recommend
-    )
+RECORDER = online.Online(
+    Recorder(arms=2), recorder_init, recorder_act, recorder_update, recorder_recommend
+)
 
 
 class Played(NamedTuple):
@@ -113,19 +112,34 @@ def play(algorithm, problem, task, key, replication, heard, count, totals, natur
     nature[:] = run.nature
 
 
-def played(problem, algorithm, horizon, replication=0, seed=SEED):
-    """What the recorder, playing the arena's rounds, saw."""
+def played(problem, horizon, replication):
+    """What the recorder heard in the arena's own loop."""
     heard, count, totals = np.zeros((horizon, 5)), np.zeros(1, np.int64), np.zeros((horizon, 2))
     nature = np.zeros(4, np.uint64)
     task = Task(*problem.shape, horizon)
-    args = (task, random.key(seed), replication, heard, count, totals, nature)
+    args = (task, random.key(SEED), replication, heard, count, totals, nature)
     with np.errstate(over="ignore"):
-        compiled(play, (algorithm, problem), args)(*args)
+        compiled(play, (RECORDER, problem), args)(*args)
     return Played(heard[: count[0]], totals, nature)
 
 
-def nature(replication=0, seed=SEED):
-    return random.stream(random.key(seed), replication, random.NATURE)
+def by_hand(problem, arms):
+    """Rows (reward, regret, digest of x, number of arrivals) of a run, and nature at its end."""
+    rng = nature()
+    params, rows = problem.params, []
+    with np.errstate(over="ignore"):
+        world = problem.init(params, rng)
+        for t, arm in enumerate(arms):
+            x = problem.observe(params, world, t, rng)
+            digest = float((x.ravel() * np.arange(1, x.size + 1)).sum())
+            loss = problem.regret(params, world, x, arm)
+            reward = problem.pull(params, world, x, arm, rng)
+            rows.append((reward, loss, digest, problem.arrivals(params, world, t, x, arm, reward)))
+    return np.array(rows), rng
+
+
+def nature(replication=0):
+    return random.stream(random.key(SEED), replication, random.NATURE)
 
 
 def rewards_of(problem, x, arm, n, world=None):
@@ -226,12 +240,11 @@ def test_reflection_keeps_what_lies_inside():
 def test_rewards_follow_the_drift():
     problem = make_problem("drifting", means=[0.5, 0.5], step=0.05)
     path, _ = walk(problem, 4000)
-    totals = played(problem, recorder(arm=1), 4000).totals
+    rows, _ = by_hand(problem, [1] * 4000)
+    # The walk above pulled as many words, so the means are those of this run.
     p = path[:, 1]
-    # The walk above pulled as many words, so the means are those of the run.
-    surplus = totals[-1, 1] - p.sum()
-    assert abs(surplus) < Z * math.sqrt((p * (1 - p)).sum())
-    np.testing.assert_allclose(totals[-1, 0], (path.max(axis=1) - p).sum(), rtol=1e-12)
+    assert abs((rows[:, 0] - p).sum()) < Z * math.sqrt((p * (1 - p)).sum())
+    np.testing.assert_array_equal(rows[:, 1], path.max(axis=1) - p)
 
 
 # --- piecewise ------------------------------------------------------------------------------------
@@ -241,19 +254,17 @@ def test_segments_change_exactly_at_the_breaks():
     segments = np.array([[0.2, 0.9], [0.9, 0.2], [0.5, 0.4], [1.0, 0.0]])
     breaks = [1, 40, 41]
     problem = make_problem("piecewise", segments=segments, breaks=breaks)
-    totals = played(problem, recorder(arm=0), 60).totals
+    got, _ = by_hand(problem, [0] * 60)
     rounds = np.arange(60)
     rows = segments[(rounds[:, None] >= np.array(breaks)).sum(axis=1)]
-    losses = np.diff(totals[:, 0], prepend=0.0)
-    np.testing.assert_allclose(losses, rows.max(axis=1) - rows[:, 0], rtol=0, atol=1e-12)
-    assert (np.diff(totals[:, 1])[40:] == 1.0).all()  # the last segment always pays
-    assert np.diff(totals[:, 1])[:40].min() == 0.0
+    np.testing.assert_array_equal(got[:, 1], rows.max(axis=1) - rows[:, 0])
+    assert (got[41:, 0] == 1.0).all()  # the last segment always pays
+    assert got[:41, 0].min() == 0.0
 
 
 def test_segments_pay_their_means():
     problem = make_problem("piecewise", segments=[[0.2, 0.9], [0.7, 0.2]], breaks=[4000])
-    totals = played(problem, recorder(arm=0), 8000).totals
-    paid = np.diff(totals[:, 1], prepend=0.0)
+    paid = by_hand(problem, [0] * 8000)[0][:, 0]
     assert abs(z_of_mean(paid[:4000], 0.2, 0.16)) < Z
     assert abs(z_of_mean(paid[4000:], 0.7, 0.21)) < Z
 
@@ -308,8 +319,8 @@ def test_rewards_arrive_when_and_as_a_plain_list_would_hand_them_over(inner, del
     problem = make_problem("delayed", problem=undelayed, **delay)
     horizon = 300
     for replication in range(2):
-        at_once = played(undelayed, recorder(), horizon, replication)
-        later = played(problem, recorder(), horizon, replication)
+        at_once = played(undelayed, horizon, replication)
+        later = played(problem, horizon, replication)
         assert len(at_once.heard) == horizon
         expected, lost = by_lists(at_once.heard, delays_of(problem, horizon, replication))
         # Arrival, round, arm, reward and features of every update, in order, bit for bit.
@@ -347,7 +358,8 @@ def test_no_delay_is_the_undelayed_run_bit_for_bit():
         records.append(record)
     np.testing.assert_array_equal(records[0], records[1])
     np.testing.assert_array_equal(records[0], records[2])
-    assert (records[3][:, :, 0] > records[0][:, :, 0]).all()  # waiting costs regret
+    # All pull the worst arm, arm 0, until its first reward arrives.
+    assert (records[3][:, 0, 0] > records[0][:, 0, 0]).all()
 
 
 @pytest.mark.parametrize(
@@ -482,12 +494,13 @@ def test_replay_without_contexts_shows_nothing():
 @pytest.mark.parametrize("name", sorted(INSTANCES))
 def test_luck_does_not_depend_on_the_arms(name):
     problem = make_problem(name, **INSTANCES[name])
-    runs = [played(problem, recorder(arm), 300) for arm in (0, 1, -1)]
-    for other in runs[1:]:
-        np.testing.assert_array_equal(runs[0].nature, other.nature)
-        # The same rewards arrive at the same time, and the same features are shown.
-        np.testing.assert_array_equal(runs[0].heard[:, [0, 1, 4]], other.heard[:, [0, 1, 4]])
-    assert not (runs[0].nature == nature()).all()
+    (rows, end), *others = (by_hand(problem, arms) for arms in ([0] * 300, [1] * 300, [0, 1] * 150))
+    for other, other_end in others:
+        np.testing.assert_array_equal(end, other_end)
+        # The same features are shown, and rewards arrive at the same times.
+        np.testing.assert_array_equal(rows[:, 2:], other[:, 2:])
+        assert (rows[:, :2] != other[:, :2]).any()
+    assert (end != nature()).any()
 
 
 @pytest.mark.parametrize("name", sorted(INSTANCES))
@@ -520,9 +533,8 @@ def fingerprint():
     text = []
     instances = [*INSTANCES.items(), ("delayed", DELAYED_REPLAY), ("delayed", DELAYED_LINEAR)]
     for name, parameters in instances:
-        run = played(make_problem(name, **parameters), recorder(), 200, replication=7)
-        numbers = [*run.totals.ravel(), *run.heard.ravel()]
-        text.append(" ".join(float(v).hex() for v in numbers) + str(run.nature.tolist()))
+        rows, end = by_hand(make_problem(name, **parameters), [0, 1] * 100)
+        text.append(" ".join(float(v).hex() for v in rows.ravel()) + str(end.tolist()))
     return "\n".join(text)
 
 

@@ -15,9 +15,10 @@ import numpy as np
 from banditlab.agents.offline.bc import bc
 from banditlab.agents.offline.behaviour import behaviour
 from banditlab.agents.offline.greedy_offline import greedy_offline
-from banditlab.agents.offline.lcb import lcb, lower_bounds
+from banditlab.agents.offline.lcb import lower_bounds
 from banditlab.log import Log
 from banditlab.offpolicy import doubly_robust, learned, snips
+from banditlab.registry import make
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -48,7 +49,7 @@ def report(source: Any, seed: int = 0, **hyper: Any) -> dict[str, Any]:
         In one line, for a log or a hyper-parameter that cannot be.
     """
     log = Log.of(source)
-    pessimist = lcb(**hyper)
+    pessimist = make("lcb", **hyper)
     low, high = pessimist.rewards
     rules = {
         "lcb": pessimist,

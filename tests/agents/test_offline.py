@@ -306,8 +306,8 @@ def test_concentrability_is_exactly_C(C):
 def test_roles_are_dealt_anew_in_every_context_and_known_to_the_regret():
     problem = cb_composition(3.0, S=50, A=4)
     p = problem.params
-    rng = random.stream(random.key(1), 0, random.NATURE)
     with np.errstate(over="ignore"):
+        rng = random.stream(random.key(1), 0, random.NATURE)
         world = problem.init(p, rng)
     assert (np.sort(world.arms, axis=1) == np.arange(4)).all()
     assert len(np.unique(world.arms, axis=0)) > 12  # of 24 orders, 50 contexts show most
@@ -322,10 +322,10 @@ def test_roles_are_dealt_anew_in_every_context_and_known_to_the_regret():
 def test_a_log_drawn_as_counts_has_the_law_of_a_log_drawn_row_by_row(C):
     problem = cb_composition(C, S=3, A=4)
     p = problem.params
-    rng = random.stream(random.key(2), 0, random.OBSERVATION)
     rounds = 20_000
     at_once, by_rows = np.zeros((2, 3, 4)), np.zeros((2, 3, 4))
     with np.errstate(over="ignore"):
+        rng = random.stream(random.key(2), 0, random.OBSERVATION)
         world = problem.init(p, rng)
         assert problem.log(p, world, rounds, rng, *at_once)
         for t in range(rounds if not jit_disabled() else 0):

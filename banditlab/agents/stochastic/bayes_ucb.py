@@ -19,19 +19,10 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-import numpy as np
-
 from banditlab import numeric
-from banditlab.agents.moments import (
-    index_policy,
-    new_moments,
-    recommend_best_mean,
-    rounds_per_context,
-    task_of,
-    update_moments,
-)
+from banditlab.agents.moments import index_policy, rounds_per_context
 from banditlab.check import nonnegative
-from banditlab.core import context, kernel, kernel_inline
+from banditlab.core import kernel_inline
 from banditlab.protocols.online import ANY_REWARD, UNIT_REWARD, Online
 
 
@@ -51,39 +42,10 @@ def tail(params, task, n):  # type: ignore[no-untyped-def]
 
 
 @kernel_inline
-def beta_index(tail, a, b):  # type: ignore[no-untyped-def]
-    return 1.0 - numeric.beta_quantile(tail, b, a)  # by symmetry, because 1 - tail would round
-
-
-@kernel
-def act_beta(params, state, t, x, rng):  # type: ignore[no-untyped-def]
-    """Pull the largest index, without computing those that a bound shows to be smaller.
-
-    P(X >= q) <= exp(-(a + b) KL(mean, q)) for X ~ Beta(a, b) with a mean below q: Chernoff's bound
-    for X = G / (G + H) with gamma G and H. It settles most arms and costs a tenth of a quantile.
-    """
-    s = context(state.pulls.shape[0], x)
-    left = tail(params, task_of(state), state.seen[s])
-    most = -numeric.log(left)
-    arm = 0
-    for k in range(state.pulls.shape[1]):
-        if state.pulls[s, k] == 0.0:
-            return k
-        larger = state.sums[s, k] * state.inv[s, k] > state.sums[s, arm] * state.inv[s, arm]
-        arm = k if larger else arm
-    leader = arm  # its index comes first, for it rules out the most
-    wins = state.sums[s, leader]
-    best = beta_index(left, 1.0 + wins, 1.0 + state.pulls[s, leader] - wins)
-    for k in range(state.pulls.shape[1]):
-        a = 1.0 + state.sums[s, k]
-        b = 1.0 + state.pulls[s, k] - state.sums[s, k]
-        mean = a / (a + b)
-        beaten = mean < best and (a + b) * numeric.bernoulli_kl(mean, best) > most
-        if k != leader and not beaten:
-            value = beta_index(left, a, b)
-            arm = k if value > best else arm
-            best = value if value > best else best
-    return arm
+def beta_index(params, tail, mean, inv):  # type: ignore[no-untyped-def]
+    pulls = 1.0 / inv
+    # By symmetry, because 1 - tail would round.
+    return 1.0 - numeric.beta_quantile(tail, 1.0 + (1.0 - mean) * pulls, 1.0 + mean * pulls)
 
 
 @kernel_inline
@@ -105,6 +67,4 @@ def bayes_ucb(c: float = 0.0, sigma: float = 0.0) -> Online:
     params = BayesUCB(nonnegative("c", c), nonnegative("sigma", sigma))
     if params.sigma > 0.0:
         return index_policy(params, normal_level, normal_index, ANY_REWARD)
-    return Online(
-        params, new_moments, act_beta, update_moments, recommend_best_mean, rewards=UNIT_REWARD
-    )
+    return index_policy(params, tail, beta_index, UNIT_REWARD)
