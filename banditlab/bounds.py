@@ -29,7 +29,8 @@ def lai_robbins(means: Sequence[float], kind: str = "bernoulli", sigma: float = 
     Raises ValueError for a mean outside [0, 1] ("bernoulli"), or an unknown ``kind``.
     """
     bernoulli = choice("kind", kind, ("bernoulli", "gaussian")) == "bernoulli"
-    p = vector("means", means, *((0.0, 1.0) if bernoulli else ()), at_least=2)
+    low, high = (0.0, 1.0) if bernoulli else (-np.inf, np.inf)
+    p = vector("means", means, low, high, at_least=2)
     best = p.max()
     p = p[p < best]
     gaps = best - p

@@ -15,7 +15,9 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import linecache
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -27,6 +29,7 @@ from typing import Any, NamedTuple
 
 import numba
 import numpy as np
+from numba.core.errors import NumbaError
 
 PACKAGE = Path(__file__).parent
 STANDARD_LIBRARY = Path(os.__file__).parent.resolve()
@@ -177,9 +180,54 @@ def _load(
     try:
         pair = numba.njit(nogil=True, error_model="numpy", cache=keep)(module.pair)
         pair.compile(types)
+    except NumbaError as error:
+        raise _explained(error, space) from error
     finally:
         numba.config.CACHE_DIR = users_folder
     return pair
+
+
+class KernelError(ValueError):
+    """A kernel does not compile: file, line and reason in one line."""
+
+
+# Lines of Numba's report that say where it was, not what is wrong.
+CHATTER = ("Failed in", "- Resolution failure", "During:")
+
+
+def _explained(error: NumbaError, space: dict[str, Any]) -> KernelError:
+    """Numba's report, thirty lines and more, as the one line that its reader looks for."""
+    lines = [x for x in map(str.strip, str(error).splitlines()) if x and not x.startswith(CHATTER)]
+    reason = lines[0] if lines else type(error).__name__
+    if reason.endswith(":") and len(lines) > 1:  # what was called stands on the next line
+        reason = f"{reason} {lines[1].removeprefix('>>> ')}"
+    reason = re.sub(r"Function\(<function (\w+) at \w+>\)", r"\1", reason)
+    place = re.search(r'File "([^"]+)", line (\d+)', str(error))
+    if place is None:
+        return KernelError(reason)
+    file, line = place[1], int(place[2])
+    called = re.search(r"\b(?:algorithm|problem)\.(\w+)\(", linecache.getline(file, line))
+    if "protocols" in file and called:  # the loop calls a kernel that could not be made
+        for kernel in (space.get(f"{called[1]}{i}") for i in range(2)):
+            function = getattr(kernel, "py_func", None)
+            if function is not None:
+                file, line = function.__code__.co_filename, _line_of(function, reason)
+                break
+        if "Cannot bind" in reason:
+            given = inspect.signature(function) if function else "?"
+            reason = f"{called[1]}{given} does not take the arguments that the protocol gives it"
+    return KernelError(f"{Path(file).name}, line {line}: {reason}")
+
+
+def _line_of(function: FunctionType, reason: str) -> int:
+    """The line of ``function`` that uses the name that ``reason`` complains of, else its first."""
+    first = function.__code__.co_firstlineno
+    name = re.search(r"name '(\w+)'", reason)
+    source = inspect.getsource(function).splitlines()
+    for i, text in enumerate(source):
+        if name and re.search(rf"\b{name[1]}\b", text):
+            return first + i
+    return first
 
 
 class Pair(NamedTuple):

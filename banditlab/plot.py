@@ -37,6 +37,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
@@ -53,10 +54,11 @@ PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#5
 # together only after 84 curves.
 DASHES = ("-", (0, (5, 1.2)), (0, (1.2, 1)), (0, (6, 1.2, 1.2, 1.2)))
 MARKERS = (("o", 3.4), ("s", 3.1), ("^", 4.2), ("D", 3.0), ("v", 4.2), ("P", 4.4))  # and sizes
+EDGE: dict[str, Any] = {"markeredgecolor": "white", "markeredgewidth": 0.3}
 GREY = "#7A7A7A"
 GREY_DASHES = ((0, (4, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)), (0, (9, 3)))
 
-STYLE = {
+STYLE: dict[str, Any] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same glyphs everywhere
     "font.size": 7.5,
     "axes.titlesize": 8.0,
@@ -104,8 +106,10 @@ class Curve:
 def _style() -> Any:
     """Matplotlib's defaults and `STYLE`, whatever the user's own settings are."""
     # Not the backend: to ask for it would import pyplot.
-    defaults = {key: mpl.rcParamsDefault[key] for key in mpl.rcParamsDefault if key != "backend"}
-    return mpl.rc_context({**defaults, **STYLE})
+    settings: dict[Any, Any] = dict(mpl.rcParamsDefault)
+    del settings["backend"]
+    settings.update(STYLE)
+    return mpl.rc_context(settings)
 
 
 # --- what to draw -------------------------------------------------------------------------------
@@ -238,7 +242,8 @@ def _limits(scale: str, linthresh: float, curves: Sequence[Curve]) -> tuple[floa
         return (-0.15 * linthresh if low >= 0 else 1.3 * bottom), top
     if top == bottom:
         bottom, top = bottom - span, top + span
-    if low >= 0 and low < 0.4 * top:  # start at 0 unless that would squash the curves
+    # Start at 0 unless that would squash the curves or cut off much of a band.
+    if low >= 0 and -0.1 * top < bottom < 0.4 * top:
         return -0.015 * top, top * 1.04
     return bottom - 0.03 * (top - bottom), top + 0.03 * (top - bottom)
 
@@ -349,10 +354,7 @@ def _draw_panel(ax: Axes, panel: Mapping[str, Any], curves: Sequence[Curve], wid
         # Markers a fifth of the way apart, staggered so that those of near curves stay apart.
         every = (0.04 + 0.16 * (i % 5) / 5, 0.2)
         mean = np.where(curve.mean > 0, curve.mean, np.nan) if yscale == "log" else curve.mean
-        ax.plot(
-            curve.t, mean, **curve.look, markevery=every,
-            markeredgecolor="white", markeredgewidth=0.3, zorder=above,
-        )  # fmt: skip
+        ax.plot(curve.t, mean, **curve.look, **EDGE, markevery=every, zorder=above)
 
 
 # --- names of the curves ------------------------------------------------------------------------
@@ -391,13 +393,11 @@ def _ends(ax: Axes, curves: Sequence[Curve]) -> np.ndarray:
 def _ink(color: str) -> tuple[float, ...]:
     """``color``, darkened if letters in it would be hard to read on white."""
     rgb = np.array(to_rgb(color))
-    luminance = rgb @ (0.2126, 0.7152, 0.0722)
+    luminance = float(rgb @ (0.2126, 0.7152, 0.0722))
     return tuple(rgb * min(1.0, 0.45 / max(luminance, 1e-9)))
 
 
-def _write_labels(
-    figure: Figure, drawn: Sequence[tuple[Axes, list[Curve]]], width: float
-) -> bool:
+def _write_labels(figure: Figure, drawn: Sequence[tuple[Axes, list[Curve]]], width: float) -> bool:
     """Name every curve at its right end; False, with nothing left behind, if that gets crowded.
 
     ``width`` is that of a panel in inches.
@@ -424,9 +424,7 @@ def _write_labels(
         ends = _ends(ax, curves)
         wanted = np.clip(ends[:, 1], 0.0, 1.0) * height
         places = _spread(wanted, heights, height)
-        good = bool(
-            heights.sum() < 0.95 * height and np.abs(places - wanted).max() < 0.36 * height
-        )
+        good = bool(heights.sum() < 0.95 * height and np.abs(places - wanted).max() < 0.36 * height)
         gap = LABEL_GAP / 72 * figure.dpi / ax.bbox.width
         for curve, (x, y), place in zip(curves, ends, places / height, strict=True):
             assert curve.annotation is not None
@@ -456,7 +454,7 @@ def _write_legend(figure: Figure, drawn: Sequence[tuple[Axes, list[Curve]]]) -> 
     known = sorted(shown.values(), key=lambda curve: curve.look["color"] == GREY)
     if not known:
         return
-    handles = [Line2D([], [], markeredgecolor="white", markeredgewidth=0.3, **c.look) for c in known]
+    handles = [Line2D([], [], **EDGE, **curve.look) for curve in known]
     names = [textwrap.fill(curve.label, 48) for curve in known]
     width = figure.get_figwidth()
     for columns in range(min(len(known), 6), 0, -1):
@@ -529,8 +527,9 @@ def draw(
     Notes
     -----
     Up to six curves a panel are named at their right ends, if there are at most two columns of
-    panels and room for the names in all of them. Otherwise one legend stands below. The figure is 3.4 inches wide for one column of
-    panels and 7 for three, the smallest letters measure 7 points.
+    panels and room for the names in all of them. Otherwise one legend stands below. The figure
+    is 3.4 inches wide for one column of panels and 7 for three; the smallest letters measure 7
+    points.
     """
     choice("bands", bands, ("pointwise", "simultaneous"))
     if not panels:
@@ -543,15 +542,13 @@ def draw(
     width = WIDTHS.get(n_columns, 2.3 * n_columns)
     height = HEIGHTS.get(n_columns, 1.85) * n_rows
     with _style():
-        figure = Figure(figsize=(width, height), layout="constrained", dpi=100)
+        layout = ConstrainedLayoutEngine(w_pad=0.05, h_pad=0.05, wspace=0.03, hspace=0.05)
+        figure = Figure(figsize=(width, height), layout=layout, dpi=100)
         FigureCanvasAgg(figure)
         if title:
             lines = textwrap.wrap(title, int(width * 15))
             figure.suptitle("\n".join(lines))
             figure.set_figheight(height + 0.18 * len(lines))
-        layout = figure.get_layout_engine()
-        assert layout is not None
-        layout.set(w_pad=0.05, h_pad=0.05, wspace=0.03, hspace=0.05)
         spec = figure.add_gridspec(n_rows, n_columns)
         drawn = []
         for panel, rows, (row, column) in zip(panels, tables, places, strict=True):

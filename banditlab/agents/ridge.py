@@ -35,7 +35,7 @@ class Ridge(NamedTuple):
 
 
 @kernel
-def init(params, task, rng):  # type: ignore[no-untyped-def]
+def init(params, task, rng):
     """``init`` of the family; ``params`` has the fields ``ridge`` and ``disjoint``."""
     n_models = task.n_arms if params.disjoint else 1
     factor = np.zeros((n_models, task.dim, task.dim + 1))
@@ -53,13 +53,13 @@ def init(params, task, rng):  # type: ignore[no-untyped-def]
 
 
 @kernel_inline
-def model(state, arm):  # type: ignore[no-untyped-def]
+def model(state, arm):
     """The number of the regression that ``arm`` belongs to."""
     return arm if state.factor.shape[0] > 1 else 0
 
 
 @kernel
-def update(params, state, t, x, arm, reward, rng):  # type: ignore[no-untyped-def]
+def update(params, state, t, x, arm, reward, rng):
     """``update`` of the family."""
     row = state.row
     shown = features(x, arm)
@@ -70,7 +70,7 @@ def update(params, state, t, x, arm, reward, rng):  # type: ignore[no-untyped-de
 
 
 @kernel
-def whiten(state, x):  # type: ignore[no-untyped-def]
+def whiten(state, x):
     """Write the whitened features of every arm to the columns of ``state.white``."""
     dim, n_arms = state.white.shape
     if state.factor.shape[0] == 1:
@@ -91,7 +91,7 @@ def whiten(state, x):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def predict(state, x):  # type: ignore[no-untyped-def]
+def predict(state, x):
     """Write to ``state.mean`` the estimated mean of every arm and to ``state.form`` x A^-1 x."""
     whiten(state, x)
     dim, n_arms = state.white.shape
@@ -106,7 +106,7 @@ def predict(state, x):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def recommend(params, state, x, rng, out):  # type: ignore[no-untyped-def]
+def recommend(params, state, x, rng, out):
     """Even odds over the arms of the largest estimated mean."""
     predict(state, x)
     best = -np.inf

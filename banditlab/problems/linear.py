@@ -39,7 +39,7 @@ class World(NamedTuple):
 
 
 @kernel
-def on_sphere(rng, out):  # type: ignore[no-untyped-def]
+def on_sphere(rng, out):
     """Fill ``out`` with a point that is uniform on the unit sphere."""
     for i in range(out.size):
         out[i] = normal(rng)
@@ -49,7 +49,7 @@ def on_sphere(rng, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def rows_on_sphere(n_arms, dim, rng):  # type: ignore[no-untyped-def]
+def rows_on_sphere(n_arms, dim, rng):
     x = np.empty((n_arms, dim))
     for k in range(n_arms):
         on_sphere(rng, x[k])
@@ -57,25 +57,25 @@ def rows_on_sphere(n_arms, dim, rng):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def init(params, rng):  # type: ignore[no-untyped-def]
+def init(params, rng):
     theta = np.empty(params.dim)
     on_sphere(rng, theta)
     return World(theta, rows_on_sphere(params.n_arms, params.dim, rng))
 
 
 @kernel
-def observe(params, world, t, rng):  # type: ignore[no-untyped-def]
+def observe(params, world, t, rng):
     # A fresh matrix, not a buffer: a delayed reward still needs the features of its own round.
     return world.x if params.fixed else rows_on_sphere(params.n_arms, params.dim, rng)
 
 
 @kernel
-def pull(params, world, x, arm, rng):  # type: ignore[no-untyped-def]
+def pull(params, world, x, arm, rng):
     return linalg.dot(x[arm], world.theta) + params.noise * normal(rng)
 
 
 @kernel
-def regret(params, world, x, arm):  # type: ignore[no-untyped-def]
+def regret(params, world, x, arm):
     best = linalg.dot(x[0], world.theta)
     for k in range(1, x.shape[0]):
         best = max(best, linalg.dot(x[k], world.theta))

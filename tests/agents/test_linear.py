@@ -70,9 +70,7 @@ class Slow:
 @pytest.mark.parametrize("delta", [0.0, 0.05])
 def test_linucb_chooses_as_a_solve_from_scratch_does(shared, disjoint, delta):
     hyper = {"alpha": 0.7, "delta": delta, "noise": 0.6, "bound": 1.5}
-    agent = banditlab.Agent(
-        "linucb", n_arms=ARMS, dim=DIM, ridge=0.5, disjoint=disjoint, **hyper
-    )
+    agent = banditlab.Agent("linucb", n_arms=ARMS, dim=DIM, ridge=0.5, disjoint=disjoint, **hyper)
     slow = Slow(0.5, disjoint)
     arms = []
     for x, rewards in zip(*stream(shared=shared), strict=True):
@@ -155,7 +153,7 @@ def test_lin_ts_estimates_propensities_of_many_arms(disjoint):
     assert shares.sum() == pytest.approx(1.0)
     np.testing.assert_array_equal(shares, agent.propensities(x))
     draws = 4000
-    sem = np.sqrt(shares * (1 - shares) * (1 / draws + 1 / 1000))
+    sem = np.sqrt(shares * (1 - shares) * (1 / draws + 1 / lin_ts.DRAWS))
     assert (np.abs(frequencies(agent, x, draws) - shares) <= 4 * sem + 1e-12).all()
     assert (shares > 0.02).sum() >= 2  # else the test could not fail
 

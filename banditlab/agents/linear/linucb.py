@@ -44,7 +44,7 @@ class LinUCB(NamedTuple):
 
 
 @kernel
-def radius(params, factor):  # type: ignore[no-untyped-def]
+def radius(params, factor):
     """How many widths above the estimate the index lies."""
     if params.delta == 0.0:
         return params.alpha
@@ -57,7 +57,7 @@ def radius(params, factor):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def act(params, state, t, x, rng):  # type: ignore[no-untyped-def]
+def act(params, state, t, x, rng):
     regression.predict(state, x)
     scale = radius(params, state.factor[0])
     best = -np.inf
@@ -97,4 +97,6 @@ def linucb(
         positive("noise", noise),
         positive("bound", bound),
     )
-    return Online(params, regression.init, act, regression.update, regression.recommend)
+    return Online(
+        params, regression.init, act, regression.update, regression.recommend, features=True
+    )

@@ -61,7 +61,7 @@ def halley_step(q, p, miss, level):  # type: ignore[no-untyped-def]
 def bernoulli_upper(p, bound):  # type: ignore[no-untyped-def]
     """The largest q in [p, 1] with KL(Bernoulli(p) || Bernoulli(q)) <= bound, short of 1 by 1e-15.
 
-    Three steps of Halley's method, whose error is then below 1e-12, from the smaller of two upper
+    Two steps of Halley's method, whose error is then below 1e-8, from the smaller of two upper
     bounds: KL >= (q - p)^2 / (2 q (1 - p)), sharp for a small ``bound``, and
     KL >= -(1 - p) log(1 - q) - entropy(p), sharp for a large one. There is no branch and no loop,
     so that loops over this function become SIMD code.
@@ -75,7 +75,6 @@ def bernoulli_upper(p, bound):  # type: ignore[no-untyped-def]
     other = 1.0 - numeric.exp(-level / miss)
     q = q if q < other else other
     q = q if q < ALMOST_ONE else ALMOST_ONE
-    q = halley_step(q, p, miss, level)
     q = halley_step(q, p, miss, level)
     return halley_step(q, p, miss, level)
 
