@@ -241,7 +241,7 @@ def _limits(scale: str, linthresh: float, curves: Sequence[Curve]) -> tuple[floa
         top = max(top, linthresh) * 1.3
         return (-0.15 * linthresh if low >= 0 else 1.3 * bottom), top
     if top == bottom:
-        bottom, top = bottom - span, top + span
+        bottom, top = bottom - (span if low else 0.0), top + span
     # Start at 0 unless that would squash the curves or cut off much of a band.
     if low >= 0 and -0.1 * top < bottom < 0.4 * top:
         return -0.015 * top, top * 1.04

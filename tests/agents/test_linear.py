@@ -135,9 +135,10 @@ def test_lin_ts_posterior_moments():
     samples = np.empty((draws, DIM))
     rng = random.stream(random.key(3), 0, random.AGENT)
     x = np.ones((ARMS, DIM))
-    for i in range(draws):
-        lin_ts.act(agent.algorithm.params, agent.state, 0, x, rng)
-        samples[i] = agent.state.row[:DIM]  # act leaves its draw in the scratch
+    with np.errstate(over="ignore"):
+        for i in range(draws):
+            lin_ts.act(agent.algorithm.params, agent.state, 0, x, rng)
+            samples[i] = agent.state.row[:DIM]  # act leaves its draw in the scratch
     sd = np.sqrt(np.diag(covariance))
     assert (np.abs(samples.mean(0) - theta) < 4 * sd / math.sqrt(draws)).all()
     # The variance of an entry of a sample covariance is (s_ij^2 + s_ii s_jj) / draws.

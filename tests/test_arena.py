@@ -1,0 +1,237 @@
+"""simulate: seeds, workers, blocks, logs, resuming, and errors in one line."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import banditlab
+from banditlab.arena import run
+from banditlab.arena.spec import checkpoints, read_arena
+from banditlab.curves import Curves
+
+SMALL = {
+    "problem": {"name": "bernoulli", "means": [0.2, 0.5, 0.8]},
+    "agents": [{"name": "ucb"}, {"name": "thompson"}],
+    "horizon": 200,
+    "replications": 130,
+    "seed": 9,
+}
+
+
+@pytest.fixture(scope="module")
+def small() -> Curves:
+    return banditlab.simulate(SMALL, workers=1)
+
+
+def test_workers_do_not_change_a_bit(small):
+    two = banditlab.simulate(SMALL, workers=2)
+    for agent in ("ucb", "thompson"):
+        for measure in ("regret", "reward", "switches"):
+            assert np.array_equal(small.raw(agent, measure), two.raw(agent, measure))
+
+
+def test_few_replications_are_a_prefix_of_many(small):
+    few = banditlab.simulate(SMALL, replications=10)
+    assert np.array_equal(few.raw("thompson"), small.raw("thompson")[:10])
+
+
+def test_seed_changes_the_curves(small):
+    other = banditlab.simulate(SMALL, seed=10, replications=10)
+    assert not np.array_equal(other.raw("thompson"), small.raw("thompson")[:10])
+
+
+def test_measures_agree_with_each_other(small):
+    # Regret is charged from true means: 0.8 t - regret is the mean of the reward, 5 sigma.
+    t = small.checkpoints()
+    expected = 0.8 * t - small.raw("ucb", "regret").mean(0)
+    sigma = 0.5 * np.sqrt(t / 130)
+    assert (np.abs(small.raw("ucb", "reward").mean(0) - expected) < 5 * sigma).all()
+    assert (small.raw("ucb", "switches")[:, 0] == 0).all()  # round 1 is no switch
+    assert (np.diff(small.raw("ucb", "switches"), axis=1) >= 0).all()
+
+
+def test_pairing_shrinks_the_noise_of_a_difference():
+    # The same agent twice under two labels differs by nothing: common luck, common stream.
+    agents = [{"name": "ucb", "label": "a"}, {"name": "ucb", "label": "b"}]
+    curves = banditlab.simulate({**SMALL, "agents": agents})
+    assert curves.compare("a", "b").difference == 0.0
+    assert curves.compare("a", "b").p == 1.0
+    # Control: unpaired seeds differ.
+    other = banditlab.simulate({**SMALL, "agents": agents, "seed": 77})
+    assert (other.raw("a")[:, -1] != curves.raw("a")[:, -1]).any()
+
+
+def test_compare_is_the_paired_t_test(small):
+    from scipy import stats
+
+    a, b = small.raw("ucb")[:, -1], small.raw("thompson")[:, -1]
+    expected = stats.ttest_rel(a, b)
+    interval = expected.confidence_interval()
+    found = small.compare("ucb", "thompson")
+    assert found.difference == pytest.approx((a - b).mean(), rel=1e-12)
+    assert found.p == pytest.approx(expected.pvalue, rel=1e-9)
+    assert (found.lo, found.hi) == pytest.approx((interval.low, interval.high), rel=1e-9)
+
+
+def test_frame_is_tidy_and_right(small):
+    frame = small.frame()
+    assert list(frame.columns[:10]) == (
+        ["panel", "cell", "agent", "t", "measure", "n", "mean", "sem", "lo", "hi"]
+    )
+    last = frame.query("agent == 'ucb' and measure == 'regret'").iloc[-1]
+    raw = small.raw("ucb")[:, -1]
+    assert last["t"] == 200 and last["n"] == 130
+    assert last["mean"] == pytest.approx(raw.mean())
+    assert last["sem"] == pytest.approx(raw.std(ddof=1) / np.sqrt(130))
+
+
+def test_save_and_load(small, tmp_path):
+    small.save(tmp_path)
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {
+        "curves.csv", "run.json", "run.local.json", "raw.parquet", "figure.png", "figure.svg",
+    }  # fmt: skip
+    loaded = Curves.load(tmp_path)
+    assert np.array_equal(loaded.raw("ucb", "reward"), small.raw("ucb", "reward"))
+    about = json.loads((tmp_path / "run.json").read_text())
+    assert about["seed"] == 9 and about["hash"] == small.hash
+    assert about["versions"]["numba"]
+    assert len(pd.read_csv(tmp_path / "curves.csv")) == len(small.frame())
+
+
+def test_saving_twice_gives_the_same_bytes(small, tmp_path):
+    small.save(tmp_path / "a")
+    small.save(tmp_path / "b")
+    for name in ("curves.csv", "run.json", "figure.png", "figure.svg"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_checkpoints():
+    for horizon in (1, 2, 7, 1000, 123457):
+        for spacing in ("log", "linear"):
+            points = checkpoints(horizon, spacing=spacing)
+            assert points.dtype == np.int64 and points[-1] == horizon and points[0] >= 1
+            assert (np.diff(points) > 0).all() and points.size <= 100
+
+
+def test_interrupted_run_goes_on_where_it_was(tmp_path, small):
+    """Blocks kept by a first run are read, not computed again, and give the same curves."""
+    banditlab.simulate(SMALL, keep=tmp_path)
+    files = sorted(tmp_path.iterdir())
+    assert len(files) == 2 * 3  # 130 replications are three blocks of at most 64
+    files[0].unlink()
+    stamps = {f: f.stat().st_mtime_ns for f in files[1:]}
+    again = banditlab.simulate(SMALL, keep=tmp_path)
+    assert {f: f.stat().st_mtime_ns for f in files[1:]} == stamps
+    assert np.array_equal(again.raw("thompson"), small.raw("thompson"))
+    # Another seed, horizon or hyper-parameter never reads these blocks.
+    for change in ({"seed": 1}, {"horizon": 100}):
+        banditlab.simulate({**SMALL, **change}, keep=tmp_path, replications=1)
+    banditlab.simulate({**SMALL, "agents": [{"name": "ucb", "alpha": 1.0}]}, keep=tmp_path)
+    assert len(list(tmp_path.iterdir())) == 6 + 4 + 3
+
+
+def test_stop_flag_ends_a_long_block(monkeypatch):
+    """What Ctrl-C does: the kernel reads the flag and returns long before its horizon."""
+    arena = read_arena({**SMALL, "horizon": 10**10, "checkpoints": [10**10]})
+    job = run._job(arena, arena.panels[0], arena.panels[0].agents[0])
+    flag = np.zeros(2, np.int64)
+    thread = threading.Thread(target=run._run_block, args=(job, 0, 1, flag))
+    thread.start()
+    while flag[0] == 0:
+        time.sleep(0.01)
+    flag[1] = 1
+    thread.join(timeout=5)
+    assert not thread.is_alive()
+
+
+def test_progress_counts_every_round():
+    seen = []
+    banditlab.simulate(SMALL, progress=lambda *args: seen.append(args))
+    assert seen[-1][1:] == (2 * 130 * 200, 2 * 130 * 200)
+
+
+def test_offline_curves_do_not_depend_on_who_else_reads_the_log():
+    one = banditlab.simulate("lcb", agents=["lcb"], replications=5)
+    two = banditlab.simulate("lcb", agents=["bc", "lcb"], replications=5)
+    for panel in ("mixed", "mixed, deployed"):
+        a, b = one.raw("lcb", panel=panel), two.raw("lcb", panel=panel)
+        assert np.array_equal(a, b)
+
+
+def test_a_deployed_rule_loses_its_gap_in_every_round():
+    curves = banditlab.simulate("lcb", agents=["bc"], replications=5)
+    panel = "mixed, deployed"
+    regret, t = curves.raw("bc", panel=panel), curves.checkpoints(panel)
+    gap = curves.at(3000, "bc", "gap", "mixed")
+    assert regret == pytest.approx(gap[:, None] * t, rel=1e-12)
+
+
+def test_warm_start_learns_from_the_log():
+    entries = [
+        {"name": "ucb", "label": "cold", "alpha": 0.5},
+        {"name": "ucb", "label": "warm", "alpha": 0.5, "warm": True},
+    ]
+    curves = banditlab.simulate({**SMALL, "agents": entries, "log": 500})
+    assert curves.compare("warm", "cold").hi < 0
+
+
+def test_non_stationary_ranges_are_checked_before_anything_runs():
+    with pytest.raises(ValueError, match=r"thompson.*rewards in \[0, 1\].*gaussian"):
+        banditlab.simulate(
+            {"problem": {"name": "gaussian", "means": [0, 1]}, "agents": [{"name": "thompson"}]}
+        )
+
+
+BAD = [
+    ({**SMALL, "horizon": 0}, "horizon"),
+    ({**SMALL, "replications": 0}, "replications"),
+    ({**SMALL, "hroizon": 5}, "unknown key 'hroizon'; did you mean horizon"),
+    ({**SMALL, "agents": []}, "agents"),
+    ({**SMALL, "agents": [{"name": "ubc"}]}, "unknown agent 'ubc'; did you mean bc or ucb"),
+    ({**SMALL, "agents": [{"name": "ucb", "alfa": 1}]}, "unknown argument 'alfa'; did you mean"),
+    ({**SMALL, "agents": [{"name": "ucb", "alpha": -1}]}, "ucb: alpha must be positive, got -1"),
+    ({**SMALL, "agents": [{"name": "ucb"}, {"name": "ucb"}]}, "label 'ucb' is used twice"),
+    ({**SMALL, "problem": {"name": "bernouli", "means": [0, 1]}}, "did you mean bernoulli"),
+    ({**SMALL, "problem": {"name": "bernoulli", "means": [0.5]}}, "means must be a list of at"),
+    ({**SMALL, "problem": {"name": "bernoulli", "means": [0.5, 2]}}, r"means\[1\] must be in"),
+    ({**SMALL, "problem": {"name": "bernoulli", "means": [0.5, float("nan")]}}, r"means\[1\]"),
+    ({**SMALL, "problem": {"name": "bernoulli"}}, "bernoulli: means must be given"),
+    ({**SMALL, "agents": [{"name": "lcb"}]}, "learns from a log"),
+    ({**SMALL, "protocol": "offline"}, "speaks online"),
+    ({**SMALL, "protocol": "off"}, "protocol"),
+    ({**SMALL, "agents": [{"name": "linucb"}]}, "needs features"),
+    ({**SMALL, "seed": -1}, "seed"),
+    ({**SMALL, "checks": [{"less": "ucb.regret"}]}, "less needs than"),
+    ({**SMALL, "overlays": ["lai"]}, "overlays"),
+]
+
+
+@pytest.mark.parametrize(("arena", "words"), BAD, ids=[w for _, w in BAD])
+def test_bad_arena_is_one_clear_line(arena, words):
+    with pytest.raises(ValueError, match=words) as error:
+        banditlab.simulate(arena)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["horizon", "replications", "workers"])
+@pytest.mark.parametrize("value", [0, -1, 2.5, "3"])
+def test_bad_override_is_named(name, value):
+    with pytest.raises(ValueError, match=name):
+        banditlab.simulate(SMALL, **{name: value})
+
+
+def test_checks_pass_and_fail():
+    checks = [
+        {"less": "thompson.regret", "than": "ucb.regret", "at": 200},
+        {"less": "ucb.regret", "than": "thompson.regret", "at": 200},  # the control: must fail
+        {"value": "ucb.regret", "near": 1e9},  # the control: must fail
+    ]
+    found = banditlab.simulate({**SMALL, "checks": checks}).checks
+    assert [check["passed"] for check in found] == [True, False, False]

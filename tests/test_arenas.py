@@ -1,0 +1,45 @@
+"""Every arena runs at tiny scale; at full scale (slow) every one of its checks holds."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+import banditlab
+from banditlab.arena.spec import arena_files, read_arena
+
+ROOT = Path(__file__).parent.parent
+ARENAS = sorted(arena_files())
+
+
+@pytest.mark.parametrize("name", ARENAS)
+def test_arena_runs_at_tiny_scale(name, tmp_path):
+    arena = read_arena(name)
+    assert arena.claim and arena.source, f"{name} says neither what it claims nor from where"
+    for panel in arena.panels:
+        panel.replications = 2
+        if panel.protocol == "online":
+            panel.horizon = min(panel.horizon, 60)
+            panel.checkpoints = [t for t in panel.checkpoints if t < panel.horizon]
+            panel.checkpoints.append(panel.horizon)
+    arena.checks = []
+    curves = banditlab.simulate(arena)
+    curves.save(tmp_path)
+    assert (tmp_path / "figure.png").stat().st_size > 5000
+
+
+@pytest.mark.parametrize("name", ARENAS)
+def test_committed_results_belong_to_the_arena(name):
+    """results/ holds the run of the TOML file as it stands, with every check passed."""
+    about = json.loads((ROOT / "results" / name / "run.json").read_text())
+    assert about["hash"] == read_arena(name).hash(), f"run: python -m banditlab.arena --arena {name}"
+    assert [check["check"] for check in about["checks"] if not check["passed"]] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ARENAS)
+def test_checks_hold_at_full_scale(name):
+    failed = [check for check in banditlab.simulate(name).checks if not check["passed"]]
+    assert failed == []

@@ -1,0 +1,45 @@
+"""Every agent and problem once with bounds checks on: the gate sets NUMBA_BOUNDSCHECK=1.
+
+Without that variable an index past the end reads a stranger's memory in silence, so this file
+says nothing unless it is set, and the gate sets it.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from banditlab import registry, testing
+
+CHECKED = os.environ.get("NUMBA_BOUNDSCHECK") == "1"
+
+
+@pytest.mark.skipif(not CHECKED, reason="NUMBA_BOUNDSCHECK=1 is not set")
+@pytest.mark.parametrize("name", registry.names())
+def test_agent_stays_within_bounds(name):
+    record = testing.run(testing.subject(name), rounds=40, count=2)
+    assert np.isfinite(record).all()
+
+
+@pytest.mark.skipif(not CHECKED, reason="NUMBA_BOUNDSCHECK=1 is not set")
+@pytest.mark.parametrize("name", registry.problem_names())
+def test_problem_stays_within_bounds(name):
+    record = testing.run(testing.on(name, testing._example(name, {})), rounds=40, count=2)
+    assert np.isfinite(record).all()
+
+
+def test_the_variable_does_what_this_file_relies_on():
+    """The control: with it, reading past the end raises."""
+    code = (
+        "import numpy as np; from banditlab.core import kernel\n"
+        "@kernel\n"
+        "def past(x): return x[x.size]\n"
+        "past(np.zeros(2))"
+    )
+    env = {**os.environ, "NUMBA_BOUNDSCHECK": "1"}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
+    assert done.returncode != 0 and "IndexError" in done.stderr
