@@ -108,22 +108,31 @@ class Agent:
         reward: float,
         next_x: Any = None,
         terminated: bool = False,
+        *,
+        t: int | None = None,
     ) -> None:
-        """Learn that ``arm`` paid ``reward`` in round ``t`` and move on to the next round.
+        """Learn that ``arm`` paid ``reward`` and move on to the next round.
 
-        Bandits ignore ``next_x`` and ``terminated``. Raises ValueError for an arm that does not
+        A reward that arrives late is handed over with its own round ``t`` (from 0), ``x`` and
+        ``arm``; the clock then stands still, and :meth:`tick` moves it once a round. Bandits
+        ignore ``next_x`` and ``terminated``. Raises ValueError for an arm that does not
         exist and for a reward that the algorithm cannot use.
         """
         with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
             self.algorithm.update(
                 self.algorithm.params,
                 self.state,
-                self.t,
+                self.t if t is None else integer("t", t, 0),
                 self.features(x),
                 self._arm(arm),
                 self._reward(reward),
                 self._rng,
             )
+        if t is None:
+            self.t += 1
+
+    def tick(self) -> None:
+        """Move on to the next round without learning: for rewards that arrive late."""
         self.t += 1
 
     def recommend(self, x: Any = None) -> np.ndarray:
@@ -233,7 +242,8 @@ class Agent:
         with np.load(path, allow_pickle=False) as stored:
             about = json.loads(str(stored["about"]))
             if about["schema"] != SCHEMA:
-                raise ValueError(f"{path} has schema {about['schema']}, this version reads {SCHEMA}")
+                given = about["schema"]
+                raise ValueError(f"{path} has schema {given}, this version reads {SCHEMA}")
             agent = cls(about["name"], **about["task"], **about["hyper"])
             for i, array in enumerate(_leaves(agent.state)):
                 array[...] = stored[f"state{i}"]

@@ -37,7 +37,8 @@ STANDARD_LIBRARY = Path(os.__file__).parent.resolve()
 
 def jit_disabled() -> bool:
     """Whether kernels run as plain Python (NUMBA_DISABLE_JIT=1)."""
-    return bool(numba.config.DISABLE_JIT)
+    config: Any = numba.config
+    return bool(config.DISABLE_JIT)
 
 
 def cache_folder() -> Path | None:
@@ -116,6 +117,13 @@ def _facts(code: CodeType) -> Iterator[bytes]:
             yield repr(constant).encode()
 
 
+def _is_plain(value: Any) -> bool:
+    """Whether ``repr`` shows the whole value, the same in every process."""
+    if isinstance(value, tuple):
+        return all(_is_plain(item) for item in value)
+    return isinstance(value, bool | int | float | str | bytes)
+
+
 def fingerprint(kernels: Iterable[Any]) -> bytes:
     """Hash of all that the machine code of ``kernels`` depends on in Python.
 
@@ -128,7 +136,7 @@ def fingerprint(kernels: Iterable[Any]) -> bytes:
     for name, module in sorted(_modules(functions).items()):
         digest.update(name.encode())
         for key, value in sorted(vars(module).items(), key=itemgetter(0)):
-            if isinstance(value, bool | int | float | str | bytes | tuple) and key[:2] != "__":
+            if _is_plain(value) and key[:2] != "__":
                 digest.update(f"{key}={value!r}".encode())
             elif isinstance(value, np.ndarray | np.generic):
                 digest.update(key.encode() + value.tobytes())
@@ -175,15 +183,16 @@ def _load(
     sys.modules[module.__name__] = module
     vars(module).update(space, __file__=str(path))
     exec(compile(text, str(path), "exec"), vars(module))
-    users_folder = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = ""  # the pair lives beside its own source, not in the user's folder
+    config: Any = numba.config
+    users_folder = config.CACHE_DIR
+    config.CACHE_DIR = ""  # the pair lives beside its own source, not in the user's folder
     try:
         pair = numba.njit(nogil=True, error_model="numpy", cache=keep)(module.pair)
         pair.compile(types)
     except NumbaError as error:
         raise _explained(error, space) from error
     finally:
-        numba.config.CACHE_DIR = users_folder
+        config.CACHE_DIR = users_folder
     return pair
 
 

@@ -81,12 +81,17 @@ def run(
     loop, algorithm, measures = s.pair()
     points = np.unique(np.geomspace(1, rounds, 8).astype(np.int64))
     record = np.zeros((count, points.size, len(measures)))
-    task = Task(*s.problem.shape, rounds)
+    task = _task(s, rounds)
     args = (task, random.key(seed), first, 0, points, np.zeros(2, np.int64), record)
     pair = compiled(loop, (algorithm, s.problem), args)
     with np.errstate(all="ignore"):
         pair(*args)
     return record
+
+
+def _task(s: Subject, horizon: int) -> Task:
+    n_arms, n_contexts, dim = s.problem.shape
+    return Task(n_arms, n_contexts, dim, horizon)
 
 
 def _agent(s: Subject, rounds: int = ROUNDS) -> Agent:
@@ -269,7 +274,7 @@ def compiles_once(s: Subject) -> None:
     names = set()
     for horizon in (5, 7):
         record = np.zeros((1, 1, len(measures)))
-        task = Task(*s.problem.shape, horizon)
+        task = _task(s, horizon)
         args = (task, random.key(1), 0, 0, points, np.zeros(2, np.int64), record)
         names.add(compiled(loop, (algorithm, s.problem), args).name)
     remade = registry.make(s.name, **algorithm.params._asdict())

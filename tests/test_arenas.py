@@ -34,7 +34,8 @@ def test_arena_runs_at_tiny_scale(name, tmp_path):
 def test_committed_results_belong_to_the_arena(name):
     """results/ holds the run of the TOML file as it stands, with every check passed."""
     about = json.loads((ROOT / "results" / name / "run.json").read_text())
-    assert about["hash"] == read_arena(name).hash(), f"run: python -m banditlab.arena --arena {name}"
+    again = f"run: python -m banditlab.arena --arena {name}"
+    assert about["hash"] == read_arena(name).hash(), again
     assert [check["check"] for check in about["checks"] if not check["passed"]] == []
 
 

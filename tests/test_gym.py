@@ -13,7 +13,7 @@ import banditlab
 from banditlab import random
 from banditlab.compile import compiled
 from banditlab.core import Task
-from banditlab.problems.gym import BanditEnv, env_id, register_envs
+from banditlab.problems.gym import BanditEnv, bandit_names, env_id, register_envs
 from banditlab.protocols import online
 
 MEANS = [0.2, 0.5, 0.8]
@@ -24,8 +24,8 @@ COIN = {"name": "bernoulli", "means": MEANS}
 def test_ids_follow_file_names():
     assert env_id("bernoulli") == "banditlab/BernoulliBandit-v0"
     assert env_id("cb_composition") == "banditlab/ContextualCompositionBandit-v0"
-    ids = {env_id(name) for name in banditlab.problem_names()}
-    assert len(ids) == len(banditlab.problem_names())
+    ids = {env_id(name) for name in bandit_names()}
+    assert len(ids) == len(bandit_names())
     assert ids == {name for name in gymnasium.registry if name.startswith("banditlab/")}
     assert {
         f"banditlab/{name}Bandit-v0"
@@ -41,7 +41,7 @@ def test_registering_again_changes_nothing():
 
 
 @pytest.mark.filterwarnings("ignore:.*Box observation space m")  # features have no bounds
-@pytest.mark.parametrize("name", banditlab.problem_names())
+@pytest.mark.parametrize("name", bandit_names())
 def test_every_id_passes_the_checker(name):
     env = gymnasium.make(env_id(name))
     assert env.spec is not None and env.spec.max_episode_steps is None

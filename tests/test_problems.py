@@ -23,8 +23,9 @@ from banditlab.core import Task, kernel, kernel_inline
 from banditlab.log import Log
 from banditlab.problems import delayed as delayed_file
 from banditlab.problems import drifting as drifting_file
+from banditlab.problems.gym import bandit_names
 from banditlab.protocols import online
-from banditlab.registry import make, make_problem, problem_names
+from banditlab.registry import make, make_problem
 
 Z = 4.5
 SEED = 20240611
@@ -522,7 +523,7 @@ def test_another_instance_is_the_same_to_the_compiler(name):
     assert [f for f in one if callable(f)] == [f for f in two if callable(f)]
 
 
-@pytest.mark.parametrize("name", problem_names())
+@pytest.mark.parametrize("name", bandit_names())
 def test_every_problem_has_an_example(name):
     module = importlib.import_module(f"banditlab.problems.{name}")
     assert make_problem(name, **module.example).shape[0] >= 2

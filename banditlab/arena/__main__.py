@@ -100,7 +100,7 @@ def _list(args: argparse.Namespace) -> int:
     arenas = {}
     for name in spec.arena_files():
         arenas[name] = spec.read_arena(name).claim
-    found = {
+    found: dict[str, Any] = {
         "agents": registry.families(),
         "problems": registry.problem_names(),
         "arenas": arenas,
@@ -365,7 +365,9 @@ def _short(value: float) -> str:
         return "0"
     if abs(value) >= 1000:
         return f"{value:,.0f}"
-    return f"{value:.3g}" if abs(value) < 1 else f"{value:.1f}" if abs(value) >= 100 else f"{value:.2f}"
+    if abs(value) >= 100:
+        return f"{value:.1f}"
+    return f"{value:.3g}" if abs(value) < 1 else f"{value:.2f}"
 
 
 def _p_value(p: float) -> str:

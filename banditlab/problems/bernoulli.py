@@ -12,6 +12,8 @@ from banditlab.core import kernel
 from banditlab.protocols.online import Problem
 from banditlab.random import uniform
 
+example = {"means": [0.2, 0.5, 0.8]}
+
 
 class Bernoulli(NamedTuple):
     """Parameters."""
@@ -55,5 +57,5 @@ def bernoulli(means: Sequence[float]) -> Problem:
 
     Raises ValueError naming the first mean that is out of range.
     """
-    means = vector("means", means, 0.0, 1.0, at_least=2)
-    return Problem(Bernoulli(means), init, observe, pull, regret, (means.size, 1, 0))
+    params = Bernoulli(vector("means", means, 0.0, 1.0, at_least=2))
+    return Problem(params, init, observe, pull, regret, (params.means.size, 1, 0))

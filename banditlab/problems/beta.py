@@ -33,7 +33,7 @@ class Beta(NamedTuple):
 
 
 @kernel
-def pull(params, world, x, arm, rng):  # type: ignore[no-untyped-def]
+def pull(params, world, x, arm, rng):
     a = params.concentration * params.means[arm]
     b = params.concentration * (1.0 - params.means[arm])
     # How many words a Beta takes depends on the arm, so it draws from a stream of its own.
@@ -45,8 +45,7 @@ def beta(means: Sequence[float], concentration: float = 4.0) -> Problem:
 
     Raises ValueError naming the argument that is out of range.
     """
-    means = vector("means", means, at_least=2)
-    for k, mean in enumerate(means):
+    params = Beta(vector("means", means, at_least=2), positive("concentration", concentration))
+    for k, mean in enumerate(params.means):
         inside(f"means[{k}]", float(mean), 0.0, 1.0)
-    params = Beta(means, positive("concentration", concentration))
-    return Problem(params, init, observe, pull, regret, (means.size, 1, 0))
+    return Problem(params, init, observe, pull, regret, (params.means.size, 1, 0))

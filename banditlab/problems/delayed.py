@@ -66,7 +66,7 @@ class World(NamedTuple):
 
 
 @kernel_inline
-def delay(params, rng):  # type: ignore[no-untyped-def]
+def delay(params, rng):
     """A delay, by the alias method (Walker 1977): one word, whatever the distribution."""
     place = uniform(rng) * params.keep.size
     d = min(int(math.floor(place)), params.keep.size - 1)
@@ -74,7 +74,7 @@ def delay(params, rng):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def arrivals(params, world, t, x, arm, reward):  # type: ignore[no-untyped-def]
+def arrivals(params, world, t, x, arm, reward):
     """Enter this round's pull into the calendar, then take out all that is due now."""
     slots = world.t.size
     slot = t % slots
@@ -103,19 +103,17 @@ def arrivals(params, world, t, x, arm, reward):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def arrival(params, world, i):  # type: ignore[no-untyped-def]
+def arrival(params, world, i):
     slot = world.arrived[i]
     return world.t[slot], world.x[slot], world.arm[slot], world.reward[slot]
 
 
 @cache
-def _kernels(  # type: ignore[no-untyped-def]
-    init, observe, pull, regret, behave, log, weights
-) -> tuple[Callable[..., Any], ...]:
+def _kernels(init, observe, pull, regret, behave, log, weights) -> tuple[Callable[..., Any], ...]:
     """The kernels of a problem, as kernels of that problem behind delays."""
 
     @kernel
-    def begin(params, rng):  # type: ignore[no-untyped-def]
+    def begin(params, rng):
         # A throw-away world tells the shape of x.
         probe = rng.copy()
         rows, columns = observe(params.problem, init(params.problem, probe), 0, probe).shape
@@ -137,27 +135,27 @@ def _kernels(  # type: ignore[no-untyped-def]
         )
 
     @kernel
-    def show(params, world, t, rng):  # type: ignore[no-untyped-def]
+    def show(params, world, t, rng):
         return observe(params.problem, world.world, t, rng)
 
     @kernel
-    def pay(params, world, x, arm, rng):  # type: ignore[no-untyped-def]
+    def pay(params, world, x, arm, rng):
         return pull(params.problem, world.world, x, arm, rng)
 
     @kernel
-    def lose(params, world, x, arm):  # type: ignore[no-untyped-def]
+    def lose(params, world, x, arm):
         return regret(params.problem, world.world, x, arm)
 
     @kernel
-    def choose(params, world, x, rng):  # type: ignore[no-untyped-def]
+    def choose(params, world, x, rng):
         return behave(params.problem, world.world, x, rng)
 
     @kernel
-    def write(params, world, rounds, rng, counts, sums):  # type: ignore[no-untyped-def]
+    def write(params, world, rounds, rng, counts, sums):
         return log(params.problem, world.world, rounds, rng, counts, sums)
 
     @kernel
-    def weigh(params, world, out):  # type: ignore[no-untyped-def]
+    def weigh(params, world, out):
         weights(params.problem, world.world, out)
 
     return begin, show, pay, lose, choose, write, weigh

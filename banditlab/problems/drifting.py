@@ -42,12 +42,12 @@ class World(NamedTuple):
 
 
 @kernel
-def init(params, rng):  # type: ignore[no-untyped-def]
+def init(params, rng):
     return World(params.means.copy(), np.zeros((1, 1)))
 
 
 @kernel_inline
-def reflect(value, low, high):  # type: ignore[no-untyped-def]
+def reflect(value, low, high):
     """``value`` mirrored at ``low`` and ``high`` until it lies between them."""
     while value < low or value > high:
         value = 2.0 * low - value if value < low else 2.0 * high - value
@@ -55,7 +55,7 @@ def reflect(value, low, high):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def observe(params, world, t, rng):  # type: ignore[no-untyped-def]
+def observe(params, world, t, rng):
     if t > 0:
         for k in range(world.means.size):
             moved = world.means[k] + params.step * normal(rng)
@@ -64,12 +64,12 @@ def observe(params, world, t, rng):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def pull(params, world, x, arm, rng):  # type: ignore[no-untyped-def]
+def pull(params, world, x, arm, rng):
     return 1.0 if uniform(rng) < world.means[arm] else 0.0
 
 
 @kernel
-def regret(params, world, x, arm):  # type: ignore[no-untyped-def]
+def regret(params, world, x, arm):
     best = world.means[0]
     for mean in world.means:
         best = mean if mean > best else best
@@ -89,10 +89,9 @@ def drifting(
     high = between("high", high, 0.0, 1.0)
     if not low < high:
         raise ValueError(f"high must be above low = {low:g}, got {high:g}")
-    means = vector("means", means, low, high, at_least=2)
-    step = nonnegative("step", step)
-    if step > high - low:
-        raise ValueError(f"step must be at most high - low = {high - low:g}, got {step:g}")
-    return Problem(
-        Drifting(means, step, low, high), init, observe, pull, regret, (means.size, 1, 0)
+    params = Drifting(
+        vector("means", means, low, high, at_least=2), nonnegative("step", step), low, high
     )
+    if params.step > high - low:
+        raise ValueError(f"step must be at most high - low = {high - low:g}, got {step!r}")
+    return Problem(params, init, observe, pull, regret, (params.means.size, 1, 0))

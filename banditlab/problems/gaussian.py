@@ -31,7 +31,7 @@ class Gaussian(NamedTuple):
 
 
 @kernel
-def pull(params, world, x, arm, rng):  # type: ignore[no-untyped-def]
+def pull(params, world, x, arm, rng):
     return params.means[arm] + params.sigma * normal(rng)
 
 
@@ -40,6 +40,6 @@ def gaussian(means: Sequence[float], sigma: float = 1.0) -> Problem:
 
     Raises ValueError naming the argument that is out of range.
     """
-    means = vector("means", means, at_least=2)
-    params = Gaussian(means, nonnegative("sigma", sigma))
-    return Problem(params, init, observe, pull, regret, (means.size, 1, 0), ANY_REWARD)
+    params = Gaussian(vector("means", means, at_least=2), nonnegative("sigma", sigma))
+    shape = (params.means.size, 1, 0)
+    return Problem(params, init, observe, pull, regret, shape, ANY_REWARD)

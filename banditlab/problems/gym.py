@@ -1,4 +1,4 @@
-"""Every problem as a Gymnasium environment: ``banditlab/<Name>Bandit-v0``.
+"""Every bandit as a Gymnasium environment: ``banditlab/<Name>Bandit-v0``.
 
 The name follows the file's: ``bernoulli`` is ``banditlab/BernoulliBandit-v0`` and
 ``cb_composition``, for a contextual bandit, ``banditlab/ContextualCompositionBandit-v0``. Keyword
@@ -59,6 +59,11 @@ class BanditEnv(gymnasium.Env[Any, Any]):
         In one line, for an unknown problem, a bad parameter, option or arm.
     """
 
+    _world: Any
+    _x: np.ndarray
+    _t: int
+    _nature: np.ndarray
+
     def __init__(self, name: str | Problem = "bernoulli", **parameters: Any):
         if isinstance(name, str):
             module = inspect.getmodule(factory("problem", name))
@@ -68,12 +73,14 @@ class BanditEnv(gymnasium.Env[Any, Any]):
             raise ValueError(f"{next(iter(parameters))} belongs to banditlab.make_problem")
         else:
             self.problem = name
+        if not isinstance(self.problem, Problem):
+            raise ValueError(f"{name} is not a bandit")
         n_arms, n_contexts, dim = self.problem.shape
         self.action_space = spaces.Discrete(n_arms)
         self.observation_space: spaces.Space[Any] = spaces.Discrete(n_contexts)
         if dim > 0 and n_contexts == 1:
             self._begin(random.key(0), 0)  # the first features tell how many rows there are
-            self.observation_space = spaces.Box(-np.inf, np.inf, self._x.shape, np.float64)
+            self.observation_space = spaces.Box(-np.inf, np.inf, self._x.shape, np.float64)  # type: ignore[arg-type]
         self._begun = False
 
     def reset(
@@ -134,9 +141,18 @@ def env_id(name: str) -> str:
     return f"banditlab/{''.join(word.capitalize() for word in words)}Bandit-v0"
 
 
+def bandit_names() -> list[str]:
+    """Names of the problems for online play: their factories are annotated to make a Problem."""
+    return [
+        name
+        for name in problem_names()
+        if inspect.signature(factory("problem", name)).return_annotation in (Problem, "Problem")
+    ]
+
+
 def register_envs() -> None:
-    """Register every problem of the package, once."""
-    for name in problem_names():
+    """Register every bandit of the package, once."""
+    for name in bandit_names():
         if env_id(name) not in registry:
             # No max_episode_steps: horizons belong to arenas.
             register(env_id(name), BanditEnv, kwargs={"name": name})

@@ -41,7 +41,7 @@ class World(NamedTuple):
 
 
 @kernel
-def init(params, rng):  # type: ignore[no-untyped-def]
+def init(params, rng):
     best = params.segments[:, 0].copy()
     for i in range(best.size):
         for mean in params.segments[i]:
@@ -50,7 +50,7 @@ def init(params, rng):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def observe(params, world, t, rng):  # type: ignore[no-untyped-def]
+def observe(params, world, t, rng):
     i = world.segment[0] if t > 0 else 0  # rounds start over when play follows a log
     while i < params.breaks.size and t >= params.breaks[i]:
         i += 1
@@ -59,12 +59,12 @@ def observe(params, world, t, rng):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def pull(params, world, x, arm, rng):  # type: ignore[no-untyped-def]
+def pull(params, world, x, arm, rng):
     return 1.0 if uniform(rng) < params.segments[world.segment[0], arm] else 0.0
 
 
 @kernel
-def regret(params, world, x, arm):  # type: ignore[no-untyped-def]
+def regret(params, world, x, arm):
     i = world.segment[0]
     return world.best[i] - params.segments[i, arm]
 

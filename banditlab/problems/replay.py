@@ -55,7 +55,7 @@ class World(NamedTuple):
 
 
 @kernel
-def init(params, rng):  # type: ignore[no-untyped-def]
+def init(params, rng):
     best = params.means[:, 0].copy()
     for s in range(best.size):
         for mean in params.means[s]:
@@ -64,14 +64,14 @@ def init(params, rng):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def observe(params, world, t, rng):  # type: ignore[no-untyped-def]
+def observe(params, world, t, rng):
     if world.best.size > 1:
         world.x[0, 0] = params.context[below(rng, params.context.size)]
     return world.x
 
 
 @kernel
-def pull(params, world, x, arm, rng):  # type: ignore[no-untyped-def]
+def pull(params, world, x, arm, rng):
     n_contexts, n_arms = params.means.shape
     cell = context(n_contexts, x) * n_arms + arm
     start = params.offsets[cell]
@@ -80,13 +80,13 @@ def pull(params, world, x, arm, rng):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def regret(params, world, x, arm):  # type: ignore[no-untyped-def]
+def regret(params, world, x, arm):
     s = context(world.best.size, x)
     return world.best[s] - params.means[s, arm]
 
 
 @kernel
-def behave(params, world, x, rng):  # type: ignore[no-untyped-def]
+def behave(params, world, x, rng):
     """The action of a row drawn from the log's rows with the context that ``x`` shows."""
     n_contexts, n_arms = params.means.shape
     s = context(n_contexts, x)
@@ -95,7 +95,7 @@ def behave(params, world, x, rng):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def weights(params, world, out):  # type: ignore[no-untyped-def]
+def weights(params, world, out):
     """How often the log shows each context."""
     n_arms = params.means.shape[1]
     for s in range(out.size):

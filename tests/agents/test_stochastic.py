@@ -566,8 +566,8 @@ SECOND = {
     [
         ("ucb", 1000, 1000),
         ("moss", 1000, 1000),
-        ("kl_ucb", 500, 150),
-        ("thompson", 500, 500),
+        ("kl_ucb", 300, 150),
+        ("thompson", 400, 400),
         pytest.param("kl_ucb", 2000, 2000, marks=pytest.mark.slow),
         pytest.param("thompson", 2000, 2000, marks=pytest.mark.slow),
     ],
@@ -591,7 +591,7 @@ def test_learns_ten_arms(name):
 @compiled_only
 @pytest.mark.slow
 def test_ucb_regret_of_ten_arms():
-    """UCB1, alpha = 2, on ten Bernoulli arms, T = 10,000: 374.5 by other people's implementations."""
+    """Constant alpha = 2, T = 10,000; standard error 0.3."""
     mean = regrets("ucb", TEN_ARMS, 10_000, 10_000).mean()
     assert 372 < mean < 377
 
@@ -601,6 +601,6 @@ def test_ucb_regret_of_ten_arms():
 @pytest.mark.parametrize("name", ["kl_ucb", "thompson", "imed"])
 def test_growth_meets_the_lai_robbins_constant(name):
     """Regret grows by gap / KL per unit of ln(T) (Lai & Robbins 1985), here on means 0.8, 0.2."""
-    final = regrets(name, np.array([0.8, 0.2]), 1_000_000, 1000, [10_000, 1_000_000])
+    final = regrets(name, np.array([0.8, 0.2]), 1_000_000, 400, [10_000, 1_000_000])
     growth = (final[:, 1] - final[:, 0]).mean() / math.log(100)
     assert growth == pytest.approx(0.6 / kl(0.2, 0.8), rel=0.15)

@@ -14,7 +14,7 @@ Mirror descent with the 1/2-Tsallis entropy; in round t, with x such that the we
 >>> agent = banditlab.Agent("tsallis_inf", n_arms=2)
 >>> agent.update(None, 0, reward=0.0)
 >>> agent.propensities().round(4)
-array([0.1301, 0.8699])
+array([0.1594, 0.8406])
 """
 
 from __future__ import annotations

@@ -1,0 +1,92 @@
+"""Agent: the face for other code. Exactness is tested by the contract; here are its edges."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import banditlab
+from banditlab import random, registry
+from banditlab.problems.delayed import delayed
+
+LOG = pd.DataFrame({"action": [0, 1, 1, 2], "reward": [0.0, 1.0, 1.0, 0.0]})
+
+
+def test_fit_equals_updates_by_hand():
+    fitted = banditlab.Agent("ucb", n_arms=3).fit(LOG)
+    by_hand = banditlab.Agent("ucb", n_arms=3)
+    for row in LOG.itertuples():
+        by_hand.update(None, row.action, row.reward)
+    assert np.array_equal(fitted.state.sums, by_hand.state.sums)
+    assert fitted.t == 0 and by_hand.t == 4
+
+
+def test_offline_rule_is_frozen_once_deployed():
+    agent = banditlab.Agent("lcb", n_arms=3).fit(LOG)
+    before = agent.recommend()
+    for _ in range(50):
+        agent.update(None, 0, 1.0)
+    assert np.array_equal(agent.recommend(), before) and agent.act() == 1
+    agent.fit(pd.DataFrame({"action": [0] * 50, "reward": [1.0] * 50}))  # a log still teaches
+    assert agent.recommend()[0] == 1.0
+
+
+def test_late_rewards_by_hand_equal_the_arena():
+    """The loop of the README with a delayed problem: tick each round, update on arrival."""
+    entry = {"name": "bernoulli", "means": [0.2, 0.5, 0.8]}
+    arena = {
+        "problem": {"name": "delayed", "problem": entry, "mean_delay": 7.0},
+        "agents": [{"name": "thompson"}],
+        "horizon": 150,
+        "replications": 1,
+        "seed": 4,
+    }
+    fused = banditlab.simulate(arena).raw("thompson")[0, -1]
+    problem = delayed(entry, mean_delay=7.0)
+    with np.errstate(over="ignore"):
+        nature = random.stream(random.key(4), 0, random.NATURE)
+        world = problem.init(problem.params, nature)
+        agent = banditlab.Agent("thompson", n_arms=3, horizon=150, seed=4)
+        regret = 0.0
+        for t in range(150):
+            x = problem.observe(problem.params, world, t, nature)
+            arm = agent.act()
+            regret += problem.regret(problem.params, world, x, arm)
+            reward = problem.pull(problem.params, world, x, arm, nature)
+            for i in range(problem.arrivals(problem.params, world, t, x, arm, reward)):
+                then, _, pulled, paid = problem.arrival(problem.params, world, i)
+                agent.update(None, pulled, paid, t=then)
+            agent.tick()
+    assert regret == fused
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: banditlab.Agent("ucb", n_arms=1), "n_arms must be at least 2, got 1"),
+        (lambda: banditlab.Agent("ucb", n_arms=2.5), "n_arms must be an integer"),
+        (lambda: banditlab.Agent("ubc", n_arms=2), "unknown agent 'ubc'"),
+        (lambda: banditlab.Agent("ucb", n_arms=2, horizon=-1), "horizon must be at least 0"),
+        (lambda: banditlab.Agent("ucb", n_arms=2, alpha="x"), "alpha must be a number"),
+        (lambda: banditlab.Agent("ucb", n_arms=2).update(None, 2, 1.0), "arm must be an integer"),
+        (lambda: banditlab.Agent("ucb", n_arms=2).update(None, 0, np.nan), "reward must be fin"),
+        (lambda: banditlab.Agent("thompson", n_arms=2).update(None, 0, 1.5), r"in \[0, 1\]"),
+        (lambda: banditlab.Agent("linucb", n_arms=2, dim=2).act([1.0, 2.0, 3.0]), "x must be fin"),
+        (lambda: banditlab.Agent("ucb", n_arms=2, n_contexts=3).act(3), "x must be a context"),
+        (lambda: banditlab.Agent("ucb", n_arms=2).fit(LOG), "action"),
+        (lambda: banditlab.Agent(registry.make("ucb"), n_arms=2).save("x"), "made by name"),
+    ],
+)
+def test_errors_are_one_line(call, words):
+    with pytest.raises(ValueError, match=words) as error:
+        call()
+    assert "\n" not in str(error.value)
+
+
+def test_saved_agents_hold_no_pickle(tmp_path):
+    path = tmp_path / "agent.npz"
+    banditlab.Agent("exp3", n_arms=4, seed=3, eta=0.1).save(path)
+    with np.load(path, allow_pickle=False) as stored:
+        assert {"about", "rng", "state0"} <= set(stored.files)
+    assert banditlab.Agent.load(path).algorithm.params.eta == 0.1
