@@ -169,8 +169,7 @@ def _source(loop: Callable[..., Any], nouns: tuple[Any, ...]) -> tuple[str, tupl
                 data.append(value)
         tuples.append(f"Noun{i}({', '.join(fields)})")
     text = (
-        f"def pair({', '.join(arguments + given)}):\n"
-        f"    return loop({', '.join(tuples + given)})\n"
+        f"def pair({', '.join(arguments + given)}):\n    return loop({', '.join(tuples + given)})\n"
     )
     return text, tuple(data), space
 

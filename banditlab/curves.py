@@ -1,4 +1,4 @@
-"""What a run leaves behind: every replication's totals at every checkpoint, and where they came from.
+"""What a run leaves behind: totals of every replication at every checkpoint, and their origin.
 
 Written to a folder as ``curves.csv`` (tidy means and bands), ``run.json`` (the resolved arena, its
 hash, versions, checks, and what the figure needs), ``raw.parquet`` (every replication),
@@ -31,13 +31,22 @@ PACKAGES = ("banditlab", "numpy", "numba", "scipy", "pandas")
 class Record(NamedTuple):
     """The curves of one agent in one panel."""
 
-    checkpoints: np.ndarray  # (checkpoints,) int64, increasing
+    checkpoints: np.ndarray  # (checkpoints,) int64, increasing; the values of a swept x axis
     measures: tuple[str, ...]
     values: np.ndarray  # (replications, checkpoints, measures) float64
+    cell: str = ""  # which cell of a swept panel: "C = 1.5"
+
+    def named(self, label: str) -> str:
+        """How the curve of the agent called ``label`` is called: "ucb", or "ucb, C = 1.5"."""
+        return f"{label}, {self.cell}" if self.cell else label
+
+    def agent(self, name: str) -> str:
+        """The label of the agent whose curve is called ``name``."""
+        return name.removesuffix(f", {self.cell}") if self.cell else name
 
 
 class Comparison(NamedTuple):
-    """``a - b``, paired by replication, at one checkpoint."""
+    """Difference ``a - b``, paired by replication, at one checkpoint."""
 
     difference: float
     lo: float  # 95% interval of the difference
@@ -95,7 +104,7 @@ class Curves:
         panel = self._panel(panel, None)
         return next(r.checkpoints for (name, _), r in self.records.items() if name == panel)
 
-    def at(self, t: int | None, agent: str, measure: str | None, panel: str | None) -> np.ndarray:
+    def at(self, t: float | None, agent: str, measure: str | None, panel: str | None) -> np.ndarray:
         """Values (replications,) at round ``t``, at the last checkpoint when ``t`` is None."""
         raw = self.raw(agent, measure, panel)
         if t is None:
@@ -111,7 +120,7 @@ class Curves:
         b: str,
         measure: str | None = None,
         *,
-        at: int | None = None,
+        at: float | None = None,
         panel: str | None = None,
     ) -> Comparison:
         """The paired difference ``a - b`` of one measure at round ``at`` (the last by default)."""
@@ -122,6 +131,23 @@ class Curves:
         return Comparison(
             float(mean[0]), float(lo[0]), float(hi[0]), float(paired_p(left, right)), left.size
         )
+
+    def slope(
+        self,
+        agent: str,
+        measure: str | None = None,
+        panel: str | None = None,
+        at: list[float] | None = None,
+    ) -> float:
+        """Least-squares d log(mean) / d log(x) over the points ``at``, by default over all.
+
+        The exponent of a rate: -1/2 for 1/sqrt(x). nan unless there are two means, all positive.
+        """
+        points = self.record(agent, panel).checkpoints if at is None else at
+        means = np.array([self.at(t, agent, measure, panel).mean() for t in points])
+        if means.size < 2 or not (means > 0).all():
+            return float("nan")
+        return float(np.polyfit(np.log(np.array(points, float)), np.log(means), 1)[0])
 
     def frame(self) -> pd.DataFrame:
         """Tidy means with 95% bands.
@@ -144,8 +170,8 @@ class Curves:
                     pd.DataFrame(
                         {
                             "panel": panel,
-                            "cell": "",
-                            "agent": agent,
+                            "cell": record.cell,
+                            "agent": record.agent(agent),
                             "t": record.checkpoints,
                             "measure": measure,
                             "n": raw.shape[0],
@@ -161,7 +187,7 @@ class Curves:
 
     def figure_panels(self) -> list[dict[str, Any]]:
         """What :func:`banditlab.plot.draw` needs to know beside the frame."""
-        labels = {"online": "round", "offline": "logged rounds"}
+        labels = {"online": "round", "offline": "logged rounds", "offline_mdp": "logged rows"}
         words = {"gap": "sub-optimality", "regret": "pseudo-regret"}
         panels = []
         for panel in self.arena["panels"]:
@@ -169,18 +195,25 @@ class Curves:
                 continue
             first = self.record(self.agents(panel["name"])[0], panel["name"])
             measure = panel["measure"] or first.measures[0]
+            places = [place.strip() for place in panel["x"].split(",")]
+            swept = "" if "horizon" in places else places[0].rpartition(".")[2]
+            names = {}
+            if panel["slopes"]:
+                for agent in self.agents(panel["name"]):
+                    names[agent] = f"{agent}: slope {self.slope(agent, measure, panel['name']):.2f}"
             panels.append(
                 {
                     "name": panel["name"],
                     "title": panel["title"] or panel["name"],
                     "measure": measure,
-                    "xlabel": labels[panel["protocol"]],
+                    "xlabel": labels[panel["protocol"]] if not swept else swept,
                     "ylabel": words.get(measure, measure),
                     "xscale": panel["xscale"],
                     "yscale": panel["yscale"],
                     "linthresh": panel["linthresh"],
                     "overlays": self.overlays.get(panel["name"], []),
                     "order": self.agents(panel["name"]),
+                    "names": names,
                     "row": panel["row"],
                     "column": panel["column"],
                 }
@@ -240,15 +273,14 @@ class Curves:
         about = json.loads((folder / "run.json").read_text())
         frame = pd.read_parquet(folder / "raw.parquet")
         records = {}
-        for key, part in frame.groupby(["panel", "agent"], sort=False):
+        for (panel, cell, agent), part in frame.groupby(["panel", "cell", "agent"], sort=False):
             points = part["t"].unique()
-            names = [c for c in part.columns[4:] if not part[c].isna().all()]
+            names = [c for c in part.columns[5:] if not part[c].isna().all()]
             values = part[names].to_numpy().reshape(-1, points.size, len(names))
-            records[str(key[0]), str(key[1])] = Record(points, tuple(names), values)
+            record = Record(points, tuple(names), values, str(cell))
+            records[str(panel), record.named(str(agent))] = record
         overlays = {p["name"]: p["overlays"] for p in about["figure"]["panels"]}
-        return cls(
-            about["arena"], records, overlays, checks=about["checks"], hash=about["hash"]
-        )
+        return cls(about["arena"], records, overlays, checks=about["checks"], hash=about["hash"])
 
     def _raw_frame(self) -> pd.DataFrame:
         import pandas as pd
@@ -258,7 +290,8 @@ class Curves:
             replications, points, _ = record.values.shape
             columns: dict[str, Any] = {
                 "panel": panel,
-                "agent": agent,
+                "cell": record.cell,
+                "agent": record.agent(agent),
                 "replication": np.repeat(np.arange(replications), points),
                 "t": np.tile(record.checkpoints, replications),
             }
@@ -297,6 +330,8 @@ def evaluate(check: Mapping[str, Any], curves: Curves) -> list[dict[str, Any]]:
     from banditlab.arena.statistics import t_interval
 
     panel = check["panel"] or None
+    if check["slope"]:
+        return [_evaluate_slope(check, curves)]
     rounds = check["at"] if isinstance(check["at"], list) else [check["at"]]
     verdicts = []
     for i, t in enumerate(rounds):
@@ -327,3 +362,17 @@ def evaluate(check: Mapping[str, Any], curves: Curves) -> list[dict[str, Any]]:
             found = f"{mean[0]:.4g}, allowed +- {allowed:.2g}"
         verdicts.append({"check": said, "found": found, "passed": passed, "why": check["why"]})
     return verdicts
+
+
+def _evaluate_slope(check: Mapping[str, Any], curves: Curves) -> dict[str, Any]:
+    agent, measure = split(check["slope"])
+    at = check["at"] if isinstance(check["at"], list) else None
+    slope = curves.slope(agent, measure, check["panel"] or None, at)
+    allowed = max(check["within"] * abs(check["near"]), check["rounding"])
+    said = f"{check['panel'] + ': ' if check['panel'] else ''}slope of {check['slope']}"
+    return {
+        "check": f"{said} is {check['near']:g}",
+        "found": f"{slope:.4g}, allowed +- {allowed:.2g}",
+        "passed": bool(abs(slope - check["near"]) <= allowed),
+        "why": check["why"],
+    }

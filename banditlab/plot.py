@@ -13,6 +13,7 @@ touches ``pyplot``, hence no window and no global state. A panel is a dictionary
 ``linthresh``                   where ``symlog`` becomes linear; 1e-4 by default
 ``overlays``                    list of ``{"label", "t", "y"}``: bounds and the like, grey dashed
 ``order``                       agents, first to last; the others follow as in the frame
+``names``                       what to write for an agent instead of its own name
 ``baselines``                   agents to draw in grey
 ``row, column``                 place in the grid, from 0; by default row by row, at most three
 ==============================  ==================================================================
@@ -77,6 +78,7 @@ STYLE: dict[str, Any] = {
     "xtick.major.size": 2.5,
     "ytick.major.size": 2.5,
     "lines.linewidth": 1.3,
+    "text.hinting": "no_hinting",  # words as wide at 200 dots per inch as where they were measured
     "mathtext.fontset": "dejavusans",
     "svg.hashsalt": "banditlab",
     "svg.fonttype": "path",
@@ -185,7 +187,8 @@ def _curves(
             half = (part["simultaneous"] * part["sem"]).to_numpy(float)
             lo, hi = mean - half, mean + half
         if np.isfinite(mean).any():
-            curves.append(Curve(label, t, mean, lo, hi, looks[label]))
+            name = (panel.get("names") or {}).get(label, label)
+            curves.append(Curve(name, t, mean, lo, hi, looks[label]))
     _dodge(panel, [curve for curve in curves if not curve.overlay])
     return curves
 

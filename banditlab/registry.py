@@ -108,9 +108,7 @@ def _make(kind: str, name: str, hyper: dict[str, Any]) -> Any:
         if key not in allowed:
             line = unknown("argument", key, allowed)
             raise ValueError(f"{name}: {line}" if allowed else f"{name} takes no arguments")
-    missing = [
-        p.name for p in allowed.values() if p.default is p.empty and p.name not in hyper
-    ]
+    missing = [p.name for p in allowed.values() if p.default is p.empty and p.name not in hyper]
     if missing:
         raise ValueError(f"{name}: {', '.join(missing)} must be given")
     try:

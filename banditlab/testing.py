@@ -30,7 +30,8 @@ from banditlab import random, registry
 from banditlab.agent import Agent, playable
 from banditlab.compile import _functions, compiled, jit_disabled
 from banditlab.core import Task
-from banditlab.protocols import offline, online
+from banditlab.mdp import policy_value
+from banditlab.protocols import offline, offline_mdp, online
 
 SEED = 20260101
 ROUNDS = 60
@@ -58,6 +59,8 @@ class Subject(NamedTuple):
 
     def pair(self) -> tuple[Callable[..., None], Any, tuple[str, ...]]:
         """The protocol's loop, the algorithm, and the measures that the loop records."""
+        if isinstance(self.algorithm, offline_mdp.OfflineMDP):
+            return offline_mdp.run_block, self.algorithm, offline_mdp.MEASURES
         if isinstance(self.algorithm, offline.Offline):
             return offline.run_block, self.algorithm, offline.MEASURES
         return online.run_block, self.algorithm, online.MEASURES
@@ -67,6 +70,8 @@ def subject(name: str, hyper: dict[str, Any] | None = None) -> Subject:
     """``name`` made, with a problem that it can play."""
     hyper = hyper or {}
     algorithm = registry.make(name, **hyper)
+    if isinstance(algorithm, offline_mdp.OfflineMDP):
+        return Subject(name, hyper, algorithm, "imitation_mdp", {"N": 300, "S": 5, "A": 3})
     if isinstance(algorithm, offline.Offline):
         return Subject(name, hyper, algorithm, "cb_composition", {"C": 3.0, "S": 4, "A": 3})
     if algorithm.features:
@@ -183,7 +188,7 @@ def replications_do_not_depend_on_blocks(s: Subject) -> None:
 
 def interactive_equals_fused(s: Subject) -> None:
     """A hand-written loop around Agent gives the regret of replication 0 of the arena."""
-    if isinstance(s.algorithm, offline.Offline):
+    if not isinstance(s.algorithm, online.Online):
         return
     world, nature = _world(s)
     played = _play(s, _agent(s), ROUNDS, world, nature)
@@ -196,6 +201,8 @@ def interactive_equals_fused(s: Subject) -> None:
 
 def saves_and_goes_on(s: Subject) -> None:
     """A loaded agent continues draw for draw."""
+    if isinstance(s.algorithm, offline_mdp.OfflineMDP):  # plans, never acts
+        return
     world, nature = _world(s)
     agent = _agent(s)
     _play(s, agent, ROUNDS // 2, world, nature)
@@ -210,6 +217,8 @@ def saves_and_goes_on(s: Subject) -> None:
 
 def arms_in_range_and_act_repeatable(s: Subject) -> None:
     """Every arm exists, and asking twice with the same stream gives the same arm."""
+    if isinstance(s.algorithm, offline_mdp.OfflineMDP):  # plans, never acts
+        return
     algorithm, problem = playable(s.algorithm), s.problem
     agent = _agent(s)
     world, nature = _world(s)
@@ -227,6 +236,8 @@ def arms_in_range_and_act_repeatable(s: Subject) -> None:
 
 def state_stays_sound(s: Subject) -> None:
     """State is arrays only, of constant shape and dtype; recommendations are probabilities."""
+    if isinstance(s.algorithm, offline_mdp.OfflineMDP):  # plans, never acts
+        return
     agent = _agent(s)
     before = [(a.shape, a.dtype) for a in _arrays(agent.state, s.name)]
     world, nature = _world(s)
@@ -243,6 +254,8 @@ def state_stays_sound(s: Subject) -> None:
 
 def propensities_are_those_of_act(s: Subject) -> None:
     """Frequencies of ``act`` over fresh streams agree with ``propensities`` (5 sigma)."""
+    if isinstance(s.algorithm, offline_mdp.OfflineMDP):  # plans, never acts
+        return
     agent = _agent(s)
     world, nature = _world(s)
     _play(s, agent, 12, world, nature)
@@ -330,6 +343,14 @@ def beats_uniform(s: Subject) -> None:
     """On an easy problem a learner's regret is below uniform play's by over 3 sigma."""
     if registry.is_baseline(s.name):
         return
+    if isinstance(s.algorithm, offline_mdp.OfflineMDP):
+        with np.errstate(all="ignore"):
+            case = s.problem.init(s.problem.params, random.stream(random.key(0), 0, random.NATURE))
+        legal = case.mdp.legal / case.mdp.legal.sum(axis=1, keepdims=True)
+        guess = case.optimum - policy_value(case.mdp, np.ascontiguousarray(legal[None]))
+        gaps = run(s, rounds=3000, count=40)[:, -1, 0]
+        assert gaps.mean() < guess / 2, f"{s.name}: {gaps.mean():.4g}, uniform play {guess:.4g}"
+        return
     if isinstance(s.algorithm, offline.Offline):
         record = run(s, rounds=3000, count=40)[:, -1, 0]
         shown = Subject("bc", {}, registry.make("bc"), s.problem_name, s.parameters)
@@ -397,7 +418,6 @@ def _arrays(state: Any, name: str) -> list[np.ndarray]:
 def _example(name: str, parameters: dict[str, Any]) -> dict[str, Any]:
     made = registry.factory("problem", name)
     return parameters or dict(getattr(sys.modules[made.__module__], "example", {}))
-
 
 
 def regret_is_sound(name: str, parameters: dict[str, Any]) -> None:

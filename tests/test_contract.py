@@ -9,11 +9,7 @@ import pytest
 from banditlab import registry, testing
 
 PAIRS = [(name, check) for name in registry.names() for check in testing.ALGORITHM_CHECKS]
-PROBLEMS = [
-    (name, check)
-    for name in registry.problem_names()
-    for check in testing.PROBLEM_CHECKS
-]
+PROBLEMS = [(name, check) for name in registry.problem_names() for check in testing.PROBLEM_CHECKS]
 
 
 @pytest.mark.parametrize(("name", "check"), PAIRS, ids=[f"{n}:{c.__name__}" for n, c in PAIRS])

@@ -2,21 +2,29 @@
 
 import io
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from rich.console import Console
 
-from banditlab import offpolicy
 from banditlab.agents.offline.greedy_offline import greedy_offline
 from banditlab.agents.offline.lcb import lcb
 from banditlab.arena.report import SHOWN, render, report
 from banditlab.log import Log
-from banditlab.offpolicy import direct_method, doubly_robust, ips, learned, snips
+from banditlab.offpolicy import (
+    direct_method,
+    doubly_robust,
+    ips,
+    learned,
+    resample,
+    snips,
+    switch_dr,
+)
 
 DIGITS = Path(__file__).parent.parent / "arenas" / "logs" / "digits.csv"
-ALL = (ips, snips, direct_method, doubly_robust)
+ALL = (ips, snips, direct_method, doubly_robust, switch_dr)
 
 # A known problem: two contexts, three arms, Bernoulli rewards.
 SHARE = np.array([0.3, 0.7])
@@ -100,6 +108,7 @@ def test_estimates_agree_with_a_second_implementation():
         snips: np.sum(w * log.reward) / np.sum(w),
         direct_method: np.mean(model),
         doubly_robust: np.mean(model) + np.mean(rest),
+        partial(switch_dr, tau=1.0): np.mean(model) + np.mean(np.where(w <= 1.0, rest, 0)),
     }
     for estimator, value in expected.items():
         found = estimator(log, TARGET, draws=2, seed=seed)
@@ -107,6 +116,63 @@ def test_estimates_agree_with_a_second_implementation():
         if estimator is not direct_method:
             assert found.ess == pytest.approx(w.sum() ** 2 / (w**2).sum(), rel=1e-12)
     assert direct_method(log, TARGET, draws=2).ess == 60
+
+    spread = np.ptp(log.reward)
+    errors = {}
+    cells = np.array([LOGGING[s, a] for s in range(2) for a in range(3)])
+    shares = (np.bincount(log.context)[:, None] / 60 * TARGET).ravel()
+    for tau in [0.0, *w, np.inf]:  # the weights of this problem are all candidates
+        each = model + np.where(w <= tau, rest, 0)
+        bias = spread * shares[TARGET.ravel() / cells > tau].sum()
+        errors[np.var(each) / 60 + bias**2] = np.mean(each)
+    found = switch_dr(log, TARGET, draws=2, seed=seed)
+    assert found.value == pytest.approx(errors[min(errors)], rel=1e-12)
+
+
+def test_switch_runs_from_the_direct_method_to_doubly_robust():
+    log = draw(np.random.default_rng(34), 200)
+    assert switch_dr(log, TARGET, tau=0.0)[:3] == pytest.approx(direct_method(log, TARGET)[:3])
+    assert switch_dr(log, TARGET, tau=np.inf)[:3] == pytest.approx(doubly_robust(log, TARGET)[:3])
+    with pytest.raises(ValueError, match="^tau must be at least 0, got -1$"):
+        switch_dr(log, TARGET, tau=-1)
+
+
+def draw_uneven(rng):
+    """Half the log chose arm 1 every second time, which makes a good model; the other half hardly
+    ever, and such a row has weight 1000.
+    """
+    chance = np.where(np.arange(300) < 150, 0.5, 0.0005)
+    action = (rng.random(300) < chance).astype(int)
+    reward = rng.integers(2, size=300)
+    return Log(action, reward, propensity=np.where(action == 1, chance, 1 - chance))
+
+
+def test_switch_is_less_wrong_than_doubly_robust_when_weights_explode():
+    rng = np.random.default_rng(35)
+    errors = []
+    for i in range(400):
+        log = draw_uneven(rng)
+        found = [
+            e(log, [[0.5, 0.5]], draws=2, seed=i).value
+            for e in (doubly_robust, switch_dr, partial(switch_dr, tau=10.0))
+        ]
+        errors.append(np.array(found) - 0.5)
+    by_all, by_switch, by_hand = (np.array(errors) ** 2).mean(axis=0)
+    assert by_switch < 0.5 * by_all
+    assert by_hand < 0.1 * by_all
+
+
+def test_switch_moves_with_the_rewards():
+    rng = np.random.default_rng(36)
+    switched = 0
+    for i in range(100):
+        log = draw_uneven(rng)
+        moved = Log(log.action, 0.01 * log.reward + 3, log.context, log.propensity)
+        same = {"policy": [[0.5, 0.5]], "draws": 2, "seed": i}
+        found, after = switch_dr(log, **same).value, switch_dr(moved, **same).value
+        assert after == pytest.approx(0.01 * found + 3, rel=1e-12)
+        switched += found != pytest.approx(doubly_robust(log, **same).value)
+    assert switched > 0
 
 
 def test_a_model_of_other_rows_leaves_the_correction_something_to_do():
@@ -148,7 +214,7 @@ def test_same_seed_same_interval_whatever_the_chunks(monkeypatch):
         assert whole == estimator(log, TARGET, draws=101, seed=3)
         assert whole[1:3] != estimator(log, TARGET, draws=101, seed=4)[1:3]
         with monkeypatch.context() as patch:
-            patch.setattr(offpolicy, "CHUNK", 100)
+            patch.setattr(resample, "CHUNK", 100)
             np.testing.assert_allclose(whole, estimator(log, TARGET, draws=101, seed=3), rtol=1e-13)
 
 
@@ -180,7 +246,7 @@ def test_only_the_direct_method_does_without_propensities():
     log = draw(np.random.default_rng(31), 300)
     bare = Log(log.action, log.reward, log.context)
     assert direct_method(bare, TARGET) == direct_method(log, TARGET)
-    for estimator in (ips, snips, doubly_robust):
+    for estimator in (ips, snips, doubly_robust, switch_dr):
         with pytest.raises(ValueError, match="^the log has no column 'propensity'"):
             estimator(bare, TARGET)
 

@@ -19,19 +19,25 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from banditlab import random, registry
-from banditlab.arena.spec import AgentEntry, Arena, Panel, read_arena
+from banditlab import exact, random, registry
+from banditlab.arena.spec import AgentEntry, Arena, Panel, cells, read_arena
 from banditlab.bounds import lai_robbins, minimax
 from banditlab.check import integer
 from banditlab.compile import Pair, compiled
 from banditlab.core import Task
 from banditlab.curves import Curves, Record, evaluate
-from banditlab.protocols import offline, online
+from banditlab.protocols import offline, offline_mdp, online
 
 BLOCK = 64
 SPEAKERS: dict[str, tuple[type, ...]] = {
     "online": (online.Online, offline.Offline),  # an offline rule is deployed after the log
     "offline": (offline.Offline,),
+    "offline_mdp": (offline_mdp.OfflineMDP, offline.Offline),  # a rule answers state by state
+}
+PROBLEMS: dict[str, type[Any]] = {
+    "online": online.Problem,
+    "offline": online.Problem,
+    "offline_mdp": offline_mdp.LoggedMDP,
 }
 
 Progress = Callable[[str, int, int], None]  # what is under way, rounds done, rounds in all
@@ -65,19 +71,28 @@ def speaks(agent: Mapping[str, Any], panel: Mapping[str, Any]) -> bool:
     return isinstance(algorithm, known)
 
 
-def _matched(panel: Panel, entry: AgentEntry, algorithm: Any, problem: online.Problem) -> None:
+def _matched(panel: Panel, entry: AgentEntry, algorithm: Any, problem: Any) -> None:
     """Refuse, in one line, an agent that cannot play the panel's problem."""
     who = f"agent {entry.label!r} in panel {panel.name!r}"
+    accepted = algorithm.rewards
     if not isinstance(algorithm, SPEAKERS[panel.protocol]):
-        spoken = type(algorithm).__name__.lower()
-        raise ValueError(f"{who} speaks {spoken}, the panel's protocol is {panel.protocol}")
+        spoken = {kind: name for name, kinds in SPEAKERS.items() for kind in kinds[:1]}
+        raise ValueError(
+            f"{who} speaks {spoken[type(algorithm)]}, the panel's protocol is {panel.protocol}"
+        )
+    if not isinstance(problem, PROBLEMS[panel.protocol]):
+        raise ValueError(
+            f"panel {panel.name!r}: {panel.problem.name} is no problem of protocol {panel.protocol}"
+        )
     learns_from_log = isinstance(algorithm, offline.Offline) or entry.warm
     if panel.protocol == "online" and learns_from_log and panel.log < 1:
         raise ValueError(f"{who} learns from a log: give the panel log = ROUNDS, at least 1")
+    if panel.exact and not exact.summable(problem):
+        raise ValueError(f"panel {panel.name!r}: exact is for two_arm, not {panel.problem.name}")
     low, high = problem.rewards
-    if low < algorithm.rewards[0] or high > algorithm.rewards[1]:
+    if low < accepted[0] or high > accepted[1]:
         raise ValueError(
-            f"{who} needs rewards in [{algorithm.rewards[0]:g}, {algorithm.rewards[1]:g}], but "
+            f"{who} needs rewards in [{accepted[0]:g}, {accepted[1]:g}], but "
             f"{panel.problem.name} pays rewards in [{low:g}, {high:g}]"
         )
     if getattr(algorithm, "features", False) and problem.shape[2] == 0:
@@ -92,9 +107,15 @@ def _job(arena: Arena, panel: Panel, entry: AgentEntry) -> Job:
     _matched(panel, entry, algorithm, problem)
     n_arms, n_contexts, dim = problem.shape
     points = np.array(panel.checkpoints, dtype=np.int64)
-    loop, measures, horizon, log_rounds = online.run_block, online.MEASURES, panel.horizon, 0
-    if isinstance(algorithm, offline.Offline):
-        loop, measures = offline.run_block, offline.MEASURES
+    loop, horizon, log_rounds = online.run_block, panel.horizon, 0
+    measures: tuple[str, ...] = online.MEASURES
+    if panel.protocol == "offline_mdp":
+        loop, measures = offline_mdp.run_block, offline_mdp.MEASURES
+        if isinstance(algorithm, offline.Offline):
+            algorithm = offline_mdp.as_planner(algorithm)
+    elif isinstance(algorithm, offline.Offline):
+        loop = exact.run_block if panel.exact else offline.run_block
+        measures = offline.MEASURES
         if panel.protocol == "online":  # deployed: its regret follows from the gap it has now
             points, horizon = np.array([panel.log], dtype=np.int64), panel.log
     elif entry.warm:
@@ -194,7 +215,8 @@ def simulate(
         )
     if keep is not None:
         keep.mkdir(parents=True, exist_ok=True)
-    wanted = [(panel, entry) for panel in arena.panels for entry in panel.agents]
+    swept = [(shown, cell) for shown in arena.panels for cell in cells(shown)]
+    wanted = [(p, entry) for _, cell in swept for p in cell.panels for entry in p.agents]
     for panel, entry in wanted:  # say everything that is wrong before the first block runs
         problem = registry.make_problem(panel.problem.name, **panel.problem.parameters)
         _matched(panel, entry, registry.make(entry.name, **entry.hyper), problem)
@@ -213,15 +235,42 @@ def simulate(
         runner.stop()
         raise
     runner.close()
-    records, seconds = {}, {}
-    for i, job in enumerate(jobs):
-        records[job.panel.name, job.agent.label] = _finish(job, runner.blocks[i])
-        seconds[job.panel.name, job.agent.label] = runner.seconds[i]
+    finished = iter(range(len(jobs)))
+    parts: dict[tuple[str, str], list[Record]] = {}
+    seconds: dict[tuple[str, str], float] = {}
+    for shown, cell in swept:
+        by_problem = [[next(finished) for _ in panel.agents] for panel in cell.panels]
+        for entry, *rivals in zip(shown.agents, *by_problem, strict=True):
+            record = _worst([_finish(jobs[i], runner.blocks[i]) for i in rivals])
+            record = record._replace(cell=cell.name)
+            if cell.x is not None:
+                record = record._replace(checkpoints=np.array([cell.x]))
+            key = (shown.name, record.named(entry.label))
+            parts.setdefault(key, []).append(record)
+            seconds[key] = seconds.get(key, 0.0) + sum(runner.seconds[i] for i in rivals)
+    records = {key: _joined(points) for key, points in parts.items()}
     overlays = {panel.name: _overlays(panel) for panel in arena.panels if panel.overlays}
     curves = Curves(arena.resolved(), records, overlays, seconds, hash=arena.hash())
     for check in curves.arena["checks"]:
         curves.checks.extend(evaluate(check, curves))
     return curves
+
+
+def _worst(rivals: list[Record]) -> Record:
+    """At every point the values of the problem on which the first measure's mean is largest."""
+    values = np.stack([record.values for record in rivals])
+    worst = values[..., 0].mean(axis=1).argmax(axis=0)
+    picked = np.take_along_axis(values, worst[None, None, :, None], axis=0)
+    return rivals[0]._replace(values=picked[0])
+
+
+def _joined(points: list[Record]) -> Record:
+    """One curve of the points of a swept axis."""
+    if len(points) == 1:
+        return points[0]
+    axis = np.concatenate([record.checkpoints for record in points])
+    values = np.concatenate([record.values for record in points], axis=1)
+    return points[0]._replace(checkpoints=axis, values=values)
 
 
 class _Runner:

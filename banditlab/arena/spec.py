@@ -25,21 +25,30 @@ arena of one panel needs no ``[[panels]]`` at all::
     than = "uniform.regret"
     at = 10000
     sigmas = 4
+
+A panel may be run over and over with other values (`cells`)::
+
+    [sweep]                                        # or [panels.sweep]
+    "problem.C" = [1, 1.5, 4]                      # one curve per agent and value: "ucb, C = 1.5"
+    "horizon, problem.N" = [100, 1000, 10000]      # a swept horizon is the x axis
 """
 
 from __future__ import annotations
 
 import hashlib
+import inspect
+import itertools
 import json
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from banditlab.registry import unknown
+from banditlab.check import integer
+from banditlab.registry import factory, unknown
 
 
 class Strict(BaseModel):
@@ -86,7 +95,7 @@ class Panel(Strict):
 
     name: str = "main"
     title: str = ""
-    protocol: Literal["online", "offline"] = "online"
+    protocol: Literal["online", "offline", "offline_mdp"] = "online"
     problem: ProblemEntry
     agents: list[AgentEntry] = Field(min_length=1)
     horizon: int = Field(1000, ge=1)
@@ -100,9 +109,23 @@ class Panel(Strict):
     overlays: list[Literal["lai_robbins", "minimax"]] = []
     row: int | None = Field(None, ge=0)
     column: int | None = Field(None, ge=0)
+    exact: bool = False  # offline, two arms: sum over all logs instead of drawing them
+    # Where the values go: "horizon", "log", "problem.ARGUMENT" or "LABEL.HYPERPARAMETER", several
+    # places separated by commas. Several keys are combined each with each.
+    sweep: dict[str, list[Any]] = {}
+    x: str = ""  # the swept key that is the x axis; empty: the horizon's, or none
+    # Further problems: at each point a curve is that of the problem on which its agent's mean is
+    # largest, hence the risk over a class. A swept "problem.K" goes to the problems that take K.
+    worst: list[ProblemEntry] = []
+    slopes: bool = False  # show each curve's slope, d log(mean) / d log(x), beside its name
 
     @model_validator(mode="after")
     def _complete(self) -> Panel:
+        if self.exact:
+            if self.protocol != "offline":
+                raise ValueError("exact is for the protocol offline")
+            self.replications = 1
+        self._swept()
         labels = [agent.label for agent in self.agents]
         twice = [label for label in labels if labels.count(label) > 1]
         if twice:
@@ -113,6 +136,83 @@ class Panel(Strict):
         self.checkpoints = kept
         return self
 
+    def _swept(self) -> None:
+        """Complete and check what is swept."""
+        on_horizon = [key for key in self.sweep if "horizon" in _places(key)]
+        self.x = self.x or "".join(on_horizon[:1])
+        if self.x and self.x not in self.sweep:
+            raise ValueError(f"x: {unknown('key of sweep', self.x, self.sweep)}")
+        for key, values in self.sweep.items():
+            if not values or len(set(map(repr, values))) < len(values):
+                raise ValueError(f"sweep.{key}: must be a list of different values")
+            if {"horizon", "log"} & set(_places(key)):
+                self.sweep[key] = [integer(f"sweep.{key}", value, 1) for value in values]
+        if self.x and self.sweep[self.x] != sorted(self.sweep[self.x]):
+            raise ValueError(f"sweep.{self.x}: must increase")
+        labels = {agent.label for agent in self.agents}
+        for place in (place for key in self.sweep for place in _places(key)):
+            owner, dot, name = place.rpartition(".")
+            if owner == "problem":
+                if not _takers(self, name):
+                    raise ValueError(f"sweep: no problem of the panel takes {name!r}")
+            elif (dot and owner not in labels) or (not dot and name not in ("horizon", "log")):
+                allowed = ["horizon", "log", "problem.ARGUMENT", *(f"{a}.KEY" for a in labels)]
+                raise ValueError(f"sweep: {unknown('place', place, allowed)}")
+
+
+class Cell(NamedTuple):
+    """A panel with every swept key set to one of its values."""
+
+    name: str  # the values that tell its curves from others: "C = 1.5"; empty when there are none
+    x: float | None  # where on the x axis; None when the axis is not swept
+    panels: list[Panel]  # one, or one per problem where the worst of several counts
+
+
+def _places(key: str) -> list[str]:
+    return [place.strip() for place in key.split(",")]
+
+
+def _takers(panel: Panel, argument: str) -> list[ProblemEntry]:
+    """The panel's problems that have such an argument."""
+
+    def takes(problem: ProblemEntry) -> bool:
+        return argument in inspect.signature(factory("problem", problem.name)).parameters
+
+    return [problem for problem in (panel.problem, *panel.worst) if takes(problem)]
+
+
+def cells(panel: Panel) -> list[Cell]:
+    """What there is to run for a panel: itself, or one cell per combination of swept values."""
+    found = []
+    for values in itertools.product(*panel.sweep.values()):
+        cell = panel.model_copy(deep=True)
+        words, x = [], None
+        for key, value in zip(panel.sweep, values, strict=True):
+            for place in _places(key):
+                _set(cell, place, value)
+            if key == panel.x:
+                x = value
+            elif len(panel.sweep[key]) > 1:
+                words.append(f"{_places(key)[0].rpartition('.')[2]} = {value}")
+        if panel.x:  # a point of its curves, not a curve
+            cell.checkpoints = [cell.horizon]
+        problems, cell.sweep, cell.worst, cell.x = [cell.problem, *cell.worst], {}, [], ""
+        panels = [Panel.model_validate({**cell.model_dump(), "problem": p}) for p in problems]
+        found.append(Cell(", ".join(words), x, panels))
+    return found
+
+
+def _set(cell: Panel, place: str, value: Any) -> None:
+    owner, _, name = place.rpartition(".")
+    entries: list[Any] = [agent for agent in cell.agents if agent.label == owner]
+    if owner == "problem":
+        entries = _takers(cell, name)
+    if owner:
+        for entry in entries:
+            entry.__pydantic_extra__[name] = value
+    else:
+        setattr(cell, name, value)
+
 
 class Check(Strict):
     """A sentence about the curves that a run finds true or false.
@@ -121,6 +221,8 @@ class Check(Strict):
     more than ``sigmas`` standard errors of their paired difference.
     ``value``/``near``: the mean lies within ``within`` (relative) of the number, or within
     ``sigmas`` standard errors of the difference of two such means, or within ``rounding``.
+    ``slope``/``near``: d log(mean) / d log(x), fitted over all of ``at`` (all points without it)
+    by least squares, lies within ``within`` or ``rounding`` of the number.
     ``at`` and ``near`` may be lists of equal length.
     """
 
@@ -128,16 +230,17 @@ class Check(Strict):
     less: str = ""
     than: str | float = ""
     value: str = ""
+    slope: str = ""
     near: float | list[float] = 0.0
     within: float = Field(0.0, ge=0)
     rounding: float = Field(0.0, ge=0)
-    at: int | list[int] | None = None
+    at: int | float | list[int | float] | None = None
     sigmas: float = Field(3.0, ge=0)
     why: str = ""
 
     @model_validator(mode="after")
     def _one_kind(self) -> Check:
-        if bool(self.less) == bool(self.value):
+        if bool(self.less) + bool(self.value) + bool(self.slope) != 1:
             raise ValueError("a check has either less and than, or value and near")
         if self.less and self.than == "":
             raise ValueError("less needs than")
@@ -166,12 +269,14 @@ class Arena(Strict):
 
     def hash(self) -> str:
         """Twelve hexadecimal digits of the resolved arena."""
-        text = json.dumps(self.resolved(), sort_keys=True)
+        # Without defaults, so that a key added to the format leaves old results valid.
+        plain = self.model_dump(mode="json", exclude_defaults=True)
+        text = json.dumps(plain, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def checkpoints(horizon: int, count: int = 100, spacing: str = "log") -> np.ndarray:
-    """At most ``count`` rounds at which curves are recorded: sorted int64, ending at ``horizon``."""
+    """At most ``count`` rounds to record at: sorted int64, ending at ``horizon``."""
     if spacing == "log":
         points = np.geomspace(1, horizon, count)
     else:
@@ -264,6 +369,9 @@ def _overridden(panel: dict[str, Any], overrides: Mapping[str, Any]) -> dict[str
     for key in ("horizon", "replications", "problem"):
         if overrides.get(key) is not None:
             panel[key] = overrides[key]
+            panel["sweep"] = _kept_sweep(panel.get("sweep", {}), key, overrides[key])
+    if overrides.get("problem") is not None:
+        panel.update(exact=False, worst=[], x="")
     if overrides.get("agents"):
         before = {a.get("label") or a.get("name"): a for a in panel.get("agents", [])}
         entries = [{"name": a} if isinstance(a, str) else dict(a) for a in overrides["agents"]]
@@ -275,6 +383,21 @@ def _overridden(panel: dict[str, Any], overrides: Mapping[str, Any]) -> dict[str
             for a in panel.get("agents", [])
         ]
     return panel
+
+
+def _kept_sweep(sweep: dict[str, list[Any]], key: str, value: Any) -> dict[str, list[Any]]:
+    """What is left to sweep under an override: no longer horizons, nothing of another problem."""
+    kept: dict[str, list[Any]] = {}
+    if not isinstance(sweep, dict):
+        return sweep
+    for swept, values in sweep.items():
+        places = _places(swept)
+        if key == "problem" and any(place.startswith("problem.") for place in places):
+            continue
+        if key == "horizon" and "horizon" in places:
+            values = [v for v in values if v <= value] or [value]
+        kept[swept] = values
+    return kept
 
 
 def _runnable(panels: list[dict[str, Any]], where: str) -> list[dict[str, Any]]:
@@ -319,5 +442,3 @@ def _one_line(error: ValidationError) -> str:
     given = first.get("input")
     shown = "" if isinstance(given, dict | list) or given is None else f", got {given!r}"
     return f"{place}: {message[0].lower() + message[1:]}{shown}" if place else message
-
-

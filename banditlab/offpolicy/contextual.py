@@ -1,4 +1,4 @@
-"""Off-policy estimates: what another policy would have earned on the contexts of a log.
+"""Off-policy estimates for contextual bandits: the worth of another policy on a log's contexts.
 
 For a log of n rounds (s_i, a_i, r_i) with propensities p_i and a target policy pi(a | s), with
 importance weights w_i = pi(a_i | s_i) / p_i:
@@ -11,6 +11,9 @@ importance weights w_i = pi(a_i | s_i) / p_i:
                     propensities; as good as the model.
 `doubly_robust`     direct method + sum_i w_i (r_i - q(s_i, a_i)) / n (Dudik, Langford & Li 2011).
                     Unbiased when the propensities are right or the model is.
+`switch_dr`         direct method + sum_i [w_i <= tau] w_i (r_i - q(s_i, a_i)) / n (Wang, Agarwal &
+                    Dudik 2017): the model is trusted where weights are too large to correct it.
+                    The direct method at tau = 0, doubly robust at tau = inf.
 =================== =============================================================================
 
 The reward model is the mean reward of the cell (s, a), cross-fitted: the rows are dealt into two
@@ -18,9 +21,24 @@ folds at random and each fold is valued by the model of the other. A model that 
 row would explain part of its noise away; with cell means the correction of the doubly robust
 estimate would then often be exactly zero. A cell without data takes the mean of its fold.
 
+Unless it is given, tau minimises an estimate of the mean squared error, as in section 3 of the
+paper: with y_i the contribution of row i, R the width of the range of the logged rewards and m the
+share of the target's actions whose weight is above tau ::
+
+    sum_i (y_i - mean y)^2 / n^2 + (R m)^2
+
+The second part bounds the bias, since R bounds the error of the model; m weighs the cells (s, a) by
+the target and the rows of a cell by w. The bound is coarse, so that only weights that dwarf the
+log are given up. Candidates are 0, infinity and up to 20 quantiles of the weights; tau is chosen
+anew in every bootstrap draw, being part of the estimator.
+
 Intervals are percentile bootstrap intervals over rows, the model refitted in every draw. Each
-estimator is one function of the rows and of their multiplicities; whatever can be written so (a
-switch estimator, or trajectories in the place of rows) gets its intervals from `estimate`.
+estimator is one function of the rows and of their multiplicities; whatever can be written so gets
+its intervals from `estimate`. On a small problem whose weights stay below 4, with 500 rows, those
+of 95 % covered the exact value in 95.0 to 95.8 % of 1000 logs, for all five. They promise nothing
+where few rows carry most of the weight (an ``ess`` of a few dozen), where the model is wrong and
+only the model is used (`direct_method`, and `switch_dr` with a small tau), or where the log never
+shows what the target does.
 
 Propensities are probabilities that the logging policy really used. A target that was itself
 learned from the log must be `learned` from other rows than it is valued on.
@@ -32,33 +50,20 @@ learned from the log must be `learned` from other rows than it is valued on.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from banditlab.check import inside, integer
+from banditlab.check import inside, integer, number
 from banditlab.compile import compiled
 from banditlab.core import Task, kernel_inline
 from banditlab.log import Log
+from banditlab.offpolicy.resample import Estimate, bootstrap, effective
 from banditlab.protocols.offline import Offline
 
-CHUNK = 4_000_000  # numbers held at once while bootstrapping: 32 MB
-
-
-class Estimate(NamedTuple):
-    """Value of a policy, a confidence interval, and how many rows speak for it.
-
-    ``ess``, the effective sample size (sum w)^2 / sum w^2 of the importance weights (Kong 1992),
-    is the number of on-policy rows worth as much; n for the direct method, which has no weights.
-    An ``ess`` of 0 says that the log never does what the target does: no value is then to be had.
-    """
-
-    value: float
-    lo: float
-    hi: float
-    ess: float
+CANDIDATES = 20  # thresholds that switch_dr chooses from, beside 0 and infinity
 
 
 class Rows(NamedTuple):
@@ -119,6 +124,49 @@ def _doubly_robust(rows: Rows, copies: np.ndarray) -> np.ndarray:
     return _modelled(rows, counts, means) + correction
 
 
+def _thresholds(rows: Rows) -> np.ndarray:
+    """Candidates for tau, from the weights that the log shows."""
+    weights = np.unique(rows.weight)
+    inner = np.quantile(weights, np.linspace(0.0, 1.0, CANDIDATES), method="nearest")
+    return np.unique(np.concatenate([[0.0], inner, [np.inf]]))
+
+
+def _switch_dr(tau: float | None, rows: Rows, copies: np.ndarray) -> np.ndarray:
+    counts, means = _model(rows, copies)
+    n = rows.copies.sum()
+    flat = means.reshape(len(copies), -1)
+    residual = rows.weight * (rows.reward - flat[:, rows.cell])
+    of_model = _modelled(rows, counts, means)
+    if tau is not None:
+        kept = rows.weight <= tau
+        return of_model + (copies * kept * residual).sum(axis=1) / n
+    context = rows.cell // rows.policy.shape[1]  # within its fold
+    modelled = (means * rows.policy).sum(axis=3).reshape(len(copies), -1)[:, context]
+    weight = copies * rows.weight
+    of_cell = _by_cell(rows, weight)
+    shares = counts.sum(axis=(1, 3))[:, :, None] * rows.policy / n
+    shares = (shares / np.where(of_cell > 0.0, of_cell, 1.0)).reshape(len(copies), -1)
+    spread = rows.reward.max() - rows.reward.min()
+    best, value = np.full(len(copies), np.inf), np.empty(len(copies))
+    for threshold in _thresholds(rows):
+        kept = rows.weight <= threshold
+        each = modelled + kept * residual
+        mean = (copies * each).sum(axis=1) / n
+        variance = (copies * (each - mean[:, None]) ** 2).sum(axis=1) / n**2
+        beyond = _by_cell(rows, weight * ~kept).reshape(len(copies), -1)
+        error = variance + (spread * (beyond * shares).sum(axis=1)) ** 2
+        value = np.where(error < best, mean, value)
+        best = np.minimum(error, best)
+    return value
+
+
+def _by_cell(rows: Rows, values: np.ndarray) -> np.ndarray:
+    """Sums (draws, n_contexts, n_arms) of ``values`` (draws, u), both folds together."""
+    sums = np.zeros((len(values), 2 * rows.policy.size))
+    sums[:, rows.cell[rows.starts]] = np.add.reduceat(values, rows.starts, axis=1)
+    return sums.reshape(len(values), 2, *rows.policy.shape).sum(axis=1)
+
+
 def estimate(
     estimator: Estimator,
     log: Log,
@@ -130,7 +178,7 @@ def estimate(
 ) -> Estimate:
     """The value of ``policy`` by ``estimator``, with a percentile bootstrap interval.
 
-    The four estimators below are this function with their formula filled in.
+    The five estimators below are this function with their formula filled in.
 
     Parameters
     ----------
@@ -157,25 +205,9 @@ def estimate(
         raise ValueError("the log has no column 'propensity', which this estimator needs")
     rng = np.random.default_rng(integer("seed", seed, 0))
     rows = _rows(log, _policy(log, policy), rng)
-    value = float(estimator(rows, rows.copies[None].astype(np.float64))[0])
-    n = int(rows.copies.sum())
-    replicates = np.empty(draws)
-    chunk = max(1, CHUNK // (rows.copies.size + 2 * rows.policy.size))
-    for start in range(0, draws, chunk):
-        size = min(chunk, draws - start)
-        copies = rng.multinomial(n, rows.copies / n, size=size).astype(np.float64)
-        replicates[start : start + size] = estimator(rows, copies)
-    replicates = replicates[np.isfinite(replicates)]  # snips: a draw without any weight
-    lo, hi = np.nan, np.nan
-    if replicates.size and math.isfinite(value):
-        lo, hi = np.quantile(replicates, (0.5 - level / 2, 0.5 + level / 2))
-    return Estimate(value, float(lo), float(hi), _effective(rows) if weighted else float(n))
-
-
-def _effective(rows: Rows) -> float:
-    squares = float(rows.copies @ (rows.weight * rows.weight))
-    total = float(rows.copies @ rows.weight)
-    return total * total / squares if squares > 0 else 0.0
+    width = rows.copies.size + 2 * rows.policy.size
+    found = bootstrap(partial(estimator, rows), rows.copies, level, draws, rng, width)
+    return Estimate(*found, effective(rows.copies, rows.weight) if weighted else float(len(log)))
 
 
 def _policy(log: Log, policy: Any) -> np.ndarray:
@@ -233,6 +265,25 @@ def doubly_robust(
 ) -> Estimate:
     """Doubly robust estimate of the value of ``policy``; see :func:`estimate`."""
     return estimate(_doubly_robust, log, policy, level, draws, seed)
+
+
+def switch_dr(
+    log: Log,
+    policy: Any,
+    *,
+    tau: float | None = None,
+    level: float = 0.95,
+    draws: int = 1000,
+    seed: int = 0,
+) -> Estimate:
+    """Switch estimate of the value of ``policy``; see :func:`estimate`.
+
+    ``tau``, at least 0, is the largest importance weight that is used, ``math.inf`` for all; by
+    default the log chooses it.
+    """
+    if tau is not None and tau != np.inf and number("tau", tau) < 0.0:
+        raise ValueError(f"tau must be at least 0, got {tau!r}")
+    return estimate(partial(_switch_dr, tau), log, policy, level, draws, seed)
 
 
 @kernel_inline

@@ -1,0 +1,527 @@
+"""Offline learning of tabular MDPs: a log of transitions comes in, a policy comes out.
+
+Why an eighth protocol: in ``offline`` a row of the log is (context, arm, reward), each context is
+answered by itself, and a rule is scored arm by arm. Here a row is a transition, all states must be
+answered at once because the value of one depends on the answers in the others, and a policy is
+scored by exact evaluation in the true model. An offline bandit rule still plays: `as_planner`
+shows it the rows as (state, action, reward).
+
+The log is drawn as counts of outcomes, by the same law as if drawn row by row, and is nested over
+the checkpoints. What is recorded is ``gap`` = J* - J(policy), exact to 1e-10.
+
+Arrays have the leading axis L of :mod:`banditlab.mdp`: the horizon, or 1 when discounted. With a
+finite horizon a log of N has N rows of each step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from banditlab import random
+from banditlab.check import integer
+from banditlab.compile import compiled
+from banditlab.core import Task, kernel, kernel_inline
+from banditlab.mdp import (
+    MDP,
+    concentrability,
+    discount,
+    occupancy,
+    policy_value,
+    solve,
+    steps,
+    value,
+)
+from banditlab.protocols.offline import Offline
+from banditlab.protocols.online import ANY_REWARD
+from banditlab.random import AGENT, NATURE, OBSERVATION, binomial, categorical, stream
+
+MEASURES = ("gap",)
+
+
+class Model(NamedTuple):
+    """All that a log tells, and what is known beforehand. The last states may be terminal."""
+
+    succ: np.ndarray  # (S, A, K) int64: the next state of each outcome that was or may be logged
+    reward: np.ndarray  # (S, A, K) float64: its reward
+    counts: np.ndarray  # (L, S, A, K) float64: rows that show the outcome
+    n: np.ndarray  # (L, S, A) float64: rows that show the pair
+    r: np.ndarray  # (L, S, A) float64: mean reward, true if known, else of the log (0 if unseen)
+    held_out: np.ndarray  # (L or 0, S, A, K) float64: a second log of the same law, if there is one
+    legal: np.ndarray  # (S, A) bool: whether the action exists in the state
+    terminal: np.ndarray  # (S,) bool: known to be worth 0
+    gamma: float
+    horizon: int  # 0 when discounted
+    v_min: float  # range of values
+    v_max: float
+    r_min: float  # range of rewards
+    r_max: float
+    known: bool  # whether r holds the true mean rewards
+    rows: float  # N, the size of the log: all rows, over all steps
+
+
+class OfflineMDP(NamedTuple):
+    """An algorithm that speaks ``offline_mdp``: it plans from a log, it never acts."""
+
+    params: Any  # NamedTuple of hyper-parameters; the factory's arguments carry the same names
+    # (params, model, rng, policy): fills policy (L, S, A), probabilities over legal actions
+    plan: Callable[..., None]
+    rewards: tuple[float, float] = ANY_REWARD  # the range of rewards it accepts
+
+
+class Case(NamedTuple):
+    """One replication of a problem."""
+
+    mdp: MDP
+    mu: np.ndarray  # (L, S, A) float64: law of the logged pair, in each step when finite
+    optimum: float  # J*
+
+
+@kernel
+def the_case(params, rng):  # type: ignore[no-untyped-def]
+    """``init`` of a problem whose params are its Case: the same in every replication."""
+    return params
+
+
+@kernel
+def draw_outcomes(mdp, h, s, a, rows, rng, counts):  # type: ignore[no-untyped-def]
+    """Add ``rows`` draws of the outcome of (s, a)."""
+    K = mdp.prob.shape[2]
+    left = rows
+    for k in range(K):
+        if left > 0:
+            ahead = 0.0  # summed from behind, so that the last outcome's share is exactly 1
+            for j in range(K - 1, k - 1, -1):
+                ahead += mdp.prob[s, a, j]
+            hits = left
+            if mdp.prob[s, a, k] < ahead:
+                hits = binomial(rng, left, mdp.prob[s, a, k] / ahead)
+            counts[h, s, a, k] += hits
+            left -= hits
+
+
+@kernel
+def draw_independent(params, case, rows, rng, counts):  # type: ignore[no-untyped-def]
+    """Add ``rows`` independent rows (of each step): pairs from mu, outcomes from the model."""
+    L, S, A = case.mu.shape
+    ahead = np.zeros(S * A + 1)
+    for h in range(L):
+        for i in range(S * A - 1, -1, -1):
+            ahead[i] = ahead[i + 1] + case.mu[h, i // A, i % A]
+        left = rows
+        for i in range(S * A):
+            s, a = i // A, i % A
+            chance = case.mu[h, s, a]
+            if left > 0 and chance > 0.0:
+                hits = left
+                if chance < ahead[i]:
+                    hits = binomial(rng, left, chance / ahead[i])
+                draw_outcomes(case.mdp, h, s, a, hits, rng, counts)
+                left -= hits
+
+
+@kernel
+def draw_everywhere(params, case, rows, rng, counts):  # type: ignore[no-untyped-def]
+    """Add ``rows`` rows of every legal pair of every step: a generative model."""
+    L, S, A = case.mu.shape
+    for h in range(L):
+        for s in range(S):
+            for a in range(A):
+                if case.mdp.legal[s, a] and not case.mdp.terminal[s]:
+                    draw_outcomes(case.mdp, h, s, a, rows, rng, counts)
+
+
+class Rollouts(NamedTuple):
+    """Params of a problem whose log is played, not drawn: one policy of a mixture an episode."""
+
+    case: Case
+    policies: np.ndarray  # (M, L, S, A) float64
+    weights: np.ndarray  # (M,) float64: how often each is chosen for an episode
+
+
+@kernel
+def the_rollout_case(params, rng):  # type: ignore[no-untyped-def]
+    """``init`` of a problem with Rollouts."""
+    return params.case
+
+
+@kernel
+def draw_rollouts(params, case, rows, rng, counts):  # type: ignore[no-untyped-def]
+    """Add ``rows`` transitions of episodes played, or that many episodes when the horizon is
+    finite. Discounted, an episode goes on with probability gamma after each step, so that pairs
+    are met as often as the normalised occupancy says; but rows of one episode depend on another.
+    """
+    mdp = case.mdp
+    done = 0
+    while done < rows:
+        m = categorical(rng, params.weights)
+        s = categorical(rng, mdp.start)
+        t = 0
+        while not mdp.terminal[s]:
+            h = t if mdp.horizon > 0 else 0
+            a = categorical(rng, params.policies[m, h, s])
+            k = categorical(rng, mdp.prob[s, a])
+            counts[h, s, a, k] += 1.0
+            s = mdp.succ[s, a, k]
+            t += 1
+            if mdp.horizon > 0:
+                if t == mdp.horizon:
+                    break
+            else:
+                done += 1
+                if done == rows or random.uniform(rng) >= mdp.gamma:
+                    break
+        # An episode that starts at its end has no transitions, but it is one.
+        if mdp.horizon > 0:
+            done += 1
+
+
+class LoggedMDP(NamedTuple):
+    """A problem of this protocol: an exactly known MDP and a law of logs."""
+
+    params: Any
+    init: Callable[..., Case]  # (params, rng) -> Case
+    shape: tuple[int, int, int]  # A, S, 0
+    rewards: tuple[float, float]  # range of the rewards
+    log: Callable[..., None] = draw_independent  # (params, case, rows, rng, counts): adds to counts
+    known: bool = True  # whether the learner knows the mean rewards
+    second: bool = False  # whether it also gets a second log of the same size
+
+
+@kernel
+def tally(mdp, known, counts, n, r):  # type: ignore[no-untyped-def]
+    """Fill ``n`` and ``r`` of a Model from its counts; return the number of rows."""
+    rows = 0.0
+    L, S, A, K = counts.shape
+    for h in range(L):
+        for s in range(S):
+            for a in range(A):
+                met = 0.0
+                income = 0.0
+                mean = 0.0
+                for k in range(K):
+                    met += counts[h, s, a, k]
+                    income += counts[h, s, a, k] * mdp.reward[s, a, k]
+                    mean += mdp.prob[s, a, k] * mdp.reward[s, a, k]
+                n[h, s, a] = met
+                r[h, s, a] = mean if known else (income / met if met > 0.0 else 0.0)
+                rows += met
+    return rows
+
+
+@kernel_inline
+def run_block(algorithm, problem, task, key, first, log_rounds, checkpoints, progress, record):  # type: ignore[no-untyped-def]
+    """Replications ``first, first + 1, ...``, as many as ``record`` has rows.
+
+    A checkpoint is a size of the log. ``log_rounds`` belongs to the common shape of a block and
+    is not used. For ``record`` and ``progress`` see online.run_block.
+    """
+    for i in range(record.shape[0]):
+        nature = stream(key, first + i, NATURE)
+        agent = stream(key, first + i, AGENT)
+        logger = stream(key, first + i, OBSERVATION)
+        case = problem.init(problem.params, nature)
+        mdp = case.mdp
+        L = case.mu.shape[0]
+        S, A, K = mdp.succ.shape
+        counts = np.zeros((L, S, A, K))
+        held_out = np.zeros((L if problem.second else 0, S, A, K))
+        n = np.zeros((L, S, A))
+        r = np.zeros((L, S, A))
+        policy = np.zeros((L, S, A))
+        done = 0
+        for c in range(checkpoints.size):
+            rows = checkpoints[c] - done
+            problem.log(problem.params, case, rows, logger, counts)
+            if problem.second:
+                problem.log(problem.params, case, rows, logger, held_out)
+            progress[0] += rows
+            done = checkpoints[c]
+            if progress[1] != 0:
+                return
+            total = tally(mdp, problem.known, counts, n, r)
+            model = Model(
+                mdp.succ,
+                mdp.reward,
+                counts,
+                n,
+                r,
+                held_out,
+                mdp.legal,
+                mdp.terminal,
+                mdp.gamma,
+                mdp.horizon,
+                mdp.v_min,
+                mdp.v_max,
+                problem.rewards[0],
+                problem.rewards[1],
+                problem.known,
+                total,
+            )
+            algorithm.plan(algorithm.params, model, agent, policy)
+            record[i, c, 0] = case.optimum - policy_value(mdp, policy)
+
+
+# --- what planners share ------------------------------------------------------------------------
+
+
+@kernel
+def deploy(scores, n, legal, first, out):  # type: ignore[no-untyped-def]
+    """Turn the scores of one state's actions into a rule.
+
+    Of the legal actions with the largest score the one with the most data, and even odds among
+    those that tie in this too; or, with ``first``, simply the first of the largest score.
+    """
+    best = -np.inf
+    most = -1.0
+    for a in range(out.size):
+        if legal[a] and scores[a] > best:
+            best = scores[a]
+            most = -1.0
+        if legal[a] and scores[a] == best and n[a] > most:
+            most = n[a]
+    ties = 0.0
+    for a in range(out.size):
+        won = legal[a] and scores[a] == best and (n[a] == most or first)
+        won = won and (not first or ties == 0.0)
+        out[a] = 1.0 if won else 0.0
+        ties += out[a]
+    for a in range(out.size):
+        out[a] /= ties
+
+
+@kernel
+def shuffled_rows(counts, rng):  # type: ignore[no-untyped-def]
+    """The rows behind ``counts`` (S, A, K) in random order, each as its place in the raveled array.
+
+    Cutting this into pieces splits a log at random, as an algorithm with sample splitting does.
+    """
+    flat = counts.ravel()
+    total = 0
+    for i in range(flat.size):
+        total += int(flat[i])
+    rows = np.empty(total, np.int64)
+    at = 0
+    for i in range(flat.size):
+        for _ in range(int(flat[i])):
+            rows[at] = i
+            at += 1
+    random.shuffle(rng, rows)
+    return rows
+
+
+@kernel
+def count_rows(rows, start, stop, out):  # type: ignore[no-untyped-def]
+    """Overwrite ``out`` (S, A, K) with the counts of ``rows[start:stop]``."""
+    S, A, K = out.shape
+    for s in range(S):
+        for a in range(A):
+            for k in range(K):
+                out[s, a, k] = 0.0
+    for i in range(start, stop):
+        cell = rows[i]
+        out[cell // (A * K), cell // K % A, cell % K] += 1.0
+
+
+@cache
+def _planner(init, update, recommend):  # type: ignore[no-untyped-def]
+    @kernel
+    def plan(params, model, rng, policy):  # type: ignore[no-untyped-def]
+        L, S, A = model.n.shape
+        x = np.zeros((1, 1))
+        sums = np.empty((S, A))
+        for h in range(L):
+            for s in range(S):
+                for a in range(A):
+                    sums[s, a] = model.n[h, s, a] * model.r[h, s, a]
+            state = init(params, Task(A, S, 0, int(model.rows)), rng)
+            update(params, state, model.n[h], sums)
+            for s in range(S):
+                x[0, 0] = s
+                recommend(params, state, x, rng, policy[h, s])
+                kept = 0.0
+                choices = 0.0
+                for a in range(A):
+                    if not model.legal[s, a]:
+                        policy[h, s, a] = 0.0
+                    kept += policy[h, s, a]
+                    choices += 1.0 if model.legal[s, a] else 0.0
+                for a in range(A):
+                    if kept > 0.0:
+                        policy[h, s, a] /= kept
+                    elif model.legal[s, a]:
+                        policy[h, s, a] = 1.0 / choices
+
+    return plan
+
+
+def as_planner(rule: Offline) -> OfflineMDP:
+    """An offline bandit rule (``bc``, ``behaviour``, ``greedy_offline``, ``lcb``) as a planner.
+
+    It answers every state by itself, from the rows' immediate rewards, blind to what follows.
+    """
+    return OfflineMDP(rule.params, _planner(rule.init, rule.update, rule.recommend), rule.rewards)
+
+
+# --- outside the arena --------------------------------------------------------------------------
+
+
+def new_model(
+    succ: Any,
+    reward: Any,
+    counts: Any,
+    *,
+    gamma: float = 1.0,
+    horizon: int = 0,
+    v_min: float,
+    v_max: float,
+    known_rewards: Any = None,
+    legal: Any = None,
+    terminal: Any = None,
+    weights: bool = False,
+    allow_empty: bool = False,
+) -> Model:
+    """A Model from the counts of a log, checked.
+
+    Parameters
+    ----------
+    succ, reward
+        Next state and reward (S, A, K) of each outcome; repeat any outcome to fill up K.
+    counts
+        Rows that show the outcome, (L, S, A, K) or, when discounted, (S, A, K).
+    gamma, horizon
+        In [0, 1) with ``horizon = 0``; a finite horizon is undiscounted.
+    v_min, v_max
+        Range of the values.
+    known_rewards
+        True mean rewards (S, A), if they are known.
+    legal, terminal
+        Which actions (S, A) exist and which states (S,) end the episode; all and none by default.
+    weights
+        Whether counts may be fractions.
+    allow_empty
+        Whether a log without rows will do; the policy is then uniform.
+
+    Raises ValueError, in one line, for whatever does not fit.
+    """
+    horizon = integer("horizon", horizon, 0)
+    gamma = 1.0 if horizon > 0 else discount(gamma)
+    succ = np.array(succ, dtype=np.int64)
+    reward = np.array(reward, dtype=np.float64)
+    counts = np.array(counts, dtype=np.float64)
+    if counts.ndim == 3:
+        counts = counts[None]
+    L = max(1, horizon)
+    if succ.ndim != 3 or reward.shape != succ.shape or counts.shape != (L, *succ.shape):
+        raise ValueError(
+            f"succ and reward must have one shape (S, A, K) and counts ({L}, S, A, K), "
+            f"got {succ.shape}, {reward.shape} and {counts.shape}"
+        )
+    S, A, _ = succ.shape
+    if ((succ < 0) | (succ >= S)).any():
+        raise ValueError(f"succ must lie in 0 .. {S - 1}")
+    if not np.isfinite(reward).all():
+        raise ValueError("reward must be finite")
+    if not (np.isfinite(counts).all() and (counts >= 0.0).all()):
+        raise ValueError("counts must be finite and at least 0")
+    if not weights and (counts != np.floor(counts)).any():
+        raise ValueError("counts must be whole numbers, unless weights=True")
+    if counts.sum() == 0.0 and not allow_empty:
+        raise ValueError("the log is empty; allow_empty=True accepts that")
+    exists = np.ones((S, A), np.bool_) if legal is None else np.array(legal, dtype=np.bool_)
+    ends = np.zeros(S, np.bool_) if terminal is None else np.array(terminal, dtype=np.bool_)
+    if exists.shape != (S, A) or ends.shape != (S,):
+        raise ValueError(
+            f"legal and terminal must have shapes ({S}, {A}) and ({S},), "
+            f"got {exists.shape} and {ends.shape}"
+        )
+    if not exists.any(axis=1).all():
+        raise ValueError(f"state {np.argmin(exists.any(axis=1))} has no legal action")
+    if (counts > 0.0)[:, ~exists].any():
+        raise ValueError("the log shows an action that is not legal")
+    low, high = float(v_min), float(v_max)
+    if not (np.isfinite([low, high]).all() and low < high):
+        raise ValueError(f"v_min must be finite and below v_max, got {v_min!r} and {v_max!r}")
+    n = np.ascontiguousarray(counts.sum(axis=3))
+    if known_rewards is None:
+        r = (counts * reward).sum(axis=3) / np.maximum(n, np.finfo(float).tiny)
+    else:
+        r = np.array(np.broadcast_to(np.asarray(known_rewards, dtype=np.float64), (L, S, A)))
+        if not np.isfinite(r).all():
+            raise ValueError("known_rewards must be finite")
+    seen = counts.sum(axis=0) > 0.0
+    return Model(
+        succ, reward, counts, n, r, np.zeros((0, *succ.shape)), exists, ends,
+        gamma, horizon, low, high,
+        float(reward[seen].min(initial=0.0)), float(reward[seen].max(initial=0.0)),
+        known_rewards is not None, float(n.sum()),
+    )  # fmt: skip
+
+
+@kernel_inline
+def _plan_once(algorithm, model, rng, policy):  # type: ignore[no-untyped-def]
+    algorithm.plan(algorithm.params, model, rng, policy)
+
+
+def learn(algorithm: OfflineMDP | Offline, model: Model, seed: int = 0) -> np.ndarray:
+    """The policy (L, S, A) that ``algorithm`` learns from a log; an offline rule is adapted."""
+    planner = as_planner(algorithm) if isinstance(algorithm, Offline) else algorithm
+    if not isinstance(planner, OfflineMDP):
+        raise ValueError(f"algorithm must be an OfflineMDP, got {type(algorithm).__name__}")
+    policy = np.zeros(model.n.shape)
+    if model.rows == 0.0:
+        policy[:] = model.legal / model.legal.sum(axis=1, keepdims=True)
+        return policy
+    rng = random.stream(random.key(seed), 0, AGENT)
+    args = (model, rng, policy)
+    with np.errstate(all="ignore"):
+        compiled(_plan_once, (planner,), args)(*args)
+    return policy
+
+
+def logged(
+    mdp: MDP,
+    mu: Any,
+    optimum: float,
+    *,
+    log: Callable[..., None] = draw_independent,
+    known: bool = True,
+    second: bool = False,
+) -> LoggedMDP:
+    """The problem whose every replication is ``mdp`` with behaviour weights ``mu`` (L, S, A)."""
+    S, A, _ = mdp.succ.shape
+    mu = np.array(mu, dtype=np.float64)
+    if mu.shape != (steps(mdp), S, A):
+        raise ValueError(f"mu must have shape {(steps(mdp), S, A)}, got {mu.shape}")
+    if not ((mu >= 0.0).all() and (np.abs(mu.sum(axis=(1, 2)) - 1.0) < 1e-8).all()):
+        raise ValueError("mu must hold probabilities that sum to 1 in each step")
+    if (mu > 0.0)[:, ~mdp.legal].any():
+        raise ValueError("mu must weigh legal pairs only")
+    case = Case(mdp, mu, float(optimum))
+    return LoggedMDP(case, the_case, (A, S, 0), reward_range(mdp), log, bool(known), bool(second))
+
+
+def reward_range(mdp: MDP) -> tuple[float, float]:
+    """The smallest and the largest reward that can be met, 0 included."""
+    met = mdp.reward[mdp.prob > 0.0]
+    return float(met.min(initial=0.0)), float(met.max(initial=0.0))
+
+
+def case(problem: LoggedMDP, replication: int = 0, seed: int = 0) -> Case:
+    """The exact model of one replication: its MDP, behaviour weights and J*."""
+    with np.errstate(over="ignore"):
+        rng = stream(random.key(seed), replication, NATURE)
+        return Case(*problem.init(problem.params, rng))
+
+
+def coverage(truth: Case) -> float:
+    """C*, the exact concentrability of the log for the optimal policy; inf if it misses a pair."""
+    return concentrability(occupancy(truth.mdp, solve(truth.mdp).policy), truth.mu)
+
+
+def gap(truth: Case, policy: Any) -> float:
+    """J* - J of a policy (L, S, A)."""
+    return truth.optimum - value(truth.mdp, policy)
