@@ -348,9 +348,10 @@ def evaluate(check: Mapping[str, Any], curves: Curves) -> list[dict[str, Any]]:
                 right = np.full(left.size, float(check["than"]))
                 name = f"{check['than']:g}"
             mean, sem, _, _ = t_interval((left - right)[:, None])
-            margin = check["sigmas"] * np.nan_to_num(sem[0])
-            passed = bool(mean[0] < -margin) if margin else bool(mean[0] < 0)
-            said = f"{where}{check['less']} < {name}{when}"
+            noise = check["sigmas"] * np.nan_to_num(sem[0])
+            passed = bool(mean[0] < check["margin"] - noise)
+            room = f" + {check['margin']:g}" if check["margin"] else ""
+            said = f"{where}{check['less']} < {name}{room}{when}"
             found = f"{left.mean():.4g} against {right.mean():.4g}"
         else:
             near = check["near"][i] if isinstance(check["near"], list) else check["near"]

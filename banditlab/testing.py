@@ -30,7 +30,7 @@ from banditlab import random, registry
 from banditlab.agent import Agent, playable
 from banditlab.compile import _functions, compiled, jit_disabled
 from banditlab.core import Task
-from banditlab.mdp import policy_value
+from banditlab.mdp import solve, uniform_policy
 from banditlab.protocols import offline, offline_mdp, online
 
 SEED = 20260101
@@ -67,9 +67,13 @@ class Subject(NamedTuple):
 
 
 def subject(name: str, hyper: dict[str, Any] | None = None) -> Subject:
-    """``name`` made, with a problem that it can play."""
+    """``name`` made, with a problem that it can play: its file's ``example``, or a common one."""
     hyper = hyper or {}
     algorithm = registry.make(name, **hyper)
+    made = registry.factory("agent", name)
+    if played := getattr(sys.modules[made.__module__], "example", None):
+        parameters = dict(played)
+        return Subject(name, hyper, algorithm, parameters.pop("name"), parameters)
     if isinstance(algorithm, offline_mdp.OfflineMDP):
         return Subject(name, hyper, algorithm, "imitation_mdp", {"N": 300, "S": 5, "A": 3})
     if isinstance(algorithm, offline.Offline):
@@ -85,6 +89,8 @@ def run(
     """Records (replications, checkpoints, measures) of replications first .. first + count - 1."""
     loop, algorithm, measures = s.pair()
     points = np.unique(np.geomspace(1, rounds, 8).astype(np.int64))
+    if isinstance(algorithm, offline_mdp.OfflineMDP):  # a row of 300 pairs tells a planner little
+        points = np.array([rounds * 5, rounds * 10])
     record = np.zeros((count, points.size, len(measures)))
     task = _task(s, rounds)
     args = (task, random.key(seed), first, 0, points, np.zeros(2, np.int64), record)
@@ -344,10 +350,8 @@ def beats_uniform(s: Subject) -> None:
     if registry.is_baseline(s.name):
         return
     if isinstance(s.algorithm, offline_mdp.OfflineMDP):
-        with np.errstate(all="ignore"):
-            case = s.problem.init(s.problem.params, random.stream(random.key(0), 0, random.NATURE))
-        legal = case.mdp.legal / case.mdp.legal.sum(axis=1, keepdims=True)
-        guess = case.optimum - policy_value(case.mdp, np.ascontiguousarray(legal[None]))
+        case = offline_mdp.case(s.problem)
+        guess = offline_mdp.gap(case, uniform_policy(case.mdp))
         gaps = run(s, rounds=3000, count=40)[:, -1, 0]
         assert gaps.mean() < guess / 2, f"{s.name}: {gaps.mean():.4g}, uniform play {guess:.4g}"
         return
@@ -470,7 +474,7 @@ def luck_does_not_depend_on_the_arm(name: str, parameters: dict[str, Any]) -> No
 
 
 def problem_python_equals_jit(name: str, parameters: dict[str, Any]) -> None:
-    """UCB on the problem gives the same bits with and without the jit."""
+    """A learner on the problem gives the same bits with and without the jit."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "plain.npy"
         code = (
@@ -490,14 +494,37 @@ def problem_python_equals_jit(name: str, parameters: dict[str, Any]) -> None:
 
 
 def on(name: str, parameters: dict[str, Any]) -> Subject:
-    """UCB facing a problem."""
+    """UCB facing a problem; for one that logs an MDP, the copy of the log."""
+    if isinstance(registry.make_problem(name, **parameters), offline_mdp.LoggedMDP):
+        rule = offline_mdp.as_planner(registry.make("bc"))
+        return Subject("bc", {}, rule, name, parameters)
     return Subject("ucb", {}, registry.make("ucb"), name, parameters)
 
 
-PROBLEM_CHECKS: tuple[Callable[[str, dict[str, Any]], None], ...] = (
+def optimum_is_exact(name: str, parameters: dict[str, Any]) -> None:
+    """J* is the value of the solved model, the log a law on legal pairs of states that go on."""
+    problem = registry.make_problem(name, **parameters)
+    for replication in range(3):
+        truth = offline_mdp.case(problem, replication, SEED)
+        solved = solve(truth.mdp)
+        assert abs(truth.optimum - solved.J) < 1e-8, f"{name}: J* {truth.optimum}, not {solved.J}"
+        assert abs(offline_mdp.gap(truth, solved.policy)) < 1e-8
+        assert offline_mdp.gap(truth, uniform_policy(truth.mdp)) > -1e-8
+        assert np.allclose(truth.mu.sum(axis=(1, 2)), 1.0) and (truth.mu >= 0.0).all()
+        assert not truth.mu[:, ~truth.mdp.legal].any(), f"{name}: the log weighs an illegal pair"
+        low, high = problem.rewards
+        met = truth.mdp.reward[truth.mdp.prob > 0.0]
+        assert ((low <= met) & (met <= high)).all(), f"{name}: a reward outside {problem.rewards}"
+
+
+ONLINE_PROBLEM_CHECKS: tuple[Callable[[str, dict[str, Any]], None], ...] = (
     regret_is_sound,
     shows_what_it_says,
     luck_does_not_depend_on_the_arm,
+    problem_python_equals_jit,
+)
+MDP_CHECKS: tuple[Callable[[str, dict[str, Any]], None], ...] = (
+    optimum_is_exact,
     problem_python_equals_jit,
 )
 
@@ -505,7 +532,8 @@ PROBLEM_CHECKS: tuple[Callable[[str, dict[str, Any]], None], ...] = (
 def problem_checks(name: str, **parameters: Any) -> Iterator[tuple[str, Callable[[], None]]]:
     """The checks of one problem, as (title, function without arguments)."""
     given = _example(name, parameters)
-    for check in PROBLEM_CHECKS:
+    logs = isinstance(registry.make_problem(name, **given), offline_mdp.LoggedMDP)
+    for check in MDP_CHECKS if logs else ONLINE_PROBLEM_CHECKS:
         yield f"{name}:{check.__name__}", partial(check, name, given)
 
 

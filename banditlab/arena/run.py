@@ -249,7 +249,7 @@ def simulate(
             parts.setdefault(key, []).append(record)
             seconds[key] = seconds.get(key, 0.0) + sum(runner.seconds[i] for i in rivals)
     records = {key: _joined(points) for key, points in parts.items()}
-    overlays = {panel.name: _overlays(panel) for panel in arena.panels if panel.overlays}
+    overlays = {panel.name: _overlays(panel) for panel in arena.panels}
     curves = Curves(arena.resolved(), records, overlays, seconds, hash=arena.hash())
     for check in curves.arena["checks"]:
         curves.checks.extend(evaluate(check, curves))
@@ -343,10 +343,10 @@ class _Runner:
 
 
 def _overlays(panel: Panel) -> list[dict[str, Any]]:
-    """Lower bounds to draw, where the theory has one for the panel's problem."""
+    """The panel's references, and lower bounds where the theory has one for its problem."""
     name, given = panel.problem.name, panel.problem.parameters
     t = np.array(panel.checkpoints, dtype=np.float64)
-    curves = []
+    curves = [reference.model_dump() for reference in panel.references]
     for overlay in panel.overlays:
         if name not in ("bernoulli", "gaussian"):
             raise ValueError(

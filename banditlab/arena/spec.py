@@ -90,6 +90,20 @@ class ProblemEntry(BaseModel):
         return dict(self.__pydantic_extra__ or {})
 
 
+class Reference(Strict):
+    """A curve from elsewhere, drawn beside ours: what a paper reports, or a closed form."""
+
+    label: str
+    t: list[float] = Field(min_length=1)
+    y: list[float] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _paired(self) -> Reference:
+        if len(self.t) != len(self.y):
+            raise ValueError(f"t and y must have one length, got {len(self.t)} and {len(self.y)}")
+        return self
+
+
 class Panel(Strict):
     """One picture of the figure: a protocol, a problem, agents, and where to look."""
 
@@ -107,6 +121,7 @@ class Panel(Strict):
     yscale: Literal["log", "linear", "symlog"] = "linear"
     linthresh: float = Field(1e-4, gt=0)
     overlays: list[Literal["lai_robbins", "minimax"]] = []
+    references: list[Reference] = []
     row: int | None = Field(None, ge=0)
     column: int | None = Field(None, ge=0)
     exact: bool = False  # offline, two arms: sum over all logs instead of drawing them
@@ -217,8 +232,8 @@ def _set(cell: Panel, place: str, value: Any) -> None:
 class Check(Strict):
     """A sentence about the curves that a run finds true or false.
 
-    ``less``/``than``: the mean of the one lies below that of the other (or below a number), by
-    more than ``sigmas`` standard errors of their paired difference.
+    ``less``/``than``: the mean of the one lies below that of the other (or a number) plus
+    ``margin``, by more than ``sigmas`` standard errors of their paired difference.
     ``value``/``near``: the mean lies within ``within`` (relative) of the number, or within
     ``sigmas`` standard errors of the difference of two such means, or within ``rounding``.
     ``slope``/``near``: d log(mean) / d log(x), fitted over all of ``at`` (all points without it)
@@ -229,6 +244,7 @@ class Check(Strict):
     panel: str = ""
     less: str = ""
     than: str | float = ""
+    margin: float = 0.0
     value: str = ""
     slope: str = ""
     near: float | list[float] = 0.0

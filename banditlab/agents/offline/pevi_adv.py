@@ -27,6 +27,8 @@ from banditlab.check import inside, nonnegative
 from banditlab.core import kernel
 from banditlab.protocols.offline_mdp import OfflineMDP, count_rows, deploy, shuffled_rows
 
+example = {"name": "gambler", "goal": 8, "H": 8, "C": 3.0}
+
 
 class PEVIAdv(NamedTuple):
     """Hyper-parameters."""
