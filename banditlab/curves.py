@@ -99,6 +99,11 @@ class Curves:
             raise ValueError(unknown("measure", measure, record.measures))
         return record.values[:, :, record.measures.index(measure)]
 
+    def shown(self, panel: str) -> str:
+        """The measure that the figure and the table show."""
+        chosen = next(p["measure"] for p in self.arena["panels"] if p["name"] == panel)
+        return chosen or self.record(self.agents(panel)[0], panel).measures[0]
+
     def checkpoints(self, panel: str | None = None) -> np.ndarray:
         """Rounds (checkpoints,) int64 at which the curves of a panel were recorded."""
         panel = self._panel(panel, None)
@@ -193,8 +198,7 @@ class Curves:
         for panel in self.arena["panels"]:
             if panel["name"] not in self.panels:
                 continue
-            first = self.record(self.agents(panel["name"])[0], panel["name"])
-            measure = panel["measure"] or first.measures[0]
+            measure = self.shown(panel["name"])
             places = [place.strip() for place in panel["x"].split(",")]
             swept = "" if "horizon" in places else places[0].rpartition(".")[2]
             names = {}

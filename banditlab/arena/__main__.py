@@ -51,7 +51,13 @@ def parser() -> Parser:
     add("--replications", metavar="R", type=int, help="independent runs of each agent")
     add("--seed", metavar="S", type=int, help="same seed, same numbers")
     add("--workers", metavar="W", type=int, help="threads; never changes the result")
-    add("--set", metavar="NAME.key=value", action="append", default=[], help="hyper-parameter")
+    add(
+        "--set",
+        metavar="NAME.key=value",
+        action="append",
+        default=[],
+        help="hyper-parameter of an agent, or argument of the problem: problem.key=value",
+    )
     add("--bands", choices=("pointwise", "simultaneous"), default="pointwise", help="95%% bands")
     add("--out", metavar="DIR", help="where files go; by default results/")
     add("--resume", action="store_true", help="go on with an interrupted run")
@@ -163,6 +169,7 @@ def _read(args: argparse.Namespace) -> tuple[Any, str]:
             agents = [args.agent, *_company(plain)] if args.agent.endswith(".py") else [args.agent]
     problem = {"name": args.problem} if args.problem else None
     settings = _settings(args.set)
+    parameters = settings.pop("problem", {})
     arena = spec.read_arena(
         name,
         horizon=args.horizon,
@@ -170,6 +177,7 @@ def _read(args: argparse.Namespace) -> tuple[Any, str]:
         seed=args.seed,
         agents=agents,
         problem=_with_defaults(problem) if problem else None,
+        parameters=parameters,
         hyper=settings,
     )
     known = {x for p in arena.panels for a in p.agents for x in (a.name, a.label)}
@@ -177,7 +185,7 @@ def _read(args: argparse.Namespace) -> tuple[Any, str]:
         if given not in known:
             raise ValueError(f"--set: {banditlab.registry.unknown('agent', given, known)}")
     changed = arena.hash() != spec.read_arena(name).hash() or args.bands != "pointwise"
-    if problem:
+    if problem or parameters:
         arena.checks = []
     return arena, f"local/{arena.name}-{arena.hash()}" if changed else arena.name
 
@@ -280,7 +288,7 @@ def _rows(curves: Curves, panel: str) -> list[dict[str, Any]]:
     from banditlab.arena.statistics import holm, paired_p, t_interval
 
     agents = curves.agents(panel)
-    final = {a: curves.raw(a, None, panel)[:, -1] for a in agents}
+    final = {a: curves.raw(a, curves.shown(panel), panel)[:, -1] for a in agents}
     order = sorted(agents, key=lambda a: final[a].mean())
     best = order[0]
     p = holm(np.array([paired_p(final[a], final[best]) for a in order[1:]]))
@@ -291,10 +299,11 @@ def _rows(curves: Curves, panel: str) -> list[dict[str, Any]]:
         rows.append(
             {
                 "agent": agent,
+                "best": agent == best,
                 "mean": float(mean[0]),
                 "half_width": float(hi[0] - mean[0]) if np.isfinite(sem[0]) else None,
                 "relative": float(mean[0] / smallest) if smallest > 0 else None,
-                "p": float(p[i - 1]) if i else None,
+                "p": float(p[i - 1]) if i and np.isfinite(p[i - 1]) else None,
                 "seconds": round(curves.seconds.get((panel, agent), 0.0), 3),
             }
         )
@@ -311,8 +320,8 @@ def _summary(curves: Curves, folder: Path) -> dict[str, Any]:
         "panels": [
             {
                 "panel": panel,
-                "measure": curves.record(curves.agents(panel)[0], panel).measures[0],
-                "t": int(curves.checkpoints(panel)[-1]),
+                "measure": curves.shown(panel),
+                "t": curves.checkpoints(panel)[-1].item(),
                 "replications": int(curves.raw(curves.agents(panel)[0], None, panel).shape[0]),
                 "results": _rows(curves, panel),
             }
@@ -328,27 +337,25 @@ def _print(curves: Curves, folder: Path) -> None:
     from rich.table import Table
 
     console = Console()
-    titles = {p["name"]: p["title"] or p["name"] for p in curves.arena["panels"]}
-    for panel in curves.panels:
-        first = curves.agents(panel)[0]
-        raw = curves.raw(first, None, panel)
-        measure = curves.record(first, panel).measures[0]
-        t = int(curves.checkpoints(panel)[-1])
-        table = Table(
-            title=f"{titles[panel]}: {measure} after {t:,} rounds, {raw.shape[0]} replications",
-            title_justify="left",
-            title_style="bold",
+    for panel in curves.figure_panels():
+        measure = panel["measure"]
+        count = curves.raw(curves.agents(panel["name"])[0], measure, panel["name"]).shape[0]
+        runs = f"{count} replications" if count > 1 else "no chance involved"
+        t = f"{panel['xlabel']} {curves.checkpoints(panel['name'])[-1]:,}"
+        console.print(
+            f"[bold]{escape(panel['title'])}[/], {measure} at {t}, {runs}", highlight=False
         )
+        table = Table()
         table.add_column("agent")
         for name in (f"{measure} (95%)", "x best", "p vs best", "CPU s"):
             table.add_column(name, justify="right")
-        for row in _rows(curves, panel):
+        for row in _rows(curves, panel["name"]):
             half = "" if row["half_width"] is None else f" ± {_short(row['half_width'])}"
             table.add_row(
                 escape(row["agent"]),
                 f"{_short(row['mean'])}{half}",
-                "" if row["relative"] is None else f"{row['relative']:.2f}",
-                "best" if row["p"] is None else _p_value(row["p"]),
+                "" if row["relative"] is None else _short(row["relative"]),
+                "best" if row["best"] else _p_value(row["p"]),
                 f"{row['seconds']:.2f}",
             )
         console.print(table)
@@ -370,7 +377,9 @@ def _short(value: float) -> str:
     return f"{value:.3g}" if abs(value) < 1 else f"{value:.2f}"
 
 
-def _p_value(p: float) -> str:
+def _p_value(p: float | None) -> str:
+    if p is None:
+        return ""
     return "<0.001" if p < 0.001 else f"{p:.3f}"
 
 

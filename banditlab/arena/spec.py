@@ -331,7 +331,8 @@ def read_arena(source: str | Path | Mapping[str, Any], **overrides: Any) -> Aren
     """The arena in a file, of a name, or in a mapping with the TOML's keys.
 
     Overrides: ``horizon``, ``replications``, ``seed``, ``agents`` (list of entries or names),
-    ``problem`` (an entry), ``hyper`` (agent name -> hyper-parameters to set).
+    ``problem`` (an entry), ``parameters`` (of the problem, to set), ``hyper`` (agent name ->
+    hyper-parameters to set).
     Raises ValueError, in one line that names file, key and what is allowed.
     """
     if isinstance(source, Mapping):
@@ -388,6 +389,9 @@ def _overridden(panel: dict[str, Any], overrides: Mapping[str, Any]) -> dict[str
             panel["sweep"] = _kept_sweep(panel.get("sweep", {}), key, overrides[key])
     if overrides.get("problem") is not None:
         panel.update(exact=False, worst=[], x="")
+    for argument, value in (overrides.get("parameters") or {}).items():
+        panel["problem"] = {**panel.get("problem", {}), argument: value}
+        panel["sweep"] = _kept_sweep(panel.get("sweep", {}), f"problem.{argument}", value)
     if overrides.get("agents"):
         before = {a.get("label") or a.get("name"): a for a in panel.get("agents", [])}
         entries = [{"name": a} if isinstance(a, str) else dict(a) for a in overrides["agents"]]
@@ -409,6 +413,8 @@ def _kept_sweep(sweep: dict[str, list[Any]], key: str, value: Any) -> dict[str, 
     for swept, values in sweep.items():
         places = _places(swept)
         if key == "problem" and any(place.startswith("problem.") for place in places):
+            continue
+        if key in places and key.startswith("problem."):
             continue
         if key == "horizon" and "horizon" in places:
             values = [v for v in values if v <= value] or [value]
