@@ -77,4 +77,5 @@ def imitation_mdp(N: int, S: int = 12, A: int = 4, gamma: float = 0.9) -> Logged
     mdp = new_mdp(succ, prob, reward, rho, gamma=gamma, terminal=ends, v_min=0.0, v_max=optimum)
     mu = np.zeros((1, S, A))
     mu[0, :, 0] = rho  # d* = rho: every good step restarts
-    return LoggedMDP(Case(mdp, mu, optimum), init, (A, S, 0), (0.0, 1.0))
+    # Told the rewards, a learner would know the expert's actions without having seen them.
+    return LoggedMDP(Case(mdp, mu, optimum), init, (A, S, 0), (0.0, 1.0), known=False)
