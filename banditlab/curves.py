@@ -201,10 +201,10 @@ class Curves:
             measure = self.shown(panel["name"])
             places = [place.strip() for place in panel["x"].split(",")]
             swept = "" if "horizon" in places else places[0].rpartition(".")[2]
-            names = {}
+            notes = {}
             if panel["slopes"]:
                 for agent in self.agents(panel["name"]):
-                    names[agent] = f"{agent}: slope {self.slope(agent, measure, panel['name']):.2f}"
+                    notes[agent] = f"slope {self.slope(agent, measure, panel['name']):.2f}"
             panels.append(
                 {
                     "name": panel["name"],
@@ -217,7 +217,7 @@ class Curves:
                     "linthresh": panel["linthresh"],
                     "overlays": self.overlays.get(panel["name"], []),
                     "order": self.agents(panel["name"]),
-                    "names": names,
+                    "notes": notes,
                     "row": panel["row"],
                     "column": panel["column"],
                 }

@@ -13,7 +13,7 @@ touches ``pyplot``, hence no window and no global state. A panel is a dictionary
 ``linthresh``                   where ``symlog`` becomes linear; 1e-4 by default
 ``overlays``                    list of ``{"label", "t", "y"}``: bounds and the like, grey dashed
 ``order``                       agents, first to last; the others follow as in the frame
-``names``                       what to write for an agent instead of its own name
+``notes``                       by agent, what to write beside its name: ``slope -0.50``
 ``baselines``                   agents to draw in grey
 ``row, column``                 place in the grid, from 0; by default row by row, at most three
 ==============================  ==================================================================
@@ -102,6 +102,7 @@ class Curve:
     hi: np.ndarray
     look: dict[str, Any]  # colour, dashes, marker
     overlay: bool = False
+    note: str = ""
     annotation: Annotation | None = None
 
 
@@ -187,8 +188,8 @@ def _curves(
             half = (part["simultaneous"] * part["sem"]).to_numpy(float)
             lo, hi = mean - half, mean + half
         if np.isfinite(mean).any():
-            name = (panel.get("names") or {}).get(label, label)
-            curves.append(Curve(name, t, mean, lo, hi, looks[label]))
+            note = (panel.get("notes") or {}).get(label, "")
+            curves.append(Curve(label, t, mean, lo, hi, looks[label], note=note))
     _dodge(panel, [curve for curve in curves if not curve.overlay])
     return curves
 
@@ -400,6 +401,10 @@ def _ink(color: str) -> tuple[float, ...]:
     return tuple(rgb * min(1.0, 0.45 / max(luminance, 1e-9)))
 
 
+def _named(label: str, note: str) -> str:
+    return f"{label}: {note}" if note else label
+
+
 def _write_labels(figure: Figure, drawn: Sequence[tuple[Axes, list[Curve]]], width: float) -> bool:
     """Name every curve at its right end; False, with nothing left behind, if that gets crowded.
 
@@ -408,7 +413,7 @@ def _write_labels(figure: Figure, drawn: Sequence[tuple[Axes, list[Curve]]], wid
     for ax, curves in drawn:
         for curve in curves:
             curve.annotation = ax.annotate(
-                textwrap.fill(curve.label, 14, break_long_words=False),
+                textwrap.fill(_named(curve.label, curve.note), 14, break_long_words=False),
                 (1.0, 0.5), (LABEL_GAP, 0.0), xycoords="axes fraction",
                 textcoords="offset points", va="center", ha="left", linespacing=0.95,
                 fontsize=LABEL_SIZE, color=_ink(curve.look["color"]), annotation_clip=False,
@@ -451,14 +456,22 @@ def _write_labels(figure: Figure, drawn: Sequence[tuple[Axes, list[Curve]]], wid
 
 
 def _write_legend(figure: Figure, drawn: Sequence[tuple[Axes, list[Curve]]]) -> None:
-    """One legend below all panels, in as many columns as fit; the figure grows to hold it."""
+    """One legend below all panels, in as many columns as fit; the figure grows to hold it.
+
+    A curve's note stands in the legend, or in the panels if they have different ones.
+    """
     shown = {curve.label: curve for _, curves in drawn for curve in curves}
     # Agents first, bounds last.
     known = sorted(shown.values(), key=lambda curve: curve.look["color"] == GREY)
     if not known:
         return
     handles = [Line2D([], [], **EDGE, **curve.look) for curve in known]
-    names = [textwrap.fill(curve.label, 48) for curve in known]
+    notes: dict[str, set[str]] = {}
+    for _, curves in drawn:
+        for curve in curves:
+            notes.setdefault(curve.label, set()).add(curve.note)
+    agreed = {label: min(found) for label, found in notes.items() if len(found) == 1}
+    names = [textwrap.fill(_named(c.label, agreed.get(c.label, "")), 48) for c in known]
     width = figure.get_figwidth()
     for columns in range(min(len(known), 6), 0, -1):
         legend = figure.legend(
@@ -471,6 +484,14 @@ def _write_legend(figure: Figure, drawn: Sequence[tuple[Axes, list[Curve]]]) -> 
             break
         legend.remove()
     figure.set_figheight(figure.get_figheight() + box.height / figure.dpi)
+    for ax, curves in drawn:
+        own = [curve for curve in curves if curve.label not in agreed]
+        for i, curve in enumerate(reversed(own)):
+            ax.annotate(
+                curve.note, (0.0, 0.0), (3.0, 3.0 + 1.15 * LABEL_SIZE * i), xycoords="axes fraction",
+                textcoords="offset points", va="bottom", ha="left", fontsize=LABEL_SIZE,
+                color=_ink(curve.look["color"]),
+            )  # fmt: skip
 
 
 # --- the figure ---------------------------------------------------------------------------------

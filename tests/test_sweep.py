@@ -89,7 +89,7 @@ def test_slopes_are_shown_and_checked(swept):
     means = swept.raw("lcb, C = 3").mean(axis=0)
     assert slope == pytest.approx(np.polyfit(np.log([100, 400, 1000]), np.log(means), 1)[0])
     [panel] = swept.figure_panels()
-    assert panel["names"]["lcb, C = 3"] == f"lcb, C = 3: slope {slope:.2f}"
+    assert panel["notes"]["lcb, C = 3"] == f"slope {slope:.2f}"
     legend = swept.plot().legends
     words = [text.get_text() for box in legend for text in box.get_texts()]
     words += [text.get_text() for ax in swept.plot().axes for text in ax.texts]

@@ -4,6 +4,11 @@
 (``theta``, and with ``fixed`` the features) or every round (the features otherwise)::
 
     reward = x[arm] . theta + noise * normal
+
+The logging policy (offline learning, warm starts) draws an arm with probability proportional to
+exp(skew * mean reward): evenly for 0; the larger ``skew``, the more good arms and the fewer bad
+ones; with a negative one, the reverse. Such a log is what pessimism is made for: what it hardly
+shows is likely to be bad.
 """
 
 from __future__ import annotations
@@ -13,11 +18,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from banditlab import linalg
-from banditlab.check import integer, nonnegative
+from banditlab import linalg, numeric
+from banditlab.check import integer, nonnegative, number
 from banditlab.core import kernel
 from banditlab.protocols.online import ANY_REWARD, Problem
-from banditlab.random import normal
+from banditlab.random import categorical, normal
 
 example = {"dim": 3, "n_arms": 5}
 
@@ -29,6 +34,7 @@ class Linear(NamedTuple):
     n_arms: int  # >= 2
     noise: float = 0.1  # >= 0: standard deviation of rewards
     fixed: bool = True  # whether the features stay the same over the rounds
+    skew: float = 0.0  # how much the logging policy prefers good arms; 0: not at all
 
 
 class World(NamedTuple):
@@ -82,10 +88,25 @@ def regret(params, world, x, arm):
     return best - linalg.dot(x[arm], world.theta)
 
 
-def linear(dim: int, n_arms: int, noise: float = 0.1, fixed: bool = True) -> Problem:
+@kernel
+def behave(params, world, x, rng):
+    odds = np.empty(x.shape[0])
+    largest = -np.inf
+    for k in range(odds.size):
+        odds[k] = params.skew * linalg.dot(x[k], world.theta)
+        largest = max(largest, odds[k])
+    for k in range(odds.size):
+        odds[k] = numeric.exp(odds[k] - largest)
+    return categorical(rng, odds)
+
+
+def linear(
+    dim: int, n_arms: int, noise: float = 0.1, fixed: bool = True, skew: float = 0.0
+) -> Problem:
     """A linear bandit with ``dim`` >= 1 features, ``n_arms`` >= 2, Gaussian ``noise`` >= 0.
 
     With ``fixed`` the features of a replication stay as they are, else every round has new ones.
+    ``skew``, any finite number, says how much the logging policy prefers good arms.
 
     Raises ValueError for a number out of range.
     """
@@ -94,6 +115,7 @@ def linear(dim: int, n_arms: int, noise: float = 0.1, fixed: bool = True) -> Pro
         integer("n_arms", n_arms, 2),
         nonnegative("noise", noise),
         bool(fixed),
+        number("skew", skew),
     )
     shape = (params.n_arms, 1, params.dim)
-    return Problem(params, init, observe, pull, regret, shape, ANY_REWARD)
+    return Problem(params, init, observe, pull, regret, shape, ANY_REWARD, behave)
