@@ -488,8 +488,8 @@ def _write_legend(figure: Figure, drawn: Sequence[tuple[Axes, list[Curve]]]) -> 
         own = [curve for curve in curves if curve.label not in agreed]
         for i, curve in enumerate(reversed(own)):
             ax.annotate(
-                curve.note, (0.0, 0.0), (3.0, 3.0 + 1.15 * LABEL_SIZE * i), xycoords="axes fraction",
-                textcoords="offset points", va="bottom", ha="left", fontsize=LABEL_SIZE,
+                curve.note, (0.0, 0.0), (3.0, 3.0 + 1.15 * LABEL_SIZE * i),
+                xycoords="axes fraction", textcoords="offset points", va="bottom", ha="left",
                 color=_ink(curve.look["color"]),
             )  # fmt: skip
 
