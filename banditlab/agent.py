@@ -87,6 +87,8 @@ class Agent:
             integer("dim", dim, 0),
             integer("horizon", horizon, 0),
         )
+        if self.algorithm.features and self.task.dim == 0:
+            raise ValueError(f"{self.name} needs features: give Agent their number as dim")
         self.t = 0
         self._key = random.key(integer("seed", seed, 0))
         self._rng = random.stream(self._key, 0, random.AGENT)
@@ -166,19 +168,26 @@ class Agent:
         """Learn from a log of other people's choices; returns the agent.
 
         ``log`` is a :class:`banditlab.log.Log`, a pandas frame with its columns, or a path to a
-        CSV or Parquet file. The agent's clock does not move.
+        CSV or Parquet file. The agent's clock does not move. A task with features learns from the
+        log's features, one row that all arms share; one with contexts from its contexts.
+
+        Raises ValueError for a log that the task cannot be learned from (other features, no
+        contexts, more arms), and for a reward that the algorithm cannot use.
         """
         from banditlab.log import Log
 
         log = Log.of(log)
         log.fits(self.task)
+        shown: Any = log.context if self.task.n_contexts > 1 else log.x
+        if self.task.n_contexts == 1 and self.task.dim == 0:
+            shown = [None] * len(log)
         with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
             for i in range(len(log)):
                 row = (
                     self.algorithm.params,
                     self.state,
                     i,
-                    self.features(int(log.context[i]) if self.task.n_contexts > 1 else None),
+                    self.features(shown[i]),
                     self._arm(log.action[i]),
                     self._reward(log.reward[i]),
                     self._rng,

@@ -149,6 +149,10 @@ def fingerprint(kernels: Iterable[Any]) -> bytes:
     return digest.digest()
 
 
+def _holds_kernels(value: Any) -> bool:
+    return isinstance(value, tuple) and any(callable(item) for item in value)
+
+
 def _source(loop: Callable[..., Any], nouns: tuple[Any, ...]) -> tuple[str, tuple[Any, ...], dict]:
     """Text of the pair module, the data among the nouns' fields, and the module's globals."""
     given = list(inspect.signature(getattr(loop, "py_func", loop)).parameters)[len(nouns) :]
@@ -164,6 +168,8 @@ def _source(loop: Callable[..., Any], nouns: tuple[Any, ...]) -> tuple[str, tupl
             fields.append(name)
             if callable(value):
                 space[name] = value
+            elif _holds_kernels(value):  # meant for another loop
+                fields[-1] = "None"
             else:
                 arguments.append(name)
                 data.append(value)

@@ -7,9 +7,12 @@ A log is a table with a row per round and the columns
 ``reward``     what it paid, a finite number
 ``context``    in which context, an integer from 0; left out when there are none
 ``propensity`` with which probability the arm was pulled, in (0, 1]; left out when unknown
+``x_...``      features of the round, finite numbers: every column whose name begins so, in the
+               order of the file; left out when there are none
 ============== ======================================================================
 
-Other columns are passed over.
+Other columns are passed over. Features are those of the round, hence shared by all arms; they are
+taken as they are, so that a model with an intercept needs a column of ones.
 
 >>> import pandas
 >>> log = Log.of(pandas.DataFrame({"action": [0, 1, 1], "reward": [1.0, 0.0, 1.0]}))
@@ -21,7 +24,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +36,7 @@ from banditlab.core import Task
 if TYPE_CHECKING:
     import pandas
 
+COLUMNS = ("action", "reward", "context", "propensity")
 LARGEST = 2**53  # integers up to here are exact as float64
 LARGEST_TABLE = 10**8  # cells
 
@@ -48,12 +52,14 @@ class Log:
     reward: np.ndarray  # (n,) float64
     context: np.ndarray = None  # type: ignore[assignment]  # (n,) int64; None becomes all 0
     propensity: np.ndarray | None = None  # (n,) float64, or None when unknown
+    x: np.ndarray | None = None  # (n, dim) float64 features, or None when there are none
+    has_context: bool = field(init=False)  # whether contexts were given
 
     def __post_init__(self) -> None:
         action = _column("action", self.action, _is_index, "integers from 0").astype(np.int64)
         if action.size == 0:
             raise ValueError("the log is empty")
-        reward = _column("reward", self.reward, np.isfinite, "finite numbers")
+        reward = _finite("reward", self.reward)
         context = np.zeros(action.size, np.int64)
         propensity = None
         if self.context is not None:
@@ -63,13 +69,21 @@ class Log:
             propensity = _column(
                 "propensity", self.propensity, lambda p: (p > 0) & (p <= 1), "numbers in (0, 1]"
             )
-        for name, values in (("reward", reward), ("context", context), ("propensity", propensity)):
-            if values is not None and values.size != action.size:
-                raise ValueError(f"{name}: {values.size} rows, but action has {action.size}")
+        x = None if self.x is None else _features(self.x)
+        for name, values in (
+            ("reward", reward),
+            ("context", context),
+            ("propensity", propensity),
+            ("x", x),
+        ):
+            if values is not None and len(values) != action.size:
+                raise ValueError(f"{name}: {len(values)} rows, but action has {action.size}")
+        object.__setattr__(self, "has_context", self.context is not None)
         object.__setattr__(self, "action", action)
         object.__setattr__(self, "reward", reward)
         object.__setattr__(self, "context", context)
         object.__setattr__(self, "propensity", propensity)
+        object.__setattr__(self, "x", x)
 
     def __len__(self) -> int:
         return self.action.size
@@ -84,14 +98,26 @@ class Log:
         """One more than the largest context logged."""
         return int(self.context.max()) + 1
 
+    @property
+    def dim(self) -> int:
+        """Number of features; 0 when there are none."""
+        return 0 if self.x is None else self.x.shape[1]
+
     def fits(self, task: Task) -> None:
-        """Raise ValueError, in one line, when the log has what ``task`` does not know of."""
-        if task.dim > 0:
-            raise ValueError(f"the log has no features, the task has dim {task.dim}")
-        for name, values, size in (
-            ("action", self.action, task.n_arms),
-            ("context", self.context, task.n_contexts),
-        ):
+        """Raise ValueError, in one line, when ``task`` cannot be learned from the log.
+
+        A log may say more than the task asks for: features where it has none, or contexts where
+        it has features instead.
+        """
+        if task.dim > 0 and self.dim != task.dim:
+            has = f"{self.dim} features" if self.dim else "no features"
+            raise ValueError(f"the log has {has}, the task has dim {task.dim}")
+        if task.n_contexts > 1 and not self.has_context:
+            raise ValueError(f"the log has no contexts, the task has {task.n_contexts}")
+        bounded = [("action", self.action, task.n_arms)]
+        if task.n_contexts > 1 or task.dim == 0:
+            bounded.append(("context", self.context, task.n_contexts))
+        for name, values, size in bounded:
             _column(name, values, partial(np.greater, size), f"0 to {size - 1} in this task")
 
     def counts(self, shape: tuple[int, int] | None = None) -> np.ndarray:
@@ -116,16 +142,21 @@ class Log:
 
     def take(self, rows: Any) -> Log:
         """The log of these rows, given by number or by a mask."""
-        propensity = None if self.propensity is None else self.propensity[rows]
-        return Log(self.action[rows], self.reward[rows], self.context[rows], propensity)
+        context = self.context if self.has_context else None
+        given = (context, self.propensity, self.x)
+        others: list[Any] = [None if values is None else values[rows] for values in given]
+        return Log(self.action[rows], self.reward[rows], *others)
 
     def to_frame(self) -> pandas.DataFrame:
-        """The log as a pandas frame, with the column propensity only when it is known."""
+        """The log as a pandas frame, features named x_0, x_1, ...; what is unknown is left out."""
         import pandas
 
-        columns = {"context": self.context, "action": self.action, "reward": self.reward}
+        columns = {"context": self.context} if self.has_context else {}
+        columns |= {"action": self.action, "reward": self.reward}
         if self.propensity is not None:
             columns["propensity"] = self.propensity
+        for j in range(self.dim):
+            columns[f"x_{j}"] = self.x[:, j]  # type: ignore[index]
         return pandas.DataFrame(columns)
 
     @classmethod
@@ -140,20 +171,21 @@ class Log:
                 f"a log is a Log, a pandas frame or a path, got {type(source).__name__}"
             )
         given = [str(name) for name in source.columns]
-        known = [field.name for field in fields(cls)]
         for name in ("action", "reward"):
             if name not in given:
                 raise ValueError(f"the log has no column {name!r}; it has {', '.join(given)}")
         for name in given:
-            if name.startswith("x_"):
-                raise ValueError(
-                    f"{name}: continuous features need lin_lcb, which is not in this version"
-                )
             # A misspelt optional column would otherwise be passed over without a word.
-            absent = [column for column in known if column not in given]
+            absent = [column for column in COLUMNS if column not in given]
             for meant in difflib.get_close_matches(name, absent, n=1, cutoff=0.8):
                 raise ValueError(f"unknown column {name!r}; did you mean {meant!r}?")
-        return cls(**{name: source[name].to_numpy() for name in known if name in given})
+        named = {name: source[name].to_numpy() for name in COLUMNS if name in given}
+        x = [  # checked here, where their names are known
+            _finite(name, source[column].to_numpy())
+            for name, column in zip(given, source.columns, strict=True)
+            if name.startswith("x_")
+        ]
+        return cls(**named, x=np.stack(x, axis=1) if x else None)
 
     @classmethod
     def read(cls, path: str | Path) -> Log:
@@ -199,6 +231,17 @@ def _column(
         row = int(wrong[0])
         raise ValueError(f"{name}: row {row} has {values[row]!s}; allowed are {description}")
     return numbers
+
+
+def _features(x: Any) -> np.ndarray:
+    x = np.asarray(x)
+    if x.ndim != 2 or x.shape[1] == 0:
+        raise ValueError(f"x must have shape (rows, dim) with dim >= 1, got {x.shape}")
+    return np.stack([_finite(f"x_{j}", column) for j, column in enumerate(x.T)], axis=1)
+
+
+def _finite(name: str, values: Any) -> np.ndarray:
+    return _column(name, values, np.isfinite, "finite numbers")
 
 
 def _number(value: Any) -> float:

@@ -22,7 +22,7 @@ import math
 import numpy as np
 
 from banditlab import numeric
-from banditlab.core import kernel
+from banditlab.core import kernel, kernel_inline
 
 NATURE = 0
 AGENT = 1
@@ -99,10 +99,9 @@ def fork(rng):
     return local
 
 
-@kernel
-def next_word(rng):
-    """The next 64 random bits: xoshiro256++ (Blackman & Vigna 2021)."""
-    s0, s1, s2, s3 = rng[0], rng[1], rng[2], rng[3]
+@kernel_inline
+def advance(s0, s1, s2, s3):
+    """The next word of xoshiro256++ (Blackman & Vigna 2021), and the state behind it."""
     total = s0 + s3
     word = ((total << SHIFT_23) | (total >> SHIFT_41)) + s0
     t = s1 << SHIFT_17
@@ -112,17 +111,62 @@ def next_word(rng):
     s0 ^= s3
     s2 ^= t
     s3 = (s3 << SHIFT_45) | (s3 >> SHIFT_19)
-    rng[0], rng[1], rng[2], rng[3] = s0, s1, s2, s3
+    return word, s0, s1, s2, s3
+
+
+@kernel
+def next_word(rng):
+    """The next 64 random bits."""
+    word, rng[0], rng[1], rng[2], rng[3] = advance(rng[0], rng[1], rng[2], rng[3])
     return word
+
+
+# --- many streams at once -----------------------------------------------------------------------
+
+
+@kernel
+def streams(key, first, who, count):
+    """``stream(key, first + l, who)`` in the columns l of a uint64[4, count]."""
+    rngs = np.empty((4, count), np.uint64)
+    for lane in range(count):
+        fill_stream(key, first + lane, who, rngs[:, lane])
+    return rngs
+
+
+@kernel
+def uniforms(rngs, out):
+    """`uniform` of every column of `rngs`: one word each."""
+    for lane in range(out.size):
+        word, s0, s1, s2, s3 = advance(rngs[0, lane], rngs[1, lane], rngs[2, lane], rngs[3, lane])
+        rngs[0, lane], rngs[1, lane], rngs[2, lane], rngs[3, lane] = s0, s1, s2, s3
+        out[lane] = to_uniform(word)
+
+
+@kernel
+def normals(rngs, out):
+    """`normal` of every column of `rngs`."""
+    rng = np.empty(4, np.uint64)
+    for lane in range(out.size):
+        for i in range(4):
+            rng[i] = rngs[i, lane]
+        out[lane] = normal(rng)
+        for i in range(4):
+            rngs[i, lane] = rng[i]
 
 
 # --- uniform, integers, choices -----------------------------------------------------------------
 
 
+@kernel_inline
+def to_uniform(word):
+    """A word as a multiple of 2**-53 in [0, 1)."""
+    return np.int64(word >> SHIFT_11) * TO_53_BITS
+
+
 @kernel
 def uniform(rng):
     """Uniform on [0, 1): a multiple of 2**-53; one word."""
-    return np.int64(next_word(rng) >> SHIFT_11) * TO_53_BITS
+    return to_uniform(next_word(rng))
 
 
 @kernel
@@ -159,6 +203,29 @@ def categorical(rng, weights):
             if target < reached:
                 return i
     return last  # target < total by rounding, unless the sum is subnormal
+
+
+@kernel
+def categoricals(rngs, weights, out):
+    """`categorical` of every column of `rngs`, with the rows of `weights` (lanes, n)."""
+    lanes, n = weights.shape
+    target, reached = np.empty(lanes), np.zeros(lanes)
+    total = np.zeros(lanes)
+    found = np.zeros(lanes)
+    for i in range(n):
+        for lane in range(lanes):
+            total[lane] += weights[lane, i]
+    uniforms(rngs, target)
+    for lane in range(lanes):
+        target[lane] *= total[lane]
+        out[lane] = 0
+    for i in range(n):
+        for lane in range(lanes):
+            weight = weights[lane, i]
+            reached[lane] += weight
+            # The last index met of positive weight, until the target is within reach.
+            out[lane] = i if weight > 0.0 and found[lane] == 0.0 else out[lane]
+            found[lane] = 1.0 if target[lane] < reached[lane] else 0.0
 
 
 @kernel

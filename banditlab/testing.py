@@ -31,7 +31,7 @@ from banditlab.agent import Agent, playable
 from banditlab.compile import _functions, compiled, jit_disabled
 from banditlab.core import Task
 from banditlab.mdp import solve, uniform_policy
-from banditlab.protocols import offline, offline_mdp, online
+from banditlab.protocols import lanes, offline, offline_mdp, online
 
 SEED = 20260101
 ROUNDS = 60
@@ -190,6 +190,29 @@ def replications_do_not_depend_on_blocks(s: Subject) -> None:
     whole = run(s, count=5)
     assert np.array_equal(whole[:2], run(s, count=2)), f"{s.name}: 2 are no prefix of 5"
     assert np.array_equal(whole[3:], run(s, first=3, count=2)), f"{s.name}: blocks matter"
+
+
+def lanes_equal_scalar(s: Subject) -> None:
+    """Replications played in lock-step have the bits of those played one by one."""
+    if getattr(s.algorithm, "lanes", None) is None:
+        return
+    for name in registry.problem_names():
+        problem = registry.make_problem(name, **_example(name, {}))
+        accepted = s.algorithm.rewards
+        if getattr(problem, "lanes", None) is None or problem.rewards[0] < accepted[0]:
+            continue
+        points = np.array([1, 7, 600], dtype=np.int64)  # 600: past the breaks of piecewise
+        one_by_one, together = np.zeros((2, 5, points.size, len(online.MEASURES)))
+        for record, loop, nouns in (
+            (one_by_one, online.run_block, (s.algorithm, problem)),
+            (together, lanes.run_block, (s.algorithm.lanes, problem.lanes)),
+        ):
+            n_arms, n_contexts, dim = problem.shape
+            task = Task(n_arms, n_contexts, dim, int(points[-1]))
+            args = (task, random.key(SEED), 2, 0, points, np.zeros(2, np.int64), record)
+            with np.errstate(all="ignore"):
+                compiled(loop, nouns, args)(*args)
+        assert np.array_equal(one_by_one, together), f"{s.name}: lanes differ on {name}"
 
 
 def interactive_equals_fused(s: Subject) -> None:
@@ -376,6 +399,7 @@ ALGORITHM_CHECKS: tuple[Callable[[Subject], None], ...] = (
     stays_in_the_vocabulary,
     same_seed_same_curve,
     replications_do_not_depend_on_blocks,
+    lanes_equal_scalar,
     interactive_equals_fused,
     saves_and_goes_on,
     arms_in_range_and_act_repeatable,

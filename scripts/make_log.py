@@ -1,4 +1,4 @@
-"""Make arenas/logs/digits.csv, the log of a contextual bandit made from real data.
+"""Make arenas/logs/digits.csv and, with --features, digits_x.csv: bandit logs of real data.
 
 Data: the 1,797 handwritten digits of scikit-learn's ``load_digits``, the test set of "Optical
 Recognition of Handwritten Digits" (Alpaydin & Kaynak 1998, UCI Machine Learning Repository,
@@ -19,32 +19,54 @@ reward
 propensity
     The probability with which the policy of that context draws that action, exactly.
 
+With ``--features`` there are 2,000 rounds, made in the same way, and the log has columns more:
+
+x_0, ..., x_7
+    The first 8 principal components of the image, divided by the largest norm that they have in
+    the first half, and rounded to four places.
+x_one
+    1 in every round, the intercept of linear models.
+
 As the images of the second half are known, so is the true value of every policy; it is printed.
 """
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from sklearn.cluster import KMeans
 from sklearn.datasets import load_digits
+from sklearn.decomposition import PCA
 from sklearn.neighbors import KNeighborsClassifier
 
 from banditlab.agents.offline.bc import bc
 from banditlab.agents.offline.behaviour import behaviour
 from banditlab.agents.offline.greedy_offline import greedy_offline
 from banditlab.agents.offline.lcb import lcb
+from banditlab.agents.offline.lin_lcb import lin_lcb
 from banditlab.log import Log
-from banditlab.offpolicy import learned
+from banditlab.offpolicy import learned, learned_by_row
 
 CONTEXTS, ARMS, ROUNDS, LABELLED, EXPLORE = 20, 10, 5000, 30, 0.10
+COMPONENTS, ROUNDS_X = 8, 2000
 SEED = 20260101
-PATH = Path(__file__).parent.parent / "arenas" / "logs" / "digits.csv"
+LOGS = Path(__file__).parent.parent / "arenas" / "logs"
 
 
-def make() -> tuple[Log, np.ndarray, np.ndarray]:
-    """The log, its policy (contexts, arms), and each context's share of each label."""
+class World(NamedTuple):
+    """The images of the second half, from which rounds are drawn, and who chooses."""
+
+    context: np.ndarray  # (images,) cluster
+    x: np.ndarray  # (images, COMPONENTS + 1) features
+    label: np.ndarray  # (images,) digit
+    policy: np.ndarray  # (CONTEXTS, ARMS) of the log
+
+
+def make(rounds: int = ROUNDS) -> tuple[Log, World]:
+    """A log with features, and the world behind it."""
     rng = np.random.default_rng(SEED)
     images, labels = load_digits(return_X_y=True)
     order = rng.permutation(len(images))
@@ -61,33 +83,50 @@ def make() -> tuple[Log, np.ndarray, np.ndarray]:
     policy[np.arange(CONTEXTS), likeliest] += 1 - policy.sum(axis=1)
     policy = np.round(policy, 4)
 
-    context_of = clusters.predict(images[second])
-    truth = np.zeros((CONTEXTS, ARMS))
-    np.add.at(truth, (context_of, labels[second]), 1.0 / len(second))
+    components = PCA(COMPONENTS, svd_solver="full").fit(images[first])
+    largest = np.linalg.norm(components.transform(images[first]), axis=1).max()
+    x = np.round(components.transform(images[second]) / largest, 4)
+    x = np.column_stack([x, np.ones(len(second))])
+    world = World(clusters.predict(images[second]), x, labels[second], policy)
 
-    shown = rng.integers(len(second), size=ROUNDS)
-    context = context_of[shown]
+    shown = rng.integers(len(second), size=rounds)
+    context = world.context[shown]
     thresholds = policy.cumsum(axis=1)[context]
-    action = (rng.random(ROUNDS)[:, None] * thresholds[:, -1:] >= thresholds).sum(axis=1)
-    reward = (action == labels[second][shown]).astype(float)
-    return Log(action, reward, context, policy[context, action]), policy, truth
+    action = (rng.random(rounds)[:, None] * thresholds[:, -1:] >= thresholds).sum(axis=1)
+    reward = (action == world.label[shown]).astype(float)
+    return Log(action, reward, context, policy[context, action], world.x[shown]), world
 
 
 def main() -> None:
-    """Write the log and print what policies are worth."""
-    log, policy, truth = make()
-    frame = log.to_frame().astype({"reward": int})
-    PATH.parent.mkdir(parents=True, exist_ok=True)
-    frame.to_csv(PATH, index=False, lineterminator="\n")
-    print(f"{PATH.name}: {len(log)} rows, {PATH.stat().st_size:,} bytes")
-    print(f"smallest propensity {policy.min():g}; pairs without data {(log.counts() == 0).sum()}")
-    best = truth.max(axis=1).sum()
-    print(f"value of guessing at random: {truth.sum() / ARMS:.4f}")
-    print(f"value of the logging policy: {(truth * policy).sum():.4f}")
+    """Write a log and print what policies are worth."""
+    features = "--features" in sys.argv[1:]
+    log, world = make(ROUNDS_X if features else ROUNDS)
+    frame = log.to_frame().astype({"reward": int}).rename(columns={f"x_{COMPONENTS}": "x_one"})
+    frame = frame.astype({"x_one": int})
+    if not features:
+        frame = frame[["context", "action", "reward", "propensity"]]
+    path = LOGS / ("digits_x.csv" if features else "digits.csv")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    frame.to_csv(path, index=False, lineterminator="\n")
+    print(f"{path.name}: {len(log)} rows, {path.stat().st_size:,} bytes")
+    smallest, empty = world.policy.min(), (log.counts() == 0).sum()
+    print(f"smallest propensity {smallest:g}; pairs without data {empty}")
+
+    def value(policy: np.ndarray) -> float:
+        return policy[np.arange(len(world.label)), world.label].mean()
+
+    truth = np.zeros((CONTEXTS, ARMS))
+    np.add.at(truth, (world.context, world.label), 1.0 / len(world.label))
+    print(f"value of guessing at random: {1 / ARMS:.4f}")
+    print(f"value of the logging policy: {value(world.policy[world.context]):.4f}")
     for rule in (lcb(), bc(), greedy_offline(), behaviour()):
-        value = (truth * learned(rule, log, truth.shape)).sum()
-        print(f"value of {type(rule.params).__name__} learned from the log: {value:.4f}")
-    print(f"value of the best policy: {best:.4f}")
+        policy = learned(rule, log, (CONTEXTS, ARMS))[world.context]
+        print(f"value of {type(rule.params).__name__} learned from the log: {value(policy):.4f}")
+    print(f"value of the best policy of contexts: {truth.max(axis=1).sum():.4f}")
+    if features:
+        for beta in (1.0, 0.0):
+            policy = learned_by_row(lin_lcb(beta, disjoint=True), log, world.x, ARMS)
+            print(f"value of LinLCB, beta = {beta:g}, learned from the log: {value(policy):.4f}")
 
 
 if __name__ == "__main__":

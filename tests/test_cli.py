@@ -106,7 +106,7 @@ BAD_LOGS = [
     ("action,reward\n0.5,1\n", "action"),
     ("action,reward\n-1,1\n", "action"),
     ("action,reward,context\n1,1,0.25\n", "context"),
-    ("action,reward,x_0\n1,1,0.25\n", "lin_lcb"),
+    ("action,reward,x_0\n1,1,inf\n", "x_0"),
     ("action,reward\n", "empty"),
     ("action,reward\n0,2\n1,0\n", "reward"),
 ]

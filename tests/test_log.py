@@ -11,6 +11,7 @@ import pytest
 from banditlab.core import Task
 from banditlab.log import Log
 
+DIGITS_X = Path(__file__).parent.parent / "arenas" / "logs" / "digits_x.csv"
 DIGITS = Path(__file__).parent.parent / "arenas" / "logs" / "digits.csv"
 
 
@@ -38,7 +39,20 @@ def test_context_and_propensity_may_be_left_out_and_other_columns_are_passed_ove
     log = Log.of(frame(user=list("abcd")).drop(columns="context"))
     assert log.context.tolist() == [0, 0, 0, 0]
     assert log.propensity is None
-    assert (log.n_contexts, list(log.to_frame())) == (1, ["context", "action", "reward"])
+    assert (log.n_contexts, list(log.to_frame())) == (1, ["action", "reward"])
+    assert not log.has_context and not log.take([0, 2]).has_context
+    assert (log.x, log.dim) == (None, 0)
+
+
+def test_features_are_the_columns_x_in_the_order_of_the_file():
+    given = frame(x_old=[1, 2, 3, 4], x=[9] * 4, x_0=["0.5", "0", "-1", "1e3"], ax_1=[9] * 4)
+    log = Log.of(given)
+    assert log.x.tolist() == [[1, 0.5], [2, 0], [3, -1], [4, 1000]]
+    assert log.x.dtype == np.float64 and log.x.flags.c_contiguous
+    assert (log.dim, log.has_context) == (2, True)
+    assert log.take([3, 0]).x.tolist() == [[4, 1000], [1, 0.5]]
+    assert log.to_frame()["x_1"].tolist() == [0.5, 0, -1, 1000]
+    assert Log.of(log.to_frame()).x.tolist() == log.x.tolist()
 
 
 def test_one_arm_logged_still_makes_a_problem_of_two():
@@ -47,7 +61,7 @@ def test_one_arm_logged_still_makes_a_problem_of_two():
 
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
 def test_files_come_back_as_they_were_written(tmp_path, ending):
-    given = frame(propensity=[0.1, 0.25, 1 / 3, 1.0])
+    given = frame(propensity=[0.1, 0.25, 1 / 3, 1.0], x_0=[0.1, 1 / 3, -2.0, 1e-30], x_1=1.0)
     path = tmp_path / f"log.{ending}"
     given.to_csv(path, index=False) if ending == "csv" else given.to_parquet(path)
     for source in (path, str(path), given, Log.of(given)):
@@ -90,8 +104,8 @@ def test_the_log_is_a_copy():
             r"propensity: row 1 has 1.01; allowed are numbers in \(0, 1\]",
         ),
         (
-            {"x_age": [1.0, 2.0, 3.0, 4.0]},
-            "x_age: continuous features need lin_lcb, which is not in this version",
+            {"x_0": [1.0, 2.0, 3.0, 4.0], "x_age": [1.0, 2.0, np.nan, 4.0]},
+            "x_age: row 2 has nan; allowed are finite numbers",
         ),
         ({"propensities": [0.5] * 4}, "unknown column 'propensities'; did you mean 'propensity'?"),
     ],
@@ -114,6 +128,12 @@ def test_other_bad_logs_are_refused():
         Log([0, 1], [1, 1, 0])
     with pytest.raises(ValueError, match=r"^action must have one number per row, got shape \(1, 2"):
         Log([[0, 1]], [1])
+    with pytest.raises(ValueError, match="^x: 1 rows, but action has 2$"):
+        Log([0, 1], [1, 1], x=[[1.0]])
+    with pytest.raises(ValueError, match=r"^x must have shape \(rows, dim\) .*, got \(2,\)$"):
+        Log([0, 1], [1, 1], x=[1.0, 2.0])
+    with pytest.raises(ValueError, match="^x_1: row 0 has inf; allowed are finite numbers$"):
+        Log([0, 1], [1, 1], x=[[1.0, np.inf], [2.0, np.nan]])
     with pytest.raises(ValueError, match="^a log is a Log, a pandas frame or a path, got int$"):
         Log.of(3)
     with pytest.raises(ValueError, match="^1 contexts and 200000001 arms are too many for a table"):
@@ -152,6 +172,27 @@ def test_a_log_fits_a_task_that_has_its_arms_and_contexts():
         log.fits(Task(2, 3, 2))
 
 
+def test_a_log_without_contexts_does_not_fit_a_task_with_some():
+    line = "^the log has no contexts, the task has 3$"
+    for log in (Log([0, 1], [1, 1]), Log([0, 1], [1, 1]).take([0])):
+        log.fits(Task(2, 1))
+        with pytest.raises(ValueError, match=line):
+            log.fits(Task(2, 3))
+        with pytest.raises(ValueError, match=line):
+            log.counts((3, 2))
+    Log([0, 1], [1, 1], [0, 0]).fits(Task(2, 3))  # a log that has seen one of three
+
+
+def test_a_log_may_say_more_than_the_task_asks_for():
+    log = Log([0, 1], [1, 1], [0, 5], x=[[1.0, 2.0], [3.0, 4.0]])
+    log.fits(Task(2, 6))
+    log.fits(Task(2, 1, 2))  # features instead of contexts
+    with pytest.raises(ValueError, match="^context: row 1 has 5; allowed are 0 to 0 in this task$"):
+        log.fits(Task(2))
+    with pytest.raises(ValueError, match="^the log has 2 features, the task has dim 3$"):
+        log.fits(Task(2, 1, 3))
+
+
 def test_pandas_is_imported_only_where_it_is_used():
     program = "import sys, banditlab.log, banditlab.offpolicy; sys.exit('pandas' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program]).returncode == 0
@@ -172,3 +213,17 @@ def test_the_shipped_log_is_what_its_script_says():
     weights = 0.1 / log.propensity
     error = weights.std(ddof=1) / np.sqrt(len(log))
     assert abs(weights.mean() - 1) < 4 * error
+
+
+def test_the_shipped_log_with_features_is_what_its_script_says():
+    assert DIGITS_X.stat().st_size < 200_000
+    log, other = Log.read(DIGITS_X), Log.read(DIGITS)
+    assert (len(log), log.n_contexts, log.n_arms, log.dim) == (2000, 20, 10, 9)
+    assert (log.x[:, 8] == 1).all()
+    assert (np.round(log.x, 4) == log.x).all()
+    assert 0.9 < np.linalg.norm(log.x[:, :8], axis=1).max() < 1.1
+    # The same policy chose in both logs.
+    policy = {}
+    for part in (other, log):
+        rows = zip(part.context, part.action, part.propensity, strict=True)
+        assert all(policy.setdefault((s, a), p) == p for s, a, p in rows)

@@ -1,10 +1,16 @@
 """Algorithms that draw the arm from weights on estimated losses, and see only that arm's reward.
 
-With loss = 1 - reward in [0, 1], a *weight policy* is three pure functions::
+With loss = 1 - reward in [0, 1], cumulated estimates L and learning rate eta, the arms have the
+probabilities ``w(L_k - min L + y)``, divided by their total. A *weight policy* is some pure
+functions, all ``kernel_inline``s::
 
-    rate(params, task, n)                    learning rate once n rewards of the context were seen
-    weights(rate, losses, out)               probabilities of the arms, from cumulated estimates
-    estimate(rate, p, loss, played)          what one round adds to an arm of probability p
+    rate(params, task, n)                eta once n rewards of the context were seen
+    estimate(rate, p, loss, played)      what one round adds to the L of an arm of probability p
+    weight(rate, z)                      w
+    first(rate), slope(rate, z, weight), step(rate, total, slope)
+
+The last three find y, if w does not do without: ``first`` is where to begin, ``step`` the next step
+given the totals of weights and of slopes. They default to y = 0.
 
 The state holds the probabilities of the next act, so they are computed once a round and
 ``propensities`` is exact. A reward is weighted by the probability that its arm has when the
@@ -19,10 +25,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from banditlab.agents.moments import task_of
+from banditlab.agents.moments import table, task_of
 from banditlab.core import context, kernel, kernel_inline
+from banditlab.protocols.lanes import Lanes
 from banditlab.protocols.online import UNIT_REWARD, Online
-from banditlab.random import categorical
+from banditlab.random import categorical, categoricals
+
+STEPS = 50  # at most, towards y; Newton's method needs about 5
+TOLERANCE = 1e-9  # of a step, relative to y
 
 
 class Weights(NamedTuple):
@@ -37,17 +47,21 @@ class Weights(NamedTuple):
 @kernel
 def new_weights(params, task, rng):  # type: ignore[no-untyped-def]
     """``init`` of the family."""
-    shape = (task.n_contexts, task.n_arms)
     facts = np.array([task.n_arms, task.n_contexts, task.dim, task.horizon], dtype=np.int64)
-    return Weights(
-        np.zeros(shape), np.full(shape, 1.0 / task.n_arms), np.zeros(task.n_contexts), facts
-    )
+    probs = table(task, 1.0 / task.n_arms)
+    return Weights(table(task, 0.0), probs, np.zeros(task.n_contexts), facts)
 
 
 @kernel
 def act_weights(params, state, t, x, rng):  # type: ignore[no-untyped-def]
     """``act`` of the family."""
     return categorical(rng, state.probs[context(state.probs.shape[0], x)])
+
+
+@kernel
+def act_weights_lanes(params, state, t, rngs, arms):  # type: ignore[no-untyped-def]
+    """``act`` of the family in lanes."""
+    categoricals(rngs, state.probs, arms)
 
 
 @kernel
@@ -79,18 +93,108 @@ def smallest(losses):  # type: ignore[no-untyped-def]
     return least
 
 
+@kernel_inline
+def nowhere(rate):  # type: ignore[no-untyped-def]
+    """``first`` of weights that need no y."""
+    return 0.0
+
+
+@kernel_inline
+def flat(rate, z, weight):  # type: ignore[no-untyped-def]
+    """``slope`` of weights that need no y."""
+    return 0.0
+
+
+@kernel_inline
+def stay(rate, total, slope):  # type: ignore[no-untyped-def]
+    """``step`` of weights that need no y."""
+    return 0.0
+
+
+@cache
+def weighing(
+    weight: Callable[..., float],
+    first: Callable[..., float] = nowhere,
+    slope: Callable[..., float] = flat,
+    step: Callable[..., float] = stay,
+) -> tuple[Callable[..., None], Callable[..., None]]:
+    """``weigh(rate, losses, out)``, which fills in the probabilities, for one lane and for all."""
+
+    @kernel
+    def weigh(eta, losses, out):  # type: ignore[no-untyped-def]
+        least = smallest(losses)
+        y = first(eta)
+        total = 1.0
+        for _ in range(STEPS):
+            total = 0.0
+            slopes = 0.0
+            for k in range(out.size):
+                z = losses[k] - least + y
+                out[k] = weight(eta, z)
+                total += out[k]
+                slopes += slope(eta, z, out[k])
+            move = step(eta, total, slopes)
+            y += move
+            if move <= TOLERANCE * y:
+                break
+        for k in range(out.size):
+            out[k] /= total
+
+    @kernel
+    def weigh_lanes(eta, losses, out):  # type: ignore[no-untyped-def]
+        L, K = out.shape
+        least, y, total, slopes = np.empty(L), np.empty(L), np.empty(L), np.empty(L)
+        under_way = np.ones(L)
+        for lane in range(L):
+            least[lane] = losses[lane, 0]
+            y[lane] = first(eta)
+        for k in range(1, K):
+            for lane in range(L):
+                less = losses[lane, k] < least[lane]
+                least[lane] = losses[lane, k] if less else least[lane]
+        for _ in range(STEPS):
+            for lane in range(L):
+                total[lane] = 0.0
+                slopes[lane] = 0.0
+            for k in range(K):
+                for lane in range(L):
+                    z = losses[lane, k] - least[lane] + y[lane]
+                    w = weight(eta, z)
+                    w = w if under_way[lane] > 0.0 else out[lane, k]
+                    out[lane, k] = w
+                    total[lane] += w
+                    slopes[lane] += slope(eta, z, w)
+            left = 0.0
+            for lane in range(L):
+                move = step(eta, total[lane], slopes[lane])
+                move = move if under_way[lane] > 0.0 else 0.0
+                y[lane] += move
+                under_way[lane] = 1.0 if move > TOLERANCE * y[lane] else 0.0
+                left += under_way[lane]
+            if left == 0.0:
+                break
+        for k in range(K):
+            for lane in range(L):
+                out[lane, k] /= total[lane]
+
+    return weigh, weigh_lanes
+
+
 @cache
 def _learning(
-    rate: Callable[..., float], weights: Callable[..., None], estimate: Callable[..., float]
-) -> tuple[Callable[..., None], Callable[..., bool]]:
+    rate: Callable[..., float],
+    estimate: Callable[..., float],
+    weigh: Callable[..., None],
+    weigh_lanes: Callable[..., None],
+) -> tuple[Callable[..., None], Callable[..., bool], Callable[..., None]]:
     @kernel
     def update(params, state, t, x, arm, reward, rng):  # type: ignore[no-untyped-def]
         s = context(state.probs.shape[0], x)
-        now = rate(params, task_of(state), state.seen[s])
+        eta = rate(params, task_of(state), state.seen[s])
         for k in range(state.probs.shape[1]):
-            state.losses[s, k] += estimate(now, state.probs[s, k], 1.0 - reward, k == arm)
+            state.losses[s, k] += estimate(eta, state.probs[s, k], 1.0 - reward, k == arm)
         state.seen[s] += 1.0
-        weights(rate(params, task_of(state), state.seen[s]), state.losses[s], state.probs[s])
+        weigh(rate(params, task_of(state), state.seen[s]), state.losses[s], state.probs[s])
 
     @kernel
     def fit(params, state, t, x, arm, reward, rng):  # type: ignore[no-untyped-def]
@@ -102,20 +206,34 @@ def _learning(
         update(params, state, t, x, arm, reward, rng)
         return True
 
-    return update, fit
+    @kernel
+    def update_lanes(params, state, t, arms, rewards):  # type: ignore[no-untyped-def]
+        eta = rate(params, task_of(state), state.seen[0])
+        for k in range(state.probs.shape[1]):
+            for lane in range(arms.size):
+                p = state.probs[lane, k]
+                state.losses[lane, k] += estimate(eta, p, 1.0 - rewards[lane], k == arms[lane])
+        for lane in range(arms.size):
+            state.seen[lane] += 1.0
+        weigh_lanes(rate(params, task_of(state), state.seen[0]), state.losses, state.probs)
+
+    return update, fit, update_lanes
 
 
 def weight_policy(
     params: Any,
     rate: Callable[..., float],
-    weights: Callable[..., None],
     estimate: Callable[..., float],
+    weight: Callable[..., float],
+    first: Callable[..., float] = nowhere,
+    slope: Callable[..., float] = flat,
+    step: Callable[..., float] = stay,
 ) -> Online:
-    """The algorithm that draws from ``weights``; see the top of the file for the functions.
+    """The algorithm that draws from the weights; see the top of the file for the functions.
 
-    ``rate`` and ``estimate`` are ``kernel_inline``s. Rewards lie in [0, 1].
+    Rewards lie in [0, 1].
     """
-    update, fit = _learning(rate, weights, estimate)
+    update, fit, update_lanes = _learning(rate, estimate, *weighing(weight, first, slope, step))
     return Online(
         params,
         new_weights,
@@ -125,4 +243,5 @@ def weight_policy(
         probabilities,
         fit,
         UNIT_REWARD,
+        lanes=Lanes(params, new_weights, act_weights_lanes, update_lanes),
     )

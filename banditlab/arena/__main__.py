@@ -20,6 +20,9 @@ EXAMPLES = """examples:
   python -m banditlab.arena --agent ucb --vs thompson --vs kl_ucb --horizon 100000
   python -m banditlab.arena --agent ./my_agent.py --vs ucb
   python -m banditlab.arena --agent lcb --log clicks.csv
+  python -m banditlab.arena --agent lin_lcb --log clicks.csv
+  python -m banditlab.arena --agent vi_lcb --log transitions.parquet
+  python -m banditlab.arena --agent vi_lcb --env FrozenLake-v1 --set problem.gamma=0.9
   python -m banditlab.arena --list
 """
 
@@ -46,6 +49,7 @@ def parser() -> Parser:
     add("--arena", metavar="NAME", help="an arena of --list, or a .toml file")
     add("--vs", metavar="NAME", action="append", default=[], help="replace the arena's agents")
     add("--problem", metavar="NAME", help="a problem of --list, or a .py file, in every panel")
+    add("--env", metavar="ID", help="a Gymnasium environment with discrete states and actions")
     add("--log", metavar="FILE", help="a real log (.csv, .parquet): action, reward[, ...]")
     add("--horizon", metavar="N", type=int, help="rounds")
     add("--replications", metavar="R", type=int, help="independent runs of each agent")
@@ -92,8 +96,12 @@ def _main(args: argparse.Namespace) -> int:
             raise ValueError(f"--{flag} must be at least {low}, got {value}")
     if args.list:
         return _list(args)
+    if args.env:
+        return _env(args)
     if args.log:
-        return _log(args)
+        from banditlab.arena.planning import is_dataset
+
+        return _transitions(args) if is_dataset(args.log) else _log(args)
     if not (args.agent or args.arena or args.vs):
         raise ValueError("say what to run: --agent NAME, --arena NAME, or --list")
     return _run(args)
@@ -155,6 +163,8 @@ def _read(args: argparse.Namespace) -> tuple[Any, str]:
     """The arena to run and the name of the folder that it deserves."""
     from banditlab.arena import spec
 
+    if args.env:
+        return _environment(args), ""
     agents = None
     if args.agent is not None:
         banditlab.registry.factory("agent", args.agent)  # an unknown name is said first
@@ -207,6 +217,17 @@ def _replay(args: argparse.Namespace, agents: list[str]) -> Any:
             "seed": args.seed or 0,
         }
     )
+
+
+def _environment(args: argparse.Namespace) -> Any:
+    """Planners on logs of an environment whose transitions are known."""
+    from banditlab.arena import planning, spec
+
+    settings = _settings(args.set)
+    parameters = settings.pop("problem", {})
+    names = planning.company(args.agent, args.vs)
+    given = {name: getattr(args, name) for name in ("horizon", "replications", "seed")}
+    return spec.read_arena(planning.arena(args.env, names, settings, parameters, **given))
 
 
 def _company(arena: Any) -> list[str]:
@@ -278,7 +299,7 @@ def _empty(keep: Path) -> None:
 
 def _remove_empty(folder: Path) -> None:
     """Leave no trace of a run that was refused."""
-    while folder.exists() and folder.is_dir() and not any(folder.iterdir()):
+    while folder.name and folder.is_dir() and not any(folder.iterdir()):  # "." has no name
         folder.rmdir()
         folder = folder.parent
 
@@ -427,11 +448,16 @@ class _Bar:
 
 def _log(args: argparse.Namespace) -> int:
     """A real log: what the offline rules would deploy, or an online agent on its replay."""
-    from banditlab.arena.report import render, report
+    from banditlab.arena.report import REPLAY, REPORTS, render
+    from banditlab.log import Log
 
-    if args.agent in (None, "lcb"):
-        settings = _settings(args.set).get("lcb", {})
-        found = report(args.log, seed=args.seed or 0, **settings)
+    name = args.agent or "lcb"
+    if name in REPORTS:
+        settings = _settings(args.set)
+        for given in settings:
+            if given != name:
+                raise ValueError(f"--set: {banditlab.registry.unknown('agent', given, [name])}")
+        found = REPORTS[name](args.log, seed=args.seed or 0, **settings.get(name, {}))
         if args.json:
             print(json.dumps(found))
         elif not args.quiet:
@@ -439,7 +465,70 @@ def _log(args: argparse.Namespace) -> int:
 
             render(found, Console())
         return 0
-    return _run(args)
+    code = _run(args)
+    if Log.read(args.log).dim:
+        print(REPLAY, file=sys.stderr)
+    return code
+
+
+def _env(args: argparse.Namespace) -> int:
+    """A Gymnasium environment: an arena if its transitions are known, else a log of it."""
+    from banditlab.arena import planning
+
+    for flag in ("arena", "problem", "log"):
+        if getattr(args, flag):
+            raise ValueError(f"--env is a problem of its own; leave out --{flag}")
+    settings = _settings(args.set)
+    parameters = settings.pop("problem", {})
+    names = planning.company(args.agent, args.vs)
+    planning.algorithms(names, settings)
+    if planning.has_table(args.env, parameters.get("options")):
+        return _run(args)
+    folder = Path(args.out) if args.out else None
+    if folder is not None:
+        _check_writable(folder)
+    with _Bar(quiet=args.quiet) as bar:
+        found, data = planning.play(
+            args.env,
+            names,
+            settings,
+            parameters,
+            rows=args.horizon or planning.ROWS,
+            episodes=args.replications or planning.EPISODES,
+            seed=args.seed or 0,
+            progress=bar.show,
+        )
+    if folder is not None:
+        planning.save(found, data, folder)
+    return _show_plans(args, found)
+
+
+def _transitions(args: argparse.Namespace) -> int:
+    """A real log of transitions: what planners would do, and what that is worth."""
+    from banditlab.arena import planning
+
+    settings = _settings(args.set)
+    parameters = settings.pop("problem", {})
+    names = planning.company(args.agent, args.vs)
+    with _Bar(quiet=args.quiet) as bar:
+        found = planning.report(
+            args.log, names, settings, parameters, seed=args.seed or 0, progress=bar.show
+        )
+    return _show_plans(args, found)
+
+
+def _show_plans(args: argparse.Namespace, found: dict[str, Any]) -> int:
+    from banditlab.arena.planning import render
+
+    if args.json:
+        print(json.dumps(found))
+    elif not args.quiet:
+        from rich.console import Console
+
+        render(found, Console())
+        if args.out and args.env:
+            print(f"log and summary in {args.out}")
+    return 0
 
 
 if __name__ == "__main__":

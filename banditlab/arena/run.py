@@ -26,7 +26,7 @@ from banditlab.check import integer
 from banditlab.compile import Pair, compiled
 from banditlab.core import Task
 from banditlab.curves import Curves, Record, evaluate
-from banditlab.protocols import offline, offline_mdp, online
+from banditlab.protocols import lanes, offline, offline_mdp, online
 
 BLOCK = 64
 SPEAKERS: dict[str, tuple[type, ...]] = {
@@ -120,6 +120,8 @@ def _job(arena: Arena, panel: Panel, entry: AgentEntry) -> Job:
             points, horizon = np.array([panel.log], dtype=np.int64), panel.log
     elif entry.warm:
         log_rounds = panel.log
+    elif algorithm.lanes is not None and problem.lanes is not None:
+        loop, algorithm, problem = lanes.run_block, algorithm.lanes, problem.lanes
     task = Task(n_arms, n_contexts, dim, horizon)
     key = random.key(arena.seed)
     example = (task, key, 0, 0, points, np.zeros(2, np.int64), np.zeros((1, 1, len(measures))))

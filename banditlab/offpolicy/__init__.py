@@ -11,6 +11,7 @@ from banditlab.offpolicy.contextual import (
     estimate,
     ips,
     learned,
+    learned_by_row,
     snips,
     switch_dr,
 )
@@ -25,6 +26,7 @@ __all__ = [
     "fqe",
     "ips",
     "learned",
+    "learned_by_row",
     "pdis",
     "snips",
     "switch_dr",

@@ -8,9 +8,10 @@ from typing import NamedTuple
 import numpy as np
 
 from banditlab.check import vector
-from banditlab.core import kernel
+from banditlab.core import kernel, kernel_inline
+from banditlab.protocols.lanes import Arms
 from banditlab.protocols.online import Problem
-from banditlab.random import uniform
+from banditlab.random import uniform, uniforms
 
 example = {"means": [0.2, 0.5, 0.8]}
 
@@ -42,9 +43,14 @@ def observe(params, world, t, rng):  # type: ignore[no-untyped-def]
     return world.x
 
 
+@kernel_inline
+def reward(params, mean, variate):  # type: ignore[no-untyped-def]
+    return 1.0 if variate < mean else 0.0
+
+
 @kernel
 def pull(params, world, x, arm, rng):  # type: ignore[no-untyped-def]
-    return 1.0 if uniform(rng) < params.means[arm] else 0.0
+    return reward(params, params.means[arm], uniform(rng))
 
 
 @kernel
@@ -58,4 +64,6 @@ def bernoulli(means: Sequence[float]) -> Problem:
     Raises ValueError naming the first mean that is out of range.
     """
     params = Bernoulli(vector("means", means, 0.0, 1.0, at_least=2))
-    return Problem(params, init, observe, pull, regret, (params.means.size, 1, 0))
+    lanes = Arms(params, params.means[None], np.zeros(0, np.int64), uniforms, reward)
+    shape = (params.means.size, 1, 0)
+    return Problem(params, init, observe, pull, regret, shape, lanes=lanes)

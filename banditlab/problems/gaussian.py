@@ -15,10 +15,11 @@ from typing import NamedTuple
 import numpy as np
 
 from banditlab.check import nonnegative, vector
-from banditlab.core import kernel
+from banditlab.core import kernel, kernel_inline
 from banditlab.problems.bernoulli import init, observe, regret
+from banditlab.protocols.lanes import Arms
 from banditlab.protocols.online import ANY_REWARD, Problem
-from banditlab.random import normal
+from banditlab.random import normal, normals
 
 example = {"means": [-0.5, 0.0, 0.5]}
 
@@ -30,9 +31,14 @@ class Gaussian(NamedTuple):
     sigma: float  # >= 0
 
 
+@kernel_inline
+def reward(params, mean, variate):
+    return mean + params.sigma * variate
+
+
 @kernel
 def pull(params, world, x, arm, rng):
-    return params.means[arm] + params.sigma * normal(rng)
+    return reward(params, params.means[arm], normal(rng))
 
 
 def gaussian(means: Sequence[float], sigma: float = 1.0) -> Problem:
@@ -42,4 +48,5 @@ def gaussian(means: Sequence[float], sigma: float = 1.0) -> Problem:
     """
     params = Gaussian(vector("means", means, at_least=2), nonnegative("sigma", sigma))
     shape = (params.means.size, 1, 0)
-    return Problem(params, init, observe, pull, regret, shape, ANY_REWARD)
+    lanes = Arms(params, params.means[None], np.zeros(0, np.int64), normals, reward)
+    return Problem(params, init, observe, pull, regret, shape, ANY_REWARD, lanes=lanes)

@@ -19,8 +19,10 @@ import numpy as np
 
 from banditlab.check import integer, vector
 from banditlab.core import kernel
+from banditlab.problems.bernoulli import reward
+from banditlab.protocols.lanes import Arms
 from banditlab.protocols.online import Problem
-from banditlab.random import uniform
+from banditlab.random import uniform, uniforms
 
 example = {"segments": [[0.2, 0.5, 0.8], [0.8, 0.5, 0.2]], "breaks": [500]}
 
@@ -60,7 +62,7 @@ def observe(params, world, t, rng):
 
 @kernel
 def pull(params, world, x, arm, rng):
-    return 1.0 if uniform(rng) < params.segments[world.segment[0], arm] else 0.0
+    return reward(params, params.segments[world.segment[0], arm], uniform(rng))
 
 
 @kernel
@@ -92,4 +94,5 @@ def piecewise(segments: Sequence[Sequence[float]], breaks: Sequence[int]) -> Pro
     for i, value in enumerate(breaks):
         rounds.append(integer(f"breaks[{i}]", value, at_least=rounds[-1] + 1))
     params = Piecewise(np.array(rows), np.array(rounds[1:], dtype=np.int64))
-    return Problem(params, init, observe, pull, regret, (rows[0].size, 1, 0))
+    lanes = Arms(params, params.segments, params.breaks, uniforms, reward)
+    return Problem(params, init, observe, pull, regret, (rows[0].size, 1, 0), lanes=lanes)

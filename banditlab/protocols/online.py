@@ -59,6 +59,7 @@ class Online(NamedTuple):
     fit: Callable[..., bool] = as_played  # like update, for a logged round; False: call update
     rewards: tuple[float, float] = ANY_REWARD  # the range of rewards it accepts
     features: bool = False  # whether it cannot do without features
+    lanes: Any = None  # protocols.lanes.Lanes, if many replications can be played in lock-step
 
 
 @kernel
@@ -114,6 +115,7 @@ class Problem(NamedTuple):
     # Delayed rewards: how many arrive in round t, and the i-th of them as (t, x, arm, reward).
     arrivals: Callable[..., int] = at_once  # (params, world, t, x, arm, reward) -> number, or -1
     arrival: Callable[..., tuple] = no_arrival  # (params, world, i)
+    lanes: Any = None  # protocols.lanes.Arms, if many replications can be played in lock-step
 
 
 class Run(NamedTuple):

@@ -12,7 +12,9 @@ from banditlab.agents.offline.lin_lcb import lin_lcb
 from banditlab.agents.offline.pevi import pevi
 from banditlab.compile import compiled
 from banditlab.core import Task
+from banditlab.log import Log
 from banditlab.mdp import evaluate, from_table, new_mdp, solve
+from banditlab.offpolicy import learned_by_row
 from banditlab.problems.linear import linear
 from banditlab.protocols import offline_mdp, online
 from banditlab.protocols.offline_mdp import learn, new_model
@@ -259,6 +261,90 @@ def test_pessimism_beats_greed_where_arms_were_hardly_tried():
         losses.append(loss)
     pessimist, greedy = np.mean(losses, axis=0)
     assert pessimist < 0.02 < 0.1 < greedy
+
+
+# --- logs with features -------------------------------------------------------------------------
+
+
+def featured(rng, rows=80, n_arms=4, dim=3):
+    """A log whose arms pay along different directions, and those directions."""
+    x = rng.normal(size=(rows, dim))
+    theta = rng.normal(size=(n_arms, dim))
+    arms = rng.integers(n_arms - 1, size=rows)  # the last arm is never tried
+    return Log(arms, (x * theta[arms]).sum(axis=1) + rng.normal(size=rows), x=x)
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_an_agent_learns_a_regression_per_arm_from_the_features_of_a_log(frozen):
+    log = featured(np.random.default_rng(11))
+    agent = banditlab.Agent(
+        "lin_lcb", n_arms=4, dim=3, beta=0.6, ridge=0.5, disjoint=True, frozen=frozen
+    )
+    assert agent.fit(log) is agent
+    assert agent.t == 0
+    shown = np.random.default_rng(12).normal(size=(20, 3))
+    found = learned_by_row(agent.algorithm, log, shown, 4)
+    chosen = set()
+    for i, x in enumerate(shown):
+        bounds = []
+        for k in range(4):
+            rows = log.x[log.action == k]
+            a = rows.T @ rows + 0.5 * np.eye(3)
+            theta = np.linalg.solve(a, rows.T @ log.reward[log.action == k])
+            bounds.append(x @ theta - 0.6 * np.sqrt(x @ np.linalg.solve(a, x)))
+        best = int(np.argmax(bounds))
+        assert agent.recommend(x)[best] == found[i, best] == 1.0
+        assert agent.act(x) == best
+        chosen.add(best)
+    assert {0, 1, 2} <= chosen
+
+
+def test_every_linear_agent_learns_the_rows_of_a_log_as_if_it_had_played_them():
+    log = featured(np.random.default_rng(13))
+    for name in ("linucb", "lin_ts"):
+        fitted = banditlab.Agent(name, n_arms=4, dim=3, disjoint=True).fit(log)
+        played = banditlab.Agent(name, n_arms=4, dim=3, disjoint=True)
+        for x, arm, reward in zip(log.x, log.action, log.reward, strict=True):
+            played.update(x, arm, reward)
+        assert np.array_equal(fitted.state.factor, played.state.factor)
+        assert (fitted.t, played.t) == (0, 80)
+
+
+def test_a_log_that_an_agent_cannot_learn_from_is_refused_in_one_line():
+    log = featured(np.random.default_rng(14))
+    with pytest.raises(ValueError, match="^the log has 3 features, the task has dim 2$"):
+        banditlab.Agent("lin_lcb", n_arms=4, dim=2).fit(log)
+    with pytest.raises(ValueError, match="^the log has no features, the task has dim 3$"):
+        banditlab.Agent("lin_lcb", n_arms=4, dim=3).fit(Log([0, 1], [1, 1]))
+    with pytest.raises(ValueError, match="^action: row .* allowed are 0 to 1 in this task$"):
+        banditlab.Agent("lin_lcb", n_arms=2, dim=3).fit(log)
+    with pytest.raises(ValueError, match="^lin_lcb needs features: give Agent their number as dim"):
+        banditlab.Agent("lin_lcb", n_arms=4)
+    with pytest.raises(ValueError, match="^the log has no contexts, the task has 2$"):
+        banditlab.Agent("bc", n_arms=4, n_contexts=2).fit(log)
+    # Who needs no features passes over them, and over contexts who has features.
+    assert banditlab.Agent("bc", n_arms=4).fit(log).recommend().max() == 1.0
+    both = Log(log.action, log.reward, np.arange(80), x=log.x)
+    banditlab.Agent("lin_lcb", n_arms=4, dim=3).fit(both)
+
+
+@pytest.mark.parametrize("skew", [0.0, 3.0, -3.0, 4000.0])
+def test_the_log_of_the_linear_problem_prefers_good_arms_as_its_skew_says(skew):
+    problem = linear(dim=3, n_arms=5, skew=skew)
+    nature, rng = (banditlab.random.stream(banditlab.random.key(3), 0, who) for who in (0, 2))
+    world = problem.init(problem.params, nature)
+    n = 4000
+    arms = [problem.behave(problem.params, world, world.x, rng) for _ in range(n)]
+    means = world.x @ world.theta
+    odds = np.exp(skew * means - np.max(skew * means))
+    expected = odds / odds.sum()
+    error = np.sqrt(expected * (1 - expected) / n)
+    assert (np.abs(np.bincount(arms, minlength=5) / n - expected) <= 4 * error).all()
+
+
+def test_a_bad_skew_is_refused():
+    with pytest.raises(ValueError, match="^skew must be finite, got inf$"):
+        linear(dim=3, n_arms=5, skew=math.inf)
 
 
 # --- pevi ---------------------------------------------------------------------------------------

@@ -148,7 +148,8 @@ def test_ucb_v_index_by_hand():
     assert variance == pytest.approx(np.var([0.0, 1.0, 1.0, 0.5]))
     explore = 2.0 * math.log(5.0)
     expected = 0.625 + math.sqrt(2.0 * variance * explore / 4) + 3.0 * 0.5 * explore / 4
-    value = ucb_v.index(algorithm.params, ucb_v.clock(algorithm.params, 4.0), 0.625, variance, 0.25)
+    clock = ucb_v.clock(algorithm.params, Task(2), 4.0)
+    value = ucb_v.index(algorithm.params, clock, (0.625, variance), 0.25)
     assert value == pytest.approx(expected, abs=1e-14)
 
 
@@ -452,9 +453,9 @@ def test_sliding_ucb_equals_a_naive_window():
     empties = 0
     for t in range(300):
         learn(algorithm, state, arms[t], rewards[t], rng, np.array([[float(contexts[t])]]))
-        last = slice(max(0, t + 1 - window), t + 1)
         for s in range(2):
-            inside = [rewards[last][(contexts[last] == s) & (arms[last] == k)] for k in range(4)]
+            last = np.flatnonzero(contexts[: t + 1] == s)[-window:]
+            inside = [rewards[last][arms[last] == k] for k in range(4)]
             counts = np.array([len(r) for r in inside])
             assert state.pulls[s].tolist() == counts.tolist()
             assert state.seen[s] == counts.sum()

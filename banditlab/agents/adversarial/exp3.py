@@ -23,9 +23,9 @@ from typing import NamedTuple
 
 from banditlab import numeric
 from banditlab.agents.moments import rounds_per_context
-from banditlab.agents.weights import smallest, weight_policy
+from banditlab.agents.weights import weight_policy
 from banditlab.check import nonnegative
-from banditlab.core import kernel, kernel_inline
+from banditlab.core import kernel_inline
 from banditlab.protocols.online import Online
 
 
@@ -43,15 +43,9 @@ def rate(params, task, n):  # type: ignore[no-untyped-def]
     return params.eta if params.eta > 0.0 else tuned
 
 
-@kernel
-def weights(rate, losses, out):  # type: ignore[no-untyped-def]
-    least = smallest(losses)  # subtracted, so that the largest weight is 1 and nothing overflows
-    total = 0.0
-    for k in range(out.size):
-        out[k] = numeric.exp(-rate * (losses[k] - least))
-        total += out[k]
-    for k in range(out.size):
-        out[k] /= total
+@kernel_inline
+def weight(rate, z):  # type: ignore[no-untyped-def]
+    return numeric.exp(-rate * z)
 
 
 @kernel_inline
@@ -64,4 +58,4 @@ def exp3(eta: float = 0.0) -> Online:
 
     Raises ValueError when ``eta`` is negative.
     """
-    return weight_policy(Exp3(nonnegative("eta", eta)), rate, weights, estimate)
+    return weight_policy(Exp3(nonnegative("eta", eta)), rate, estimate, weight)

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from banditlab.agents.adversarial.exp3 import rate, weights
+from banditlab.agents.adversarial.exp3 import rate, weight
 from banditlab.agents.weights import weight_policy
 from banditlab.check import nonnegative
 from banditlab.core import kernel_inline
@@ -38,4 +38,4 @@ def exp3_ix(eta: float = 0.0) -> Online:
 
     Raises ValueError when ``eta`` is negative.
     """
-    return weight_policy(Exp3IX(nonnegative("eta", eta)), rate, weights, estimate)
+    return weight_policy(Exp3IX(nonnegative("eta", eta)), rate, estimate, weight)

@@ -22,9 +22,9 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from banditlab.agents.weights import smallest, weight_policy
+from banditlab.agents.weights import weight_policy
 from banditlab.check import integer
-from banditlab.core import kernel, kernel_inline
+from banditlab.core import kernel_inline
 from banditlab.protocols.online import Online
 
 
@@ -39,31 +39,31 @@ def rate(params, task, n):  # type: ignore[no-untyped-def]
     return 2.0 * (1.0 + params.reduced_variance) / math.sqrt(n + 1.0)
 
 
-@kernel
-def weights(rate, losses, out):  # type: ignore[no-untyped-def]
-    """Newton's method for x, applied to total^(-1/2) = 1, where total is the sum of weights.
+# Newton's method for the distance y from x to the smallest loss, applied to total^(-1/2) = 1, where
+# total is the sum of weights. As a function of y, total^(-1/2) is increasing and concave (a power
+# mean), and linear when all losses are equal. So from the left, where the best arm has weight 1 by
+# itself, the iteration climbs to the root and never oversteps it.
 
-    As a function of the distance y from x to the smallest loss, total^(-1/2) is increasing and
-    concave (a power mean), and linear when all losses are equal. So from the left, where the best
-    arm has weight 1 by itself, the iteration climbs to the root and never oversteps it.
-    """
-    least = smallest(losses)
-    y = 2.0 / rate
-    total = 1.0
-    for _ in range(50):
-        total = 0.0
-        slope = 0.0
-        for k in range(out.size):
-            root = 2.0 / (rate * (losses[k] - least + y))
-            out[k] = root * root
-            total += out[k]
-            slope += out[k] * root
-        step = 2.0 * total * (math.sqrt(total) - 1.0) / (rate * slope)
-        y += step
-        if step < 1e-9 * y:
-            break
-    for k in range(out.size):
-        out[k] /= total
+
+@kernel_inline
+def weight(rate, z):  # type: ignore[no-untyped-def]
+    root = 2.0 / (rate * z)
+    return root * root
+
+
+@kernel_inline
+def first(rate):  # type: ignore[no-untyped-def]
+    return 2.0 / rate
+
+
+@kernel_inline
+def slope(rate, z, weight):  # type: ignore[no-untyped-def]
+    return weight * (2.0 / (rate * z))
+
+
+@kernel_inline
+def step(rate, total, slope):  # type: ignore[no-untyped-def]
+    return 2.0 * total * (math.sqrt(total) - 1.0) / (rate * slope)
 
 
 @kernel_inline
@@ -86,4 +86,5 @@ def tsallis_inf(reduced_variance: int = 0) -> Online:
     if reduced_variance > 1:
         raise ValueError(f"reduced_variance must be 0 or 1, got {reduced_variance!r}")
     estimate = weighted_around_half if reduced_variance else weighted
-    return weight_policy(TsallisINF(reduced_variance), rate, weights, estimate)
+    params = TsallisINF(reduced_variance)
+    return weight_policy(params, rate, estimate, weight, first, slope, step)

@@ -66,5 +66,5 @@ def bayes_ucb(c: float = 0.0, sigma: float = 0.0) -> Online:
     """
     params = BayesUCB(nonnegative("c", c), nonnegative("sigma", sigma))
     if params.sigma > 0.0:
-        return index_policy(params, normal_level, normal_index, ANY_REWARD)
-    return index_policy(params, tail, beta_index, UNIT_REWARD)
+        return index_policy(params, normal_level, normal_index, ANY_REWARD, in_lanes=False)
+    return index_policy(params, tail, beta_index, UNIT_REWARD, in_lanes=False)

@@ -21,7 +21,7 @@ from typing import NamedTuple
 from banditlab import numeric
 from banditlab.agents.moments import index_policy
 from banditlab.check import inside, positive
-from banditlab.core import context, kernel, kernel_inline
+from banditlab.core import kernel_inline
 from banditlab.protocols.online import Online
 
 FORGOTTEN = 1e-100  # discounted pulls below this count as none, long before 1 / pulls overflows
@@ -34,9 +34,8 @@ class DiscountedUCB(NamedTuple):
     alpha: float = 2.4  # > 0, in squared units of reward
 
 
-@kernel
-def update(params, state, t, x, arm, reward, rng):  # type: ignore[no-untyped-def]
-    s = context(state.pulls.shape[0], x)
+@kernel_inline
+def learn(params, state, s, arm, reward):  # type: ignore[no-untyped-def]
     for k in range(state.pulls.shape[1]):
         played = 1.0 if k == arm else 0.0
         pulls = params.gamma * state.pulls[s, k] + played
@@ -63,4 +62,4 @@ def discounted_ucb(gamma: float = 0.999, alpha: float = 2.4) -> Online:
     Raises ValueError when an argument is out of range.
     """
     params = DiscountedUCB(inside("gamma", gamma, 0.0, 1.0), positive("alpha", alpha))
-    return index_policy(params, clock, index, update=update)
+    return index_policy(params, clock, index, learn=learn)

@@ -23,14 +23,22 @@ from typing import NamedTuple
 
 import numpy as np
 
-from banditlab.agents.moments import new_moments, recommend_best_mean, task_of, update_moments
+from banditlab.agents.moments import (
+    new_moments,
+    recommend_best_mean,
+    task_of,
+    update_moments,
+    update_moments_lanes,
+)
 from banditlab.agents.stochastic.greedy import greedy
 from banditlab.check import between, nonnegative
 from banditlab.core import context, kernel, kernel_inline
+from banditlab.protocols.lanes import Lanes
 from banditlab.protocols.online import Online
-from banditlab.random import below, uniform
+from banditlab.random import below, uniform, uniforms
 
 exploit = greedy().act
+exploit_lanes = greedy().lanes.act
 
 
 class EpsilonGreedy(NamedTuple):
@@ -55,6 +63,17 @@ def act(params, state, t, x, rng):  # type: ignore[no-untyped-def]
 
 
 @kernel
+def act_lanes(params, state, t, rngs, arms):  # type: ignore[no-untyped-def]
+    exploit_lanes(params, state, t, rngs, arms)
+    explore = rate(params, task_of(state), state.seen[0])
+    chances = np.empty(arms.size)
+    uniforms(rngs, chances)
+    for lane in range(arms.size):
+        if chances[lane] < explore:
+            arms[lane] = below(rngs[:, lane], state.pulls.shape[1])
+
+
+@kernel
 def propensities(params, state, t, x, out):  # type: ignore[no-untyped-def]
     s = context(state.pulls.shape[0], x)
     explore = rate(params, task_of(state), state.seen[s])
@@ -74,4 +93,7 @@ def epsilon_greedy(epsilon: float = 0.1, decay: float = 0.0) -> Online:
     if decay == 0.0:
         epsilon = between("epsilon", epsilon, 0.0, 1.0)
     params = EpsilonGreedy(nonnegative("epsilon", epsilon), decay)
-    return Online(params, new_moments, act, update_moments, recommend_best_mean, propensities)
+    lanes = Lanes(params, new_moments, act_lanes, update_moments_lanes)
+    return Online(
+        params, new_moments, act, update_moments, recommend_best_mean, propensities, lanes=lanes
+    )

@@ -22,12 +22,15 @@ import numpy as np
 from banditlab import numeric
 from banditlab.agents.moments import (
     add_reward,
+    learning,
+    mean,
     new_moments,
     recommend_best_mean,
     rounds_per_context,
 )
 from banditlab.check import integer
 from banditlab.core import context, kernel, kernel_inline
+from banditlab.protocols.lanes import Lanes
 from banditlab.protocols.online import Online
 
 PULLS_WITHOUT_HORIZON = 30.0
@@ -78,25 +81,34 @@ def least_pulled(state, s):  # type: ignore[no-untyped-def]
     return arm
 
 
-@kernel
-def act(params, state, t, x, rng):  # type: ignore[no-untyped-def]
-    s = context(state.pulls.shape[0], x)
+@kernel_inline
+def choose(state, s):  # type: ignore[no-untyped-def]
     return state.arm[s] if state.arm[s] >= 0 else least_pulled(state, s)
 
 
 @kernel
-def update(params, state, t, x, arm, reward, rng):  # type: ignore[no-untyped-def]
-    s = context(state.pulls.shape[0], x)
-    if state.arm[s] >= 0:
-        return
-    add_reward(state, x, arm, reward)
-    if state.pulls[s, least_pulled(state, s)] < state.budget[0]:
-        return
-    best = 0
-    for k in range(state.pulls.shape[1]):
-        larger = state.sums[s, k] * state.inv[s, k] > state.sums[s, best] * state.inv[s, best]
-        best = k if larger else best
-    state.arm[s] = best
+def act(params, state, t, x, rng):  # type: ignore[no-untyped-def]
+    return choose(state, context(state.pulls.shape[0], x))
+
+
+@kernel
+def act_lanes(params, state, t, rngs, arms):  # type: ignore[no-untyped-def]
+    for lane in range(arms.size):
+        arms[lane] = choose(state, lane)
+
+
+@kernel_inline
+def learn(params, state, s, arm, reward):  # type: ignore[no-untyped-def]
+    if state.arm[s] < 0:
+        add_reward(params, state, s, arm, reward)
+        if state.pulls[s, least_pulled(state, s)] >= state.budget[0]:
+            best = 0
+            for k in range(state.pulls.shape[1]):
+                best = k if mean(state, s, k) > mean(state, s, best) else best
+            state.arm[s] = best
+
+
+update, update_lanes = learning(learn)
 
 
 def explore_then_commit(pulls: int = 0) -> Online:
@@ -106,4 +118,5 @@ def explore_then_commit(pulls: int = 0) -> Online:
     Raises ValueError when ``pulls`` is not an integer of at least 0.
     """
     params = ExploreThenCommit(integer("pulls", pulls, 0))
-    return Online(params, init, act, update, recommend_best_mean)
+    lanes = Lanes(params, init, act_lanes, update_lanes)
+    return Online(params, init, act, update, recommend_best_mean, lanes=lanes)

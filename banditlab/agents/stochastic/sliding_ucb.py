@@ -7,7 +7,7 @@ count the window only::
 
 ``alpha`` is B^2 xi of the paper for rewards in [0, B], and xi = 0.6 in its experiments, where a
 horizon T is met with window = 4 sqrt(T ln T). An arm that has left the window is pulled at once.
-With several contexts they share the window, and t is one more than a context's share of it.
+With several contexts each has a window of its own, and t counts its own rewards.
 
 >>> import banditlab
 >>> banditlab.make("sliding_ucb", window=500).params
@@ -24,7 +24,7 @@ import numpy as np
 from banditlab import numeric
 from banditlab.agents.moments import add_reward, index_policy, new_moments
 from banditlab.check import integer, positive
-from banditlab.core import context, kernel, kernel_inline
+from banditlab.core import kernel, kernel_inline
 from banditlab.protocols.online import Online
 
 
@@ -43,39 +43,35 @@ class Window(NamedTuple):
     inv: np.ndarray  # (n_contexts, n_arms) float64: 1 / pulls, and 1 where there are no pulls
     seen: np.ndarray  # (n_contexts,) float64: rewards of each context within the window
     task: np.ndarray  # (4,) int64: the fields of Task
-    contexts: np.ndarray  # (window,) int64, the ring: -1 where it is still empty
-    arms: np.ndarray  # (window,) int64, the ring
-    rewards: np.ndarray  # (window,) float64, the ring
-    head: np.ndarray  # (1,) int64: place of the oldest reward, where the next one goes
+    arms: np.ndarray  # (n_contexts, window) int64, the rings: -1 where still empty
+    rewards: np.ndarray  # (n_contexts, window) float64, the rings
+    head: np.ndarray  # (n_contexts,) int64: place of the oldest reward, where the next one goes
 
 
 @kernel
 def init(params, task, rng):  # type: ignore[no-untyped-def]
     pulls, sums, inv, seen, facts = new_moments(params, task, rng)
-    contexts = np.full(params.window, -1)
-    arms = np.full(params.window, -1)
-    rewards = np.zeros(params.window)
-    head = np.full(1, 0)
-    return Window(pulls, sums, inv, seen, facts, contexts, arms, rewards, head)
+    arms = np.full((params.window, task.n_contexts), -1).T
+    rewards = np.zeros((params.window, task.n_contexts)).T
+    head = np.zeros(task.n_contexts, np.int64)
+    return Window(pulls, sums, inv, seen, facts, arms, rewards, head)
 
 
-@kernel
-def update(params, state, t, x, arm, reward, rng):  # type: ignore[no-untyped-def]
-    i = state.head[0]
-    s = state.contexts[i]
-    if s >= 0:
-        k = state.arms[i]
+@kernel_inline
+def learn(params, state, s, arm, reward):  # type: ignore[no-untyped-def]
+    i = state.head[s]
+    k = state.arms[s, i]
+    if k >= 0:
         left = state.pulls[s, k] - 1.0
         state.pulls[s, k] = left
         # An empty arm starts afresh: no rounding error outlives its rewards.
         state.inv[s, k] = 1.0 / left if left > 0.0 else 1.0
-        state.sums[s, k] = state.sums[s, k] - state.rewards[i] if left > 0.0 else 0.0
+        state.sums[s, k] = state.sums[s, k] - state.rewards[s, i] if left > 0.0 else 0.0
         state.seen[s] -= 1.0
-    add_reward(state, x, arm, reward)
-    state.contexts[i] = context(state.pulls.shape[0], x)
-    state.arms[i] = arm
-    state.rewards[i] = reward
-    state.head[0] = i + 1 if i + 1 < params.window else 0
+    add_reward(params, state, s, arm, reward)
+    state.arms[s, i] = arm
+    state.rewards[s, i] = reward
+    state.head[s] = i + 1 if i + 1 < params.window else 0
 
 
 @kernel_inline
@@ -95,4 +91,4 @@ def sliding_ucb(window: int = 1000, alpha: float = 0.6) -> Online:
     when an argument is out of range.
     """
     params = SlidingUCB(integer("window", window, 2), positive("alpha", alpha))
-    return index_policy(params, clock, index, init=init, update=update)
+    return index_policy(params, clock, index, init=init, learn=learn)

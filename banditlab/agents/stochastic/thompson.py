@@ -51,7 +51,8 @@ class Thompson(NamedTuple):
 
 @kernel
 def update_coin(params, state, t, x, arm, reward, rng):  # type: ignore[no-untyped-def]
-    add_reward(state, x, arm, 1.0 if uniform(rng) < reward else 0.0)
+    s = context(state.pulls.shape[0], x)
+    add_reward(params, state, s, arm, 1.0 if uniform(rng) < reward else 0.0)
 
 
 @kernel

@@ -20,9 +20,9 @@ from typing import NamedTuple
 import numpy as np
 
 from banditlab import numeric
-from banditlab.agents.moments import add_reward, new_moments, recommend_best_mean
+from banditlab.agents.moments import add_reward, index_policy, mean, new_moments, table
 from banditlab.check import positive
-from banditlab.core import context, kernel, kernel_inline
+from banditlab.core import kernel, kernel_inline
 from banditlab.protocols.online import UNIT_REWARD, Online
 
 
@@ -47,41 +47,31 @@ class Squares(NamedTuple):
 @kernel
 def init(params, task, rng):  # type: ignore[no-untyped-def]
     pulls, sums, inv, seen, facts = new_moments(params, task, rng)
-    return Squares(pulls, sums, inv, seen, facts, np.zeros((task.n_contexts, task.n_arms)))
-
-
-@kernel
-def update(params, state, t, x, arm, reward, rng):  # type: ignore[no-untyped-def]
-    add_reward(state, x, arm, reward)
-    state.squares[context(state.pulls.shape[0], x), arm] += reward * reward
+    return Squares(pulls, sums, inv, seen, facts, table(task, 0.0))
 
 
 @kernel_inline
-def clock(params, n):  # type: ignore[no-untyped-def]
+def learn(params, state, s, arm, reward):  # type: ignore[no-untyped-def]
+    add_reward(params, state, s, arm, reward)
+    state.squares[s, arm] += reward * reward
+
+
+@kernel_inline
+def mean_and_variance(state, s, k):  # type: ignore[no-untyped-def]
+    average = mean(state, s, k)
+    variance = state.squares[s, k] * state.inv[s, k] - average * average
+    return average, variance if variance > 0.0 else 0.0  # rounding may leave it just below
+
+
+@kernel_inline
+def clock(params, task, n):  # type: ignore[no-untyped-def]
     return params.zeta * numeric.log(n + 1.0)
 
 
 @kernel_inline
-def index(params, clock, mean, variance, inv):  # type: ignore[no-untyped-def]
-    variance = variance if variance > 0.0 else 0.0  # rounding may leave it just below
-    return mean + math.sqrt(2.0 * variance * clock * inv) + 3.0 * params.c * clock * inv
-
-
-@kernel
-def act(params, state, t, x, rng):  # type: ignore[no-untyped-def]
-    s = context(state.pulls.shape[0], x)
-    now = clock(params, state.seen[s])
-    best = -np.inf
-    arm = 0
-    for k in range(state.pulls.shape[1]):
-        inv = state.inv[s, k]
-        mean = state.sums[s, k] * inv
-        value = index(params, now, mean, state.squares[s, k] * inv - mean * mean, inv)
-        value = value if state.pulls[s, k] > 0.0 else np.inf
-        larger = value > best
-        best = value if larger else best
-        arm = k if larger else arm
-    return arm
+def index(params, clock, moments, inv):  # type: ignore[no-untyped-def]
+    average, variance = moments
+    return average + math.sqrt(2.0 * variance * clock * inv) + 3.0 * params.c * clock * inv
 
 
 def ucb_v(zeta: float = 1.2, c: float = 1.0) -> Online:
@@ -90,4 +80,4 @@ def ucb_v(zeta: float = 1.2, c: float = 1.0) -> Online:
     Raises ValueError when one of them is not positive and finite.
     """
     params = UCBV(positive("zeta", zeta), positive("c", c))
-    return Online(params, init, act, update, recommend_best_mean, rewards=UNIT_REWARD)
+    return index_policy(params, clock, index, UNIT_REWARD, init, learn, mean_and_variance)
