@@ -136,13 +136,26 @@ def _table(
     )  # fmt: skip
 
 
+def _drawn(table: Table, copies: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows of each kind, and rows and sums of rewards of each pair, in every draw of the bootstrap.
+
+    A pair that a draw happens to miss keeps the rows that the log has of it. To take it for unseen
+    would move whole draws to one side, and the interval off its own estimate.
+    """
+    rows, income = copies @ table.visits, copies @ table.income
+    all_rows = np.asarray(table.visits.sum(axis=0))
+    all_income = np.asarray(table.income.sum(axis=0))
+    missed = (rows @ table.pairs) == 0.0
+    rows = np.where(missed[:, table.pair], all_rows, rows)
+    return rows, rows @ table.pairs, np.where(missed, all_income, income)
+
+
 def _fqe(table: Table, copies: np.ndarray) -> np.ndarray:
     _, S, A = table.policy.shape
     draws = len(copies)
-    rows = copies @ table.visits
-    n = rows @ table.pairs
+    rows, n, income = _drawn(table, copies)
     share = rows / np.maximum(n, 1.0)[:, table.pair]
-    reward = np.where(n > 0.0, copies @ table.income / np.maximum(n, 1.0), table.unseen)
+    reward = np.where(n > 0.0, income / np.maximum(n, 1.0), table.unseen)
     if table.horizon == 0:
         P = (share @ table.flow).reshape(draws, S, S)
         r = (reward.reshape(draws, S, A) * table.policy[0]).sum(axis=2)
