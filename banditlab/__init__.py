@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from banditlab.arena.run import simulate
     from banditlab.curves import Curves
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = [
     "Agent",
     "Curves",

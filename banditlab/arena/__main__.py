@@ -197,7 +197,23 @@ def _read(args: argparse.Namespace) -> tuple[Any, str]:
     changed = arena.hash() != spec.read_arena(name).hash() or args.bands != "pointwise"
     if problem or parameters:
         arena.checks = []
+    if problem and not args.vs:
+        _leave_out(arena, args.agent)
     return arena, f"local/{arena.name}-{arena.hash()}" if changed else arena.name
+
+
+def _leave_out(arena: Any, wanted: str | None) -> None:
+    """Drop the arena's agents that cannot play another problem; those asked for must."""
+    from banditlab.arena.run import can_play
+
+    dropped: dict[str, None] = {}
+    for panel in arena.panels:
+        able = [a for a in panel.agents if a.name == wanted or can_play(panel, a)]
+        dropped |= {a.label: None for a in panel.agents if a not in able}
+        panel.agents = able or panel.agents
+    if dropped:
+        name = arena.panels[0].problem.name
+        print(f"left out, for {name} is beyond them: {', '.join(dropped)}", file=sys.stderr)
 
 
 def _replay(args: argparse.Namespace, agents: list[str]) -> Any:

@@ -101,6 +101,16 @@ def _matched(panel: Panel, entry: AgentEntry, algorithm: Any, problem: Any) -> N
         raise ValueError(f"{who} learns per context, but {panel.problem.name} shows features")
 
 
+def can_play(panel: Panel, entry: AgentEntry) -> bool:
+    """Whether an agent can play the panel's problem."""
+    problem = registry.make_problem(panel.problem.name, **panel.problem.parameters)
+    try:
+        _matched(panel, entry, registry.make(entry.name, **entry.hyper), problem)
+    except ValueError:
+        return False
+    return True
+
+
 def _job(arena: Arena, panel: Panel, entry: AgentEntry) -> Job:
     problem = registry.make_problem(panel.problem.name, **panel.problem.parameters)
     algorithm = registry.make(entry.name, **entry.hyper)
