@@ -39,8 +39,25 @@ def dot(x, y):
 
 @kernel
 def matvec(a, x, out):
-    """Write ``a @ x`` to ``out``."""
-    for i in range(a.shape[0]):
+    """Write ``a @ x`` to ``out``, with the bits of ``dot``."""
+    n = a.shape[0]
+    whole = n - n % 4
+    for i in range(0, whole, 4):  # four sums side by side: one alone waits for every addition
+        s0 = 0.0
+        s1 = 0.0
+        s2 = 0.0
+        s3 = 0.0
+        for j in range(a.shape[1]):
+            c = x[j]
+            s0 += a[i, j] * c
+            s1 += a[i + 1, j] * c
+            s2 += a[i + 2, j] * c
+            s3 += a[i + 3, j] * c
+        out[i] = s0
+        out[i + 1] = s1
+        out[i + 2] = s2
+        out[i + 3] = s3
+    for i in range(whole, n):
         out[i] = dot(a[i], x)
 
 
@@ -80,11 +97,13 @@ def update_cholesky(u, x):
     """Turn the factor of ``A`` into that of ``A + x x.T``; ``x`` is used up.
 
     Givens rotations (Golub & Van Loan 2013, section 6.5.4); the diagonal stays positive.
-    ``u`` and ``x`` may have one more column, ``z`` and ``y``: it turns ``z`` with ``u.T @ z = b``
-    into that of ``b + y x``, so that ``u`` and ``z`` carry a least-squares fit (QR-RLS).
+    ``u`` and ``x`` may have more columns, ``z`` and ``y``: it turns ``z`` with ``u.T @ z = b`` into
+    that of ``b + y x``, so that ``u`` and ``z`` carry a least-squares fit (QR-RLS). What is left in
+    the place of ``y`` makes up for what inner products of such columns lose: ``z.T @ z + y y``
+    stays the same. Columns of ``u`` that ``x`` does not reach are left alone.
     """
     for k in range(u.shape[0]):
-        row = u[k, k:]
+        row = u[k, k : x.size]
         rest = x[k:]
         old = row[0]
         root = math.sqrt(old * old + rest[0] * rest[0])
@@ -128,11 +147,29 @@ def solve_upper(u, x):
 
     Of a standard normal ``x`` it makes a normal vector with covariance ``A^-1``.
     """
-    for i in range(x.size - 1, -1, -1):
-        total = x[i]
-        for j in range(i + 1, x.size):
-            total -= u[i, j] * x[j]
-        x[i] = total / u[i, i]
+    n = x.size
+    for top in range((n - 1) // 4 * 4, -1, -4):  # four rows at a time, as in matvec
+        end = min(top + 4, n)
+        if end < n:
+            s0 = x[top]
+            s1 = x[top + 1]
+            s2 = x[top + 2]
+            s3 = x[top + 3]
+            for j in range(end, n):
+                c = x[j]
+                s0 -= u[top, j] * c
+                s1 -= u[top + 1, j] * c
+                s2 -= u[top + 2, j] * c
+                s3 -= u[top + 3, j] * c
+            x[top] = s0
+            x[top + 1] = s1
+            x[top + 2] = s2
+            x[top + 3] = s3
+        for i in range(end - 1, top - 1, -1):
+            total = x[i]
+            for j in range(i + 1, end):
+                total -= u[i, j] * x[j]
+            x[i] = total / u[i, i]
 
 
 @kernel

@@ -169,10 +169,16 @@ def uniform(rng):
     return to_uniform(next_word(rng))
 
 
+@kernel_inline
+def to_uniform_open(word):
+    """A word as an odd multiple of 2**-53 in (0, 1)."""
+    return (np.int64(word >> SHIFT_12) + 0.5) * TO_52_BITS
+
+
 @kernel
 def uniform_open(rng):
     """Uniform on (0, 1): an odd multiple of 2**-53, so log(u) and log(1 - u) exist; one word."""
-    return (np.int64(next_word(rng) >> SHIFT_12) + 0.5) * TO_52_BITS
+    return to_uniform_open(next_word(rng))
 
 
 @kernel
@@ -290,7 +296,7 @@ def normal(rng):
     return _normal_slow(rng, word)
 
 
-@kernel
+@kernel_inline
 def _signed(word):
     """The upper 52 bits of a word as a float in (-1, 1), symmetric and never 0."""
     return (np.int64(word >> SHIFT_12) + 0.5) * TO_SIGNED - 1.0
@@ -332,28 +338,39 @@ def gamma(rng, shape):
 
     Values below about 1e-304 are raised to it, which matters for shapes below 0.01 only.
     """
-    if shape >= 1.0:
-        return _gamma_from_one(rng, shape)
-    log_boost = numeric.log(uniform_open(rng)) / shape
-    return _gamma_from_one(rng, shape + 1.0) * numeric.exp(log_boost)
+    log_boost = 0.0
+    if shape < 1.0:
+        log_boost = numeric.log(uniform_open(rng)) / shape
+        shape = shape + 1.0
+    return _gamma_from_one(rng, shape) * numeric.exp(log_boost)
 
 
-@kernel
+@kernel_inline
 def _gamma_from_one(rng, shape):
     """Gamma for shape >= 1: a cubed normal, accepted in more than 95 % of cases."""
     d = shape - 1.0 / 3.0
     c = 1.0 / math.sqrt(9.0 * d)
+    # `normal` and `uniform_open` on four scalars, written back where another function draws: twice
+    # as fast as calling them, and Thompson sampling does little else.
+    s0, s1, s2, s3 = rng[0], rng[1], rng[2], rng[3]
     while True:
-        z = normal(rng)
+        word, s0, s1, s2, s3 = advance(s0, s1, s2, s3)
+        layer = word & LAYER_MASK
+        z = _signed(word) * EDGES[layer]
+        if not abs(z) < EDGES[layer + ONE]:
+            rng[0], rng[1], rng[2], rng[3] = s0, s1, s2, s3
+            z = _normal_slow(rng, word)
+            s0, s1, s2, s3 = rng[0], rng[1], rng[2], rng[3]
         v = 1.0 + c * z
         if v <= 0.0:
             continue
         v = v * v * v
-        u = uniform_open(rng)
+        word, s0, s1, s2, s3 = advance(s0, s1, s2, s3)
+        u = to_uniform_open(word)
         z2 = z * z
-        if u < 1.0 - 0.0331 * z2 * z2:
-            return d * v
-        if numeric.log(u) < 0.5 * z2 + d * (1.0 - v + numeric.log(v)):
+        # The first test spares the logarithms in most cases.
+        if u < 1.0 - 0.0331 * z2 * z2 or numeric.log(u) < 0.5 * z2 + d * (1.0 - v + numeric.log(v)):
+            rng[0], rng[1], rng[2], rng[3] = s0, s1, s2, s3
             return d * v
 
 
@@ -366,6 +383,12 @@ def beta(rng, a, b):
     if a >= 1.0 and b >= 1.0:
         x = _gamma_from_one(rng, a)
         return x / (x + _gamma_from_one(rng, b))
+    return _beta_below_one(rng, a, b)
+
+
+@kernel
+def _beta_below_one(rng, a, b):
+    """`beta` with a parameter below 1. Apart from it, so that the common path is short."""
     log_ratio = 0.0
     if a < 1.0:
         log_ratio -= numeric.log(uniform_open(rng)) / a
@@ -373,8 +396,8 @@ def beta(rng, a, b):
     if b < 1.0:
         log_ratio += numeric.log(uniform_open(rng)) / b
         b = b + 1.0
-    x = _gamma_from_one(rng, a)
-    y = _gamma_from_one(rng, b)
+    x = gamma(rng, a)
+    y = gamma(rng, b)
     return 1.0 / (1.0 + y / x * numeric.exp(log_ratio))
 
 

@@ -199,3 +199,13 @@ def test_a_typo_in_a_users_kernel_is_one_line(tmp_path):
     line = next(i for i, x in enumerate(source.splitlines(), 1) if "params.bonus * inv" in x)
     assert f"my_agent.py, line {line}: " in done.stderr and "bouns" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_replay_leaves_out_contexts_that_lack_an_arm(tmp_path):
+    rows = [(s, a, float(a == s)) for s in range(3) for a in range(3) if (s, a) != (1, 2)]
+    lines = ["context,action,reward", *(f"{s},{a},{r}" for s, a, r in rows)]
+    (tmp_path / "log.csv").write_text("\n".join(lines))
+    words = ["--agent", "ucb", "--log", str(tmp_path / "log.csv"), "--horizon", "200"]
+    done = arena(*words, "--replications", "2", "--json", "--out", str(tmp_path / "out"))
+    assert done.returncode == 0, done.stderr
+    assert "1 of 3 contexts are left out" in done.stderr

@@ -59,49 +59,70 @@ def model(state, arm):
 
 
 @kernel
-def update(params, state, t, x, arm, reward, rng):
-    """``update`` of the family."""
-    row = state.row
-    shown = features(x, arm)
-    for i in range(shown.size):
-        row[i] = shown[i]
-    row[shown.size] = reward
+def rotate(state, x, arm, reward, columns):
+    """Learn from a reward; of the factor, only the first ``columns`` columns follow."""
+    dim = x.shape[1]
+    shown = arm if x.shape[0] > 1 else 0
+    row = state.row[:columns]
+    for j in range(columns):
+        row[j] = 0.0
+    for i in range(dim):
+        row[i] = x[shown, i]
+    row[dim] = reward
     linalg.update_cholesky(state.factor[model(state, arm)], row)
 
 
 @kernel
-def whiten(state, x):
-    """Write the whitened features of every arm to the columns of ``state.white``."""
-    dim, n_arms = state.white.shape
-    if state.factor.shape[0] == 1:
-        for k in range(n_arms):
-            shown = features(x, k)
-            for i in range(dim):
-                state.white[i, k] = shown[i]
-        linalg.solve_lower_columns(state.factor[0], state.white)
-    else:
-        row = state.row[:dim]
-        for k in range(n_arms):
-            shown = features(x, k)
-            for i in range(dim):
-                row[i] = shown[i]
-            linalg.solve_lower(state.factor[k], row)
-            for i in range(dim):
-                state.white[i, k] = row[i]
+def update(params, state, t, x, arm, reward, rng):
+    """``update`` of the family."""
+    rotate(state, x, arm, reward, x.shape[1] + 1)
+
+
+@kernel
+def predict_arm(state, x, k):
+    """`predict` for one arm."""
+    dim = state.white.shape[0]
+    row = state.row[:dim]
+    shown = features(x, k)
+    for i in range(dim):
+        row[i] = shown[i]
+    factor = state.factor[model(state, k)]
+    linalg.solve_lower(factor, row)
+    mean = 0.0
+    form = 0.0
+    for i in range(dim):
+        w = row[i]
+        state.white[i, k] = w
+        mean += w * factor[i, dim]
+        form += w * w
+    state.mean[k] = mean
+    state.form[k] = form
 
 
 @kernel
 def predict(state, x):
-    """Write to ``state.mean`` the estimated mean of every arm and to ``state.form`` x A^-1 x."""
-    whiten(state, x)
+    """Write to ``state.mean`` the estimated mean of every arm, to ``state.form`` x A^-1 x.
+
+    The columns of ``state.white`` become the whitened features.
+    """
     dim, n_arms = state.white.shape
+    if state.factor.shape[0] > 1:
+        for k in range(n_arms):
+            predict_arm(state, x, k)
+        return
+    factor = state.factor[0]
     for k in range(n_arms):
+        row = k if x.shape[0] > 1 else 0
         state.mean[k] = 0.0
         state.form[k] = 0.0
+        for i in range(dim):
+            state.white[i, k] = x[row, i]
+    linalg.solve_lower_columns(factor, state.white)
     for i in range(dim):
+        z = factor[i, dim]
         for k in range(n_arms):
             w = state.white[i, k]
-            state.mean[k] += w * state.factor[model(state, k), i, dim]
+            state.mean[k] += w * z
             state.form[k] += w * w
 
 

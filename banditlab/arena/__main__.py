@@ -219,14 +219,21 @@ def _leave_out(arena: Any, wanted: str | None) -> None:
 def _replay(args: argparse.Namespace, agents: list[str]) -> Any:
     """Online agents on a simulator built from the log's own rows."""
     from banditlab.arena import spec
+    from banditlab.log import Log
+    from banditlab.problems.replay import incomplete
 
     entries = [{"name": name, **_settings(args.set).get(name, {})} for name in agents]
     stem = Path(args.log).stem
+    log = Log.of(args.log)
+    missing = incomplete(log).size
+    if 0 < missing < log.n_contexts:
+        said = f"{missing} of {log.n_contexts} contexts are left out"
+        print(f"{said}: the log has no row of some arm there", file=sys.stderr)
     return spec.read_arena(
         {
             "name": f"replay-{stem}",
             "title": f"Bootstrapped replay of {stem}",
-            "problem": {"name": "replay", "log": args.log},
+            "problem": {"name": "replay", "log": args.log, "complete": True},
             "agents": entries,
             "horizon": args.horizon or 10_000,
             "replications": args.replications or 100,

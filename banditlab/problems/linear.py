@@ -42,6 +42,7 @@ class World(NamedTuple):
 
     theta: np.ndarray  # (dim,) float64
     x: np.ndarray  # (n_arms, dim) float64: the features if they are fixed
+    mean: np.ndarray  # (n_arms,) float64: their mean rewards; scratch if they are not
 
 
 @kernel
@@ -66,7 +67,10 @@ def rows_on_sphere(n_arms, dim, rng):
 def init(params, rng):
     theta = np.empty(params.dim)
     on_sphere(rng, theta)
-    return World(theta, rows_on_sphere(params.n_arms, params.dim, rng))
+    x = rows_on_sphere(params.n_arms, params.dim, rng)
+    mean = np.empty(params.n_arms)
+    linalg.matvec(x, theta, mean)
+    return World(theta, x, mean)
 
 
 @kernel
@@ -77,15 +81,20 @@ def observe(params, world, t, rng):
 
 @kernel
 def pull(params, world, x, arm, rng):
-    return linalg.dot(x[arm], world.theta) + params.noise * normal(rng)
+    mean = 0.0
+    for i in range(world.theta.size):
+        mean += x[arm, i] * world.theta[i]
+    return mean + params.noise * normal(rng)
 
 
 @kernel
 def regret(params, world, x, arm):
-    best = linalg.dot(x[0], world.theta)
-    for k in range(1, x.shape[0]):
-        best = max(best, linalg.dot(x[k], world.theta))
-    return best - linalg.dot(x[arm], world.theta)
+    if not params.fixed:
+        linalg.matvec(x, world.theta, world.mean)
+    best = world.mean[0]
+    for k in range(1, world.mean.size):
+        best = max(best, world.mean[k])
+    return best - world.mean[arm]
 
 
 @kernel

@@ -103,18 +103,34 @@ def weights(params, world, out):
         out[s] = rows / params.context.size
 
 
-def replay(log: Any) -> Problem:
+def incomplete(log: Log) -> np.ndarray:
+    """The contexts (m,) int64 in which some arm has no row."""
+    return np.flatnonzero((log.counts() == 0.0).any(axis=1))
+
+
+def _complete(log: Log) -> Log:
+    kept = ~np.isin(log.context, incomplete(log))
+    if not kept.any():
+        raise ValueError("log has no context with a row of every arm, so replay cannot pay them")
+    _, context = np.unique(log.context[kept], return_inverse=True)
+    return Log(log.action[kept], log.reward[kept], context)
+
+
+def replay(log: Any, complete: bool = False) -> Problem:
     """A problem that draws contexts and rewards from ``log``.
 
     ``log``: a path to a CSV or Parquet file, a pandas frame or a dict of its columns (action,
-    reward, context), or a :class:`banditlab.log.Log`. Raises ValueError for a log that cannot be
-    read, and when it has no row for some arm in some context.
+    reward, context), or a :class:`banditlab.log.Log`. With ``complete`` the contexts in which some
+    arm has no row are left out, and the others numbered anew. Raises ValueError for a log that
+    cannot be read, and when it has no row for some arm in some context that is left.
     """
     if isinstance(log, Mapping):
         import pandas
 
         log = pandas.DataFrame(dict(log))
     log = Log.of(log)
+    if complete:
+        log = _complete(log)
     counts = log.counts()
     n_contexts, n_arms = counts.shape
     for s, arm in np.argwhere(counts == 0)[:1]:

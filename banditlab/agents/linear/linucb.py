@@ -43,6 +43,42 @@ class LinUCB(NamedTuple):
     bound: float = 1.0  # > 0: of the norm of the coefficients, read if delta > 0
 
 
+class State(NamedTuple):
+    """A ridge regression (banditlab.agents.ridge), and predictions for features that stand still.
+
+    ``columns`` is ``dim + 1 + n_arms``, or ``dim + 1`` if disjoint.
+    """
+
+    factor: np.ndarray  # (n_models, dim, columns) float64: u, z, and whitened ``shown`` if current
+    row: np.ndarray  # (columns,) float64: scratch
+    white: np.ndarray  # (dim, n_arms) float64: scratch, the whitened features
+    mean: np.ndarray  # (n_arms,) float64: scratch, estimated mean rewards
+    form: np.ndarray  # (n_arms,) float64: scratch, x A^-1 x
+    shown: np.ndarray  # (n_arms, dim) float64: the features of the latest reward
+    shown_mean: np.ndarray  # (n_arms,) float64: their estimated mean rewards, if current
+    shown_form: np.ndarray  # (n_arms,) float64: their x A^-1 x, if current
+    growth: np.ndarray  # (1,) float64: current if at most LIMIT; det A now over det A then
+
+
+# Differences lose digits: at most this factor before predictions are made from scratch.
+LIMIT = 1e4
+
+
+@kernel
+def init(params, task, rng):
+    r = regression.init(params, task, rng)
+    n_models, dim = r.factor.shape[:2]
+    columns = dim + 1 if n_models > 1 else dim + 1 + task.n_arms
+    factor = np.zeros((n_models, dim, columns))
+    factor[:, :, : dim + 1] = r.factor
+    shown = np.full((task.n_arms, dim), np.nan)
+    mean = np.zeros(task.n_arms)
+    growth = np.full(1, np.inf)
+    return State(
+        factor, np.zeros(columns), r.white, r.mean, r.form, shown, mean, mean.copy(), growth
+    )
+
+
 @kernel
 def radius(params, factor):
     """How many widths above the estimate the index lies."""
@@ -57,19 +93,85 @@ def radius(params, factor):
 
 
 @kernel
-def act(params, state, t, x, rng):
-    regression.predict(state, x)
-    scale = radius(params, state.factor[0])
+def largest(params, factor, mean, form):
+    """The arm of the largest index."""
+    scale = radius(params, factor[0])
     best = -np.inf
     arm = 0
-    for k in range(state.mean.size):
-        if k > 0 and state.factor.shape[0] > 1:
-            scale = radius(params, state.factor[k])
-        value = state.mean[k] + scale * math.sqrt(state.form[k])
+    for k in range(mean.size):
+        if k > 0 and factor.shape[0] > 1:
+            scale = radius(params, factor[k])
+        value = mean[k] + scale * math.sqrt(form[k])
         if value > best:
             best = value
             arm = k
     return arm
+
+
+@kernel
+def keep(state, x, current):
+    """Note the features and, if asked for, their predictions."""
+    n_arms, dim = x.shape
+    for k in range(n_arms):
+        for i in range(dim):
+            state.shown[k, i] = x[k, i]
+    if current:
+        regression.predict(state, x)
+        state.growth[0] = 1.0
+        for k in range(n_arms):
+            state.shown_mean[k] = state.mean[k]
+            state.shown_form[k] = state.form[k]
+        for i in range(dim):
+            for k in range(state.factor.shape[2] - dim - 1):
+                state.factor[0, i, dim + 1 + k] = state.white[i, k]
+
+
+@kernel
+def differences(x, y):
+    """In how many places two matrices of one shape differ."""
+    now, then = x.flat, y.flat
+    count = 0
+    for i in range(x.size):
+        count += 1 if now[i] != then[i] else 0
+    return count
+
+
+@kernel
+def act(params, state, t, x, rng):
+    known = state.growth[0] <= LIMIT and x.size == state.shown.size
+    if known and differences(x, state.shown) == 0:
+        return largest(params, state.factor, state.shown_mean, state.shown_form)
+    regression.predict(state, x)
+    return largest(params, state.factor, state.mean, state.form)
+
+
+@kernel
+def update(params, state, t, x, arm, reward, rng):
+    n_arms, dim = state.shown.shape
+    disjoint = state.factor.shape[0] > 1
+    row = arm if x.shape[0] > 1 else 0
+    differ = 0 if x.shape[0] == n_arms else 1
+    for i in range(dim):
+        differ += 1 if x[row, i] != state.shown[arm, i] else 0
+    # Whoever shows a row again is likely to show all again: worth keeping up. ``act`` makes sure.
+    current = differ == 0 and state.growth[0] <= LIMIT
+    columns = state.factor.shape[2] if current else dim + 1
+    regression.rotate(state, x, arm, reward, columns)
+    if not current:
+        state.growth[0] = np.inf
+        if x.shape[0] == n_arms:
+            keep(state, x, differ == 0)
+    elif disjoint:
+        regression.predict_arm(state, x, arm)
+        state.shown_mean[arm] = state.mean[arm]
+        state.shown_form[arm] = state.form[arm]
+    else:
+        state.growth[0] *= 1.01 + state.shown_form[arm]  # the 1.01: at most 926 times
+        residual = state.row[dim]
+        for k in range(n_arms):
+            lost = state.row[dim + 1 + k]
+            state.shown_mean[k] -= lost * residual
+            state.shown_form[k] -= lost * lost
 
 
 def linucb(
@@ -97,6 +199,4 @@ def linucb(
         positive("noise", noise),
         positive("bound", bound),
     )
-    return Online(
-        params, regression.init, act, regression.update, regression.recommend, features=True
-    )
+    return Online(params, init, act, update, regression.recommend, features=True)

@@ -19,7 +19,7 @@ import math
 from typing import NamedTuple
 
 from banditlab import numeric
-from banditlab.agents.moments import index_policy
+from banditlab.agents.lazy import bounded_index_policy
 from banditlab.check import positive
 from banditlab.core import kernel_inline
 from banditlab.protocols.online import Online
@@ -46,4 +46,4 @@ def ucb(alpha: float = 2.0) -> Online:
 
     Raises ValueError when ``alpha`` is not positive and finite.
     """
-    return index_policy(UCB(positive("alpha", alpha)), clock, index)
+    return bounded_index_policy(UCB(positive("alpha", alpha)), clock, index, bound=index)
