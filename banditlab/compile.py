@@ -3,12 +3,17 @@
 Numba can cache a function only if its callees are fixed when it is written down, and its own
 cache does not notice an edited callee. So for each pair a small module is generated in which the
 kernels are globals, in a folder of its own named by a hash of everything the machine code depends
-on: the code of every kernel and of the modules they use, the argument types, the processor, and
-the versions of Python, Numba and NumPy. An edit gives another folder, never a stale curve. A
-folder is built aside and renamed, so no process ever reads a half-written one, and one that fails
-to load is deleted and built anew.
+on: the code of every function that the kernels lead to, the constants, defaults and NamedTuples
+that this code mentions, the argument types, the processor, Numba's settings, and the versions of
+Python, Numba and NumPy. An edit gives another folder, never a stale curve. What only Numba could
+find, an ``@overload`` or ``@intrinsic`` of one's own, is beyond the hash: kernels have none.
 
-``BANDITLAB_CACHE`` names the cache's folder; ``BANDITLAB_CACHE=off`` switches the cache off.
+A folder is built aside, sealed with a checksum and renamed, so no process ever reads a
+half-written one; one that is damaged, or deleted while it is read, is built anew. The pairs used
+least recently are deleted when there are more than MOST_PAIRS or they take more than MOST_MB.
+
+``BANDITLAB_CACHE`` names the cache's folder; ``BANDITLAB_CACHE=off`` switches the cache off;
+``BANDITLAB_CACHE_SIZE`` is its largest size in MB.
 """
 
 from __future__ import annotations
@@ -21,8 +26,13 @@ import re
 import shutil
 import sys
 import tempfile
+import threading
+import time
+import uuid
 from collections.abc import Callable, Iterable, Iterator
-from operator import itemgetter
+from contextlib import suppress
+from enum import Enum
+from functools import cache, partial
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import Any, NamedTuple
@@ -31,8 +41,17 @@ import numba
 import numpy as np
 from numba.core.errors import NumbaError
 
-PACKAGE = Path(__file__).parent
+MOST_PAIRS = 2000
+MOST_MB = 1000
+HOUR = 3600.0  # after which a folder aside was left by a process that was killed
+SEAL = "sha256"  # the file that holds the checksum of a pair's other files
+
 STANDARD_LIBRARY = Path(os.__file__).parent.resolve()
+# Their versions are hashed instead of their code.
+VERSIONED = [Path(str(package.__file__)).parent.resolve() for package in (np, numba)]
+VERSIONS = (sys.version, *(sys.modules[x].__version__ for x in ("llvmlite", "numba", "numpy")))
+# What of Numba's configuration, NUMBA_OPT and so on, changes the machine code.
+SETTINGS = ("OPT", "BOUNDSCHECK", "LOOP_VECTORIZE", "SLP_VECTORIZE", "ENABLE_AVX")
 
 
 def jit_disabled() -> bool:
@@ -53,24 +72,92 @@ def cache_folder() -> Path | None:
         with tempfile.TemporaryFile(dir=folder):
             return folder
     except OSError:  # a read-only home
+        pass
+    try:
         folder = Path(tempfile.gettempdir()) / f"banditlab-{os.getuid()}"
-        folder.mkdir(exist_ok=True)
-        return folder
+        folder.mkdir(mode=0o700, exist_ok=True)
+        # Machine code is not read from a folder that another user may have prepared.
+        return folder if folder.stat().st_uid == os.getuid() else None
+    except OSError:
+        return None
 
 
 def cache_info() -> dict[str, Any]:
     """Folder, number of compiled pairs and their size in bytes."""
     folder = cache_folder()
-    files = [f for f in folder.rglob("*") if f.is_file()] if folder else []
-    pairs = [f for f in folder.glob("pair-*")] if folder else []
-    return {"folder": folder, "pairs": len(pairs), "bytes": sum(f.stat().st_size for f in files)}
+    sizes = [_size(home) for home in folder.glob("pair-*")] if folder else []
+    return {"folder": folder, "pairs": len(sizes), "bytes": sum(sizes)}
 
 
 def clear_cache() -> None:
     """Delete every compiled pair."""
     folder = cache_folder()
-    for entry in folder.glob("pair-*") if folder else ():
-        shutil.rmtree(entry, ignore_errors=True)
+    for home in folder.glob("pair-*") if folder else ():
+        _discard(home)
+
+
+def _files(home: Path) -> list[Path]:
+    """What a pair consists of, less the seal."""
+    return sorted([*home.glob("*.py"), *home.glob("__pycache__/*.nb?")])
+
+
+def _size(home: Path) -> int:
+    size = 0
+    for file in _files(home):
+        with suppress(OSError):  # deleted meanwhile
+            size += file.stat().st_size
+    return size
+
+
+def _checksum(home: Path) -> str:
+    digest = hashlib.sha256()
+    for file in _files(home):
+        digest.update(file.name.encode() + hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def _intact(home: Path) -> bool:
+    """Whether a pair is there, and as it was written; if so it counts as used now."""
+    try:
+        if (home / SEAL).read_text() != _checksum(home):
+            return False
+        os.utime(home)
+    except (OSError, UnicodeDecodeError):
+        return False
+    return True
+
+
+def _discard(home: Path) -> None:
+    """Delete a pair: at one blow for other processes, which build it anew if they were reading."""
+    aside = home.with_name(f"aside-{uuid.uuid4().hex}")
+    with suppress(OSError):
+        home.rename(aside)
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _most_bytes() -> float:
+    setting = os.environ.get("BANDITLAB_CACHE_SIZE", "") or MOST_MB
+    try:
+        return float(setting) * 1e6
+    except ValueError:
+        raise ValueError(f"BANDITLAB_CACHE_SIZE must be a number of MB, got {setting!r}") from None
+
+
+def _tidy(folder: Path) -> None:
+    """Keep the cache within its bounds, by deleting the pairs used least recently."""
+    used: list[tuple[float, Path]] = []
+    for entry in (*folder.glob("pair-*"), *folder.glob("aside-*")):
+        with suppress(OSError):
+            used.append((entry.stat().st_mtime, entry))
+    now, most, pairs, size = time.time(), _most_bytes(), 0, 0
+    for when, entry in sorted(used, reverse=True):
+        if entry.name.startswith("aside-"):
+            if now - when > HOUR:
+                shutil.rmtree(entry, ignore_errors=True)
+            continue
+        pairs, size = pairs + 1, size + _size(entry)
+        if pairs > MOST_PAIRS or size > most:
+            _discard(entry)
 
 
 def _functions(values: Iterable[Any]) -> Iterator[FunctionType]:
@@ -82,71 +169,105 @@ def _functions(values: Iterable[Any]) -> Iterator[FunctionType]:
             yield from _functions(cell.cell_contents for cell in function.__closure__ or ())
 
 
-def _modules(functions: Iterable[FunctionType]) -> dict[str, ModuleType]:
-    """The modules that define ``functions`` and, over and over, what those modules use.
+@cache
+def _is_versioned(file: str) -> bool:
+    """Whether ``file`` belongs to Python or to a package whose version is hashed."""
+    path = Path(file).resolve()
+    if path.is_relative_to(STANDARD_LIBRARY) and "site-packages" not in path.parts:
+        return True
+    return any(path.is_relative_to(folder) for folder in VERSIONED)
 
-    The standard library and installed packages are left out: their versions are hashed instead.
+
+@cache
+def _code(code: CodeType) -> tuple[str, frozenset[str]]:
+    """What ``code`` does, without file names and line numbers, and all names that it mentions."""
+    facts = [
+        repr((code.co_code, code.co_names, code.co_varnames, code.co_freevars, code.co_argcount))
+    ]
+    names = set(code.co_names)
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            inner, more = _code(constant)
+            facts.append(inner)
+            names |= more
+        else:
+            facts.append(_shown(constant))
+    return "".join(facts), frozenset(names)
+
+
+def _shown(value: Any) -> str:
+    """``value`` in full if it is data, else its name; the same in every process."""
+    if isinstance(value, np.ndarray | np.generic):
+        return f"{value.dtype}{value.shape}{value.tobytes().hex()}"
+    if isinstance(value, tuple | list):
+        return f"{type(value).__name__}[{','.join(map(_shown, value))}]"
+    if isinstance(value, set | frozenset):
+        return f"{sorted(map(_shown, value))}"
+    text = repr(value)
+    if " at 0x" in text:  # a function, or an object that does not show what it holds
+        named = value if hasattr(value, "__qualname__") else type(value)
+        text = f"{named.__module__}.{named.__qualname__}"
+    return text
+
+
+def _mentioned(function: FunctionType) -> dict[str, Any]:
+    """What ``function`` takes from around it: its defaults, its closure, and globals by name.
+
+    Of a module that is mentioned, whatever has one of the mentioned names.
     """
-    found: dict[str, ModuleType] = {}
-    waiting = {function.__module__ for function in functions}
-    while waiting:
-        name = waiting.pop()
-        module = sys.modules.get(name)
-        file = getattr(module, "__file__", None)
-        if module is None or file is None or name in found:
-            continue
-        path = Path(file).resolve()
-        installed = "site-packages" in path.parts and not path.is_relative_to(PACKAGE)
-        if installed or path.is_relative_to(STANDARD_LIBRARY):
-            continue
-        found[name] = module
-        for value in vars(module).values():
-            owner = value.__name__ if isinstance(value, ModuleType) else None
-            waiting.add(str(owner or getattr(value, "__module__", "")))
+    found: dict[str, Any] = {"defaults": function.__defaults__}
+    found |= function.__kwdefaults__ or {}
+    cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
+    found |= {name: cell.cell_contents for name, cell in cells}
+    _, names = _code(function.__code__)
+    spaces = [function.__globals__]
+    for i, space in enumerate(spaces):  # grows while it is walked
+        for name in sorted(names & space.keys()):
+            value = space[name]
+            if not isinstance(value, ModuleType):
+                found[f"{i}.{name}"] = value
+            elif not _is_versioned(getattr(value, "__file__", None) or str(STANDARD_LIBRARY)):
+                if not any(vars(value) is known for known in spaces):
+                    spaces.append(vars(value))
     return found
 
 
-def _facts(code: CodeType) -> Iterator[bytes]:
-    """What ``code`` does, without file names and line numbers."""
-    yield code.co_code
-    yield repr((code.co_names, code.co_varnames, code.co_freevars)).encode()
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from _facts(constant)
+def _reached(values: Iterable[Any]) -> dict[Any, str]:
+    """The functions and classes that ``values`` lead to, and what each is by itself."""
+    found: dict[Any, str] = {}
+    waiting = list(values)
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, tuple):
+            waiting += [type(value), *value]
+        function = getattr(value, "py_func", value)
+        if isinstance(function, FunctionType) and value not in found:
+            if _is_versioned(function.__code__.co_filename):
+                continue
+            # njit's options: inlined or not, how it divides, ...
+            facts = [(key, _shown(x)) for key, x in getattr(value, "targetoptions", {}).items()]
+            mentioned = _mentioned(function)
+            does, _ = _code(function.__code__)
+        elif isinstance(value, type) and value not in found:
+            facts, does = [], str(getattr(value, "_fields", ""))
+            mentioned = dict(getattr(value, "_field_defaults", {}))
+            if issubclass(value, Enum):
+                mentioned = {member.name: member.value for member in value}
         else:
-            yield repr(constant).encode()
+            continue
+        facts += [(name, _shown(x)) for name, x in mentioned.items()]
+        found[value] = f"{_shown(function)}{does}{sorted(facts)}"
+        waiting += mentioned.values()
+    return found
 
 
-def _is_plain(value: Any) -> bool:
-    """Whether ``repr`` shows the whole value, the same in every process."""
-    if isinstance(value, tuple):
-        return all(_is_plain(item) for item in value)
-    return isinstance(value, bool | int | float | str | bytes)
+# What each function was when it was first seen. Numba compiles it with the globals of that time.
+_first_seen: dict[Any, str] = {}
 
 
-def fingerprint(kernels: Iterable[Any]) -> bytes:
-    """Hash of all that the machine code of ``kernels`` depends on in Python.
-
-    It is taken from the code as loaded, not from the files, which may have been edited since.
-    """
-    functions = list(_functions(kernels))
-    digest = hashlib.sha256()
-    for function in functions:
-        digest.update(f"{function.__module__}.{function.__qualname__};".encode())
-    for name, module in sorted(_modules(functions).items()):
-        digest.update(name.encode())
-        for key, value in sorted(vars(module).items(), key=itemgetter(0)):
-            if _is_plain(value) and key[:2] != "__":
-                digest.update(f"{key}={value!r}".encode())
-            elif isinstance(value, np.ndarray | np.generic):
-                digest.update(key.encode() + value.tobytes())
-            elif hasattr(value, "_fields"):
-                digest.update(f"{key}:{value._fields}".encode())
-            for function in _functions([value]):
-                if function.__module__ == name:
-                    for fact in _facts(function.__code__):
-                        digest.update(fact)
-    return digest.digest()
+def _as_first_seen(found: dict[Any, str]) -> bool:
+    """Whether no global that kernels use was changed while the program runs."""
+    return all([_first_seen.setdefault(key, facts) == facts for key, facts in found.items()])
 
 
 def _holds_kernels(value: Any) -> bool:
@@ -245,60 +366,102 @@ def _line_of(function: FunctionType, reason: str) -> int:
 
 
 class Pair(NamedTuple):
-    """A compiled pair: call it with the loop's arguments after the nouns."""
+    """A loop with its nouns, compiled when first needed; call it with the loop's arguments."""
 
     name: str  # a hash of everything the machine code depends on
-    function: Callable[..., None]
+    function: Callable[[], Callable[..., None]]  # compiles, or reads from the cache, or knows
     data: tuple[Any, ...]  # the nouns' own data, which come first
 
     def __call__(self, *args: Any) -> None:
         """Run."""
-        self.function(*self.data, *args)
+        self.function()(*self.data, *args)
 
 
 _loaded: dict[str, Any] = {}
+_lock = threading.RLock()  # the name of Numba's folder is changed while a pair is read
 
 
-def compiled(loop: Callable[..., Any], nouns: tuple[Any, ...], args: tuple[Any, ...]) -> Pair:
-    """``loop(*nouns, *args)`` as one compiled function of ``args``.
+def pair(loop: Callable[..., Any], nouns: tuple[Any, ...], args: tuple[Any, ...]) -> Pair:
+    """``loop(*nouns, *args)`` as a function of ``args``.
 
     ``nouns`` are NamedTuples of kernels and data such as an algorithm and a problem; ``args`` is
     an example of the call's arguments, read for its types only.
     """
     text, data, space = _source(loop, nouns)
+    found = _reached((*space.values(), *data, *args))
+    digest = hashlib.sha256("".join([text, *found.values()]).encode())
     if jit_disabled():
-        plain = hashlib.sha256(fingerprint(space.values()) + text.encode()).hexdigest()[:32]
-        return Pair(f"plain-{plain}", lambda *actual: loop(*nouns, *actual[len(data) :]), data)
+        plain = partial(_plainly, loop, nouns, len(data))
+        return Pair(f"plain-{digest.hexdigest()[:32]}", lambda: plain, data)
     types = tuple(numba.typeof(value) for value in (*data, *args))
-    digest = hashlib.sha256(fingerprint(space.values()))
-    for fact in (text, str(types), numba.__version__, np.__version__, sys.version):
-        digest.update(fact.encode())
     target = numba.core.registry.cpu_target.target_context.codegen()
-    digest.update(repr(target.magic_tuple()).encode())
+    settings = [getattr(numba.config, name, None) for name in SETTINGS]
+    digest.update(repr((str(types), VERSIONS, settings, target.magic_tuple())).encode())
     name = f"pair-{digest.hexdigest()[:32]}"
-    if name not in _loaded:
-        _loaded[name] = _compile(name, text, space, types)
-    return Pair(name, _loaded[name], data)
+    keep = _as_first_seen(found)
+    return Pair(name, partial(_machine_code, name, text, space, types, keep), data)
 
 
-def _compile(name: str, text: str, space: dict[str, Any], types: tuple[Any, ...]) -> Any:
-    folder = cache_folder()
+def compiled(loop: Callable[..., Any], nouns: tuple[Any, ...], args: tuple[Any, ...]) -> Pair:
+    """`pair`, compiled at once."""
+    made = pair(loop, nouns, args)
+    made.function()
+    return made
+
+
+def missing(pairs: Iterable[Pair]) -> set[str]:
+    """Names of the pairs that are still to be compiled for the cache; none if there is no cache."""
+    folder = None if jit_disabled() else cache_folder()
     if folder is None:
-        return _load(Path(tempfile.gettempdir()) / "pair.py", name, text, space, types, keep=False)
-    home = folder / name
-    if home.exists():
+        return set()
+    return {p.name for p in pairs if p.name not in _loaded and not (folder / p.name).exists()}
+
+
+def _plainly(loop: Callable[..., Any], nouns: tuple[Any, ...], n_data: int, *actual: Any) -> None:
+    loop(*nouns, *actual[n_data:])
+
+
+def _machine_code(
+    name: str, text: str, space: dict[str, Any], types: tuple[Any, ...], keep: bool
+) -> Callable[..., None]:
+    with _lock:
+        if name not in _loaded:
+            _loaded[name] = _read_or_compile(name, text, space, types, keep)
+        return _loaded[name]  # type: ignore[no-any-return]
+
+
+def _read_or_compile(
+    name: str, text: str, space: dict[str, Any], types: tuple[Any, ...], keep: bool
+) -> Any:
+    folder = cache_folder() if keep else None
+    if folder is not None:
+        home = folder / name
+        if _intact(home):
+            try:
+                function = _load(home / "pair.py", name, text, space, types, keep=True)
+                if function.stats.cache_hits:
+                    return function
+            except Exception:  # another process deletes it just now, or it is foreign
+                pass
+        _discard(home)
         try:
-            return _load(home / "pair.py", name, text, space, types, keep=True)
-        except Exception:  # truncated or foreign files fail in many ways; all are cured alike
-            shutil.rmtree(home, ignore_errors=True)
-    aside = Path(tempfile.mkdtemp(prefix="aside-", dir=folder))
+            return _build(home, text, space, types)
+        except (OSError, RuntimeError):  # the folder vanishes (Numba's words), or the disk is full
+            pass
+    nowhere = Path(tempfile.gettempdir()) / "pair.py"
+    return _load(nowhere, name, text, space, types, keep=False)
+
+
+def _build(home: Path, text: str, space: dict[str, Any], types: tuple[Any, ...]) -> Any:
+    """Compile a pair aside, move it to ``home``, and make room for it."""
+    aside = Path(tempfile.mkdtemp(prefix="aside-", dir=home.parent))
     try:
         (aside / "pair.py").write_text(text)
-        pair = _load(aside / "pair.py", name, text, space, types, keep=True)
-        try:
+        function = _load(aside / "pair.py", home.name, text, space, types, keep=True)
+        (aside / SEAL).write_text(_checksum(aside))
+        with suppress(OSError):  # another process was faster
             aside.rename(home)
-        except OSError:  # another process was faster
-            pass
-        return pair
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+    _tidy(home.parent)
+    return function

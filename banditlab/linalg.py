@@ -25,7 +25,7 @@ without sums: a compiler may not reorder a sum, hence cannot make SIMD code of o
 
 import math
 
-from banditlab.core import kernel
+from banditlab.core import kernel, kernel_inline
 
 
 @kernel
@@ -37,7 +37,7 @@ def dot(x, y):
     return total
 
 
-@kernel
+@kernel_inline
 def matvec(a, x, out):
     """Write ``a @ x`` to ``out``, with the bits of ``dot``."""
     n = a.shape[0]
@@ -92,56 +92,53 @@ def cholesky(a, u):
                 rest[j] -= c * row[j]
 
 
-@kernel
+@kernel_inline
 def update_cholesky(u, x):
     """Turn the factor of ``A`` into that of ``A + x x.T``; ``x`` is used up.
 
     Givens rotations (Golub & Van Loan 2013, section 6.5.4); the diagonal stays positive.
     ``u`` and ``x`` may have more columns, ``z`` and ``y``: it turns ``z`` with ``u.T @ z = b`` into
     that of ``b + y x``, so that ``u`` and ``z`` carry a least-squares fit (QR-RLS). What is left in
-    the place of ``y`` makes up for what inner products of such columns lose: ``z.T @ z + y y``
-    stays the same. Columns of ``u`` that ``x`` does not reach are left alone.
+    the place of ``y`` is what inner products of such columns lose: ``z @ z + y * y`` stays the
+    same. Columns of ``u`` that ``x`` does not reach are left alone.
     """
     for k in range(u.shape[0]):
-        row = u[k, k : x.size]
-        rest = x[k:]
-        old = row[0]
-        root = math.sqrt(old * old + rest[0] * rest[0])
+        old = u[k, k]
+        new = x[k]
+        root = math.sqrt(old * old + new * new)
         c = old / root
-        s = rest[0] / root
-        for j in range(row.size):
-            above = row[j]
-            below = rest[j]
-            row[j] = c * above + s * below
-            rest[j] = c * below - s * above
+        s = new / root
+        for j in range(x.size - k):
+            above = u[k, k + j]
+            below = x[k + j]
+            u[k, k + j] = c * above + s * below
+            x[k + j] = c * below - s * above
 
 
-@kernel
+@kernel_inline
 def solve_lower(u, x):
     """Overwrite ``x`` with the solution ``y`` of ``u.T @ y = x``; then ``y @ y = x @ A^-1 @ x``."""
     for i in range(x.size):
-        x[i] /= u[i, i]
-        c = x[i]
-        row = u[i, i + 1 : x.size]
-        rest = x[i + 1 :]
-        for j in range(rest.size):
-            rest[j] -= c * row[j]
+        c = x[i] / u[i, i]
+        x[i] = c
+        for j in range(x.size - i - 1):
+            x[i + 1 + j] -= c * u[i, i + 1 + j]
 
 
-@kernel
-def solve_lower_columns(u, xs):
-    """`solve_lower` for every column of ``xs``, in lock-step and with the same bits."""
+@kernel_inline
+def solve_lower_columns(u, xs, n):
+    """`solve_lower` for the first ``n`` columns of ``xs``, in lock-step and with the same bits."""
     for i in range(xs.shape[0]):
         pivot = u[i, i]
-        for k in range(xs.shape[1]):
+        for k in range(n):
             xs[i, k] /= pivot
         for j in range(i + 1, xs.shape[0]):
             c = u[i, j]
-            for k in range(xs.shape[1]):
+            for k in range(n):
                 xs[j, k] -= xs[i, k] * c
 
 
-@kernel
+@kernel_inline
 def solve_upper(u, x):
     """Overwrite ``x`` with the solution ``y`` of ``u @ y = x``.
 

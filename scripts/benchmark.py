@@ -1,16 +1,23 @@
-"""Speed, measured and set against plain C in the same run.
+"""Speed, as ratios measured in one run: scalar loop, lanes, plain C, NumPy, other libraries.
 
-Prints a table (or ``--json``): pulls per core-second of every online agent on ten Bernoulli arms,
-its ratio to the C reference (``scripts/reference.c``, gcc -O3 -march=native, when gcc is there),
-seconds to compile a pair cold and to load it warm, and seconds from process start to the saved
-figure of ``--agent lcb``, cold and warm. Every figure is CPU time of one core except the last two,
-which are wall time; each rate is the best of several rounds, interleaved with the reference's.
+The instance is UCB's usual one: ten Bernoulli arms, 200 recorded checkpoints. Reported are pulls
+per core-second of every online agent, one replication at a time (scalar) and in lock-step (lanes);
+of ``scripts/reference.c`` (gcc -O3 -march=native, when gcc is there): the textbook's UCB, UCB with
+our arithmetic, and Thompson sampling with our sampler; of UCB in NumPy, vectorised over
+replications; and of the libraries of ``scripts/peers.py`` that are installed. Then what a short
+replication costs beside its rounds, the gain of a second core, seconds to compile a pair and from
+process start to the figure of ``--agent lcb``, the memory of 10^10 pulls, and how time grows with
+the horizon, the arms, the replications and the dimension.
+
+Rates are per second of CPU time, the best of several rounds, and the rounds of all contestants are
+interleaved, so that a busy neighbour hurts all alike. Writes ``results/benchmark/``.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import platform
 import shutil
@@ -18,20 +25,29 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import peers
 
 import banditlab
 from banditlab import random, registry
 from banditlab.compile import compiled
 from banditlab.core import Task
-from banditlab.protocols import online
+from banditlab.curves import write_text
+from banditlab.protocols import lanes, online
 
 ROOT = Path(__file__).parent.parent
 ARMS = 10
 MEANS = np.linspace(0.1, 0.9, ARMS)
+LANES = 64  # as many as the arena's blocks hold
+Play = Callable[[], tuple[float, float]]  # pulls per CPU-second and mean regret
+
+
+# --- contestants --------------------------------------------------------------------------------
 
 
 def c_reference(folder: Path) -> Path | None:
@@ -57,25 +73,110 @@ def c_rates(program: Path, horizon: int, replications: int) -> dict[str, tuple[f
     return found
 
 
-def runner(name: str, horizon: int, replications: int) -> Any:
-    """A function that plays the agent once and returns pulls per CPU-second and mean regret."""
-    problem: Any = registry.make_problem("bernoulli", means=MEANS)
+def pair_of(
+    name: str, problem: Any, horizon: int, replications: int, lock_step: bool, points: int = 200
+) -> tuple[Any, tuple[Any, ...]]:
+    """A compiled pair and the arguments to call it with; the record is the last of them."""
     algorithm = registry.make(name)
-    if algorithm.features:
-        problem = registry.make_problem("linear", n_arms=ARMS, dim=5)
-    points = np.linspace(horizon / 200, horizon, 200).astype(np.int64)
-    record = np.zeros((replications, points.size, len(online.MEASURES)))
+    at = np.unique(np.linspace(horizon / points, horizon, points).astype(np.int64))
+    record = np.zeros((replications, at.size, len(online.MEASURES)))
     task = Task(*problem.shape, horizon)
-    args = (task, random.key(1), 0, 0, points, np.zeros(2, np.int64), record)
-    pair = compiled(online.run_block, (algorithm, problem), args)
+    args = (task, random.key(1), 0, 0, at, np.zeros(2, np.int64), record)
+    if lock_step:
+        return compiled(lanes.run_block, (algorithm.lanes, problem.lanes), args), args
+    return compiled(online.run_block, (algorithm, problem), args), args
 
-    def play() -> tuple[float, float]:
-        began = time.process_time()
-        pair(*args)
-        seconds = time.process_time() - began
-        return horizon * replications / seconds, float(record[:, -1, 0].mean())
 
-    return play
+def play(pair: Any, args: tuple[Any, ...]) -> tuple[float, float]:
+    """Call a pair once."""
+    began = time.process_time()
+    pair(*args)
+    seconds = time.process_time() - began
+    record = args[-1]
+    return args[0].horizon * len(record) / seconds, float(record[:, -1, 0].mean())
+
+
+def contestants(names: list[str], horizon: int, replications: int) -> dict[tuple[str, str], Play]:
+    """How to play each agent, by name and loop."""
+    arms = registry.make_problem("bernoulli", means=MEANS)
+    fixed = registry.make_problem("linear", n_arms=ARMS, dim=5)
+    fresh = registry.make_problem("linear", n_arms=ARMS, dim=5, fixed=False)
+    found: dict[tuple[str, str], Play] = {}
+    for name in names:
+        algorithm = registry.make(name)
+        for title, problem in (
+            (("fixed arms, d = 5", fixed), ("fresh features, d = 5", fresh))
+            if algorithm.features
+            else (("scalar", arms),)
+        ):
+            pair, args = pair_of(name, problem, horizon, replications, False)
+            found[name, title] = lambda pair=pair, args=args: play(pair, args)
+        if algorithm.lanes is not None:
+            pair, args = pair_of(name, arms, horizon, LANES * max(1, replications // LANES), True)
+            found[name, "lanes"] = lambda pair=pair, args=args: play_blocks(pair, args)
+    found["ucb", "NumPy over replications"] = lambda: numpy_ucb(horizon, 1000)
+    return found
+
+
+def play_blocks(pair: Any, args: tuple[Any, ...]) -> tuple[float, float]:
+    """Call a pair in blocks, as the arena does."""
+    *front, record = args
+    began = time.process_time()
+    for first in range(0, len(record), LANES):
+        front[2] = first
+        pair(*front, record[first : first + LANES])
+    seconds = time.process_time() - began
+    return args[0].horizon * len(record) / seconds, float(record[:, -1, 0].mean())
+
+
+def numpy_ucb(horizon: int, replications: int) -> tuple[float, float]:
+    """UCB as a good NumPy programmer writes it: all replications in each array operation."""
+    rng = np.random.default_rng(1)
+    rows = np.arange(replications)
+    pulls, sums = np.zeros((2, replications, ARMS))
+    regret = np.zeros(replications)
+    began = time.process_time()
+    for t in range(horizon):
+        if t < ARMS:
+            arm = np.full(replications, t)
+        else:
+            arm = np.argmax(sums / pulls + np.sqrt(2.0 * math.log(t + 1.0) / pulls), axis=1)
+        pulls[rows, arm] += 1.0
+        sums[rows, arm] += rng.random(replications) < MEANS[arm]
+        regret += MEANS[-1] - MEANS[arm]
+    seconds = time.process_time() - began
+    return horizon * replications / seconds, float(regret.mean())
+
+
+def peer_rates(rounds: int) -> list[dict[str, Any]]:
+    """Pulls per CPU-second of other libraries, one replication each."""
+    rng = np.random.default_rng(1)
+    rewards = (rng.random((rounds, ARMS)) < MEANS).astype(float)
+    features = rng.normal(size=(ARMS, 5))
+    features /= np.linalg.norm(features, axis=1)[:, None]
+    found = []
+    for library, policy, game in peers.installed():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            game(rewards[:50], features)  # whatever it does only once
+            began = time.process_time()
+            mean = game(rewards, features)
+            rate = rounds / (time.process_time() - began)
+        row = {"library": library, "agent": policy, "pulls_per_second": rate, "mean_reward": mean}
+        found.append(row)
+    return found
+
+
+# --- single figures -----------------------------------------------------------------------------
+
+
+def fresh(code: str, **env: str) -> list[float]:
+    """The numbers that ``code`` prints in a new process."""
+    words = [sys.executable, "-c", code]
+    done = subprocess.run(
+        words, env={**os.environ, **env}, check=True, capture_output=True, text=True, cwd=ROOT
+    )
+    return [float(word) for word in done.stdout.split()]
 
 
 def compile_seconds() -> dict[str, float]:
@@ -93,11 +194,8 @@ def compile_seconds() -> dict[str, float]:
     )
     found = {}
     with tempfile.TemporaryDirectory() as folder:
-        env = {**os.environ, "BANDITLAB_CACHE": folder}
         for state in ("cold", "warm"):
-            words = [sys.executable, "-c", code]
-            done = subprocess.run(words, env=env, check=True, capture_output=True, text=True)
-            first, second = map(float, done.stdout.split())
+            first, second = fresh(code, BANDITLAB_CACHE=folder)
             found[f"first pair, {state}"] = first
             found[f"next pair, {state}"] = second
     return found
@@ -110,102 +208,268 @@ def start_to_figure() -> dict[str, float]:
         env = {**os.environ, "BANDITLAB_CACHE": str(Path(folder) / "cache")}
         words = [sys.executable, "-m", "banditlab.arena", "--agent", "lcb", "--quiet"]
         words += ["--out", str(Path(folder) / "out")]
-        for state in ("cold", "warm"):
+        for state in ("cold", "warm", "warm"):
             began = time.perf_counter()
             subprocess.run(words, env=env, check=True, cwd=ROOT)
-            found[state] = time.perf_counter() - began
+            found[state] = min(found.get(state, math.inf), time.perf_counter() - began)
     return found
 
 
 def import_seconds() -> float:
     """Wall seconds of ``import banditlab``, the best of three fresh processes."""
     code = "import time; t = time.perf_counter(); import banditlab; print(time.perf_counter() - t)"
-    words = [sys.executable, "-c", code]
-    return min(
-        float(subprocess.run(words, check=True, capture_output=True, text=True).stdout)
-        for _ in range(3)
+    return min(fresh(code)[0] for _ in range(3))
+
+
+def overhead_microseconds() -> dict[str, float]:
+    """CPU microseconds that a replication costs beside its rounds: that of horizon 0, in effect.
+
+    From blocks of 64 lanes and 100 or 200 rounds: twice the shorter time less the longer.
+    """
+    problem = registry.make_problem("bernoulli", means=MEANS)
+    seconds = {}
+    for horizon in (100, 200):
+        pair, args = pair_of("ucb", problem, horizon, LANES * 200, True, points=10)
+        rates = [play_blocks(pair, args)[0] for _ in range(7)]
+        seconds[horizon] = horizon / max(rates)
+    return {
+        "beside its rounds": 1e6 * (2.0 * seconds[100] - seconds[200]),
+        "100 rounds in all": 1e6 * seconds[100],
+    }
+
+
+def second_core(replications: int) -> float:
+    """Wall time of one worker over that of two, for UCB in the arena."""
+    arena = {
+        "problem": {"name": "bernoulli", "means": MEANS.tolist()},
+        "agents": [{"name": "ucb"}],
+        "horizon": 100_000,
+        "replications": replications,
+    }
+    walls = {1: math.inf, 2: math.inf}
+    for _ in range(3):
+        for workers in walls:
+            began = time.perf_counter()
+            banditlab.simulate(arena, workers=workers)
+            walls[workers] = min(walls[workers], time.perf_counter() - began)
+    return walls[1] / walls[2]
+
+
+def memory() -> dict[str, float]:
+    """Megabytes resident beyond the interpreter with everything imported: 1000 x 10^7 pulls."""
+    code = (
+        "import resource, banditlab, matplotlib, pandas\n"
+        "from banditlab.arena.run import simulate\n"
+        "def arena(horizon, replications):\n"
+        "    return dict(problem=dict(name='bernoulli', means=[k / 10 for k in range(10)]),\n"
+        "                agents=[dict(name='ucb')], horizon=horizon, replications=replications)\n"
+        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024\n"
+        "simulate(arena(100, 2)); print(peak())\n"
+        "simulate(arena(10**7, 1000)); print(peak())\n"
     )
+    before, after = fresh(code)
+    return {"before": before, "peak": after, "beyond": after - before}
+
+
+def growth(quick: bool) -> dict[str, dict[str, Any]]:
+    """CPU seconds against one size at a time, with the exponent fitted to the larger half."""
+    arms = registry.make_problem("bernoulli", means=MEANS)
+
+    def ucb(horizon: int, replications: int, problem: Any = arms) -> float:
+        lock_step = problem.shape[0] <= 100
+        pair, args = pair_of("ucb", problem, horizon, replications, lock_step)
+        run = play_blocks if lock_step else play
+        return horizon * replications / max(run(pair, args)[0] for _ in range(2))
+
+    def linucb(dim: int) -> float:
+        problem = registry.make_problem("linear", n_arms=ARMS, dim=dim, fixed=False)
+        pair, args = pair_of("linucb", problem, 1000, 2, False)
+        return 2000 / max(play(pair, args)[0] for _ in range(2))
+
+    def many(n_arms: int) -> float:
+        problem = registry.make_problem("bernoulli", means=np.linspace(0.1, 0.9, n_arms))
+        return ucb(20_000, 64 if n_arms <= 100 else 2, problem) / (64 if n_arms <= 100 else 2)
+
+    last = 5 if quick else 6
+    sizes: dict[str, tuple[Callable[[int], float], list[int]]] = {
+        "horizon": (lambda T: ucb(T, 64), [10**k for k in range(3, last + 1)]),
+        "replications": (lambda R: ucb(1000, R), [64 * 4**k for k in range(last)]),
+        "arms": (many, [10, 32, 100, 316, 1000, 3162, 10_000][: 5 if quick else 7]),
+        "dimension": (linucb, [5, 10, 20, 50, 100, 200][: 4 if quick else 6]),
+    }
+    found = {}
+    for name, (seconds, values) in sizes.items():
+        measured = [seconds(value) for value in values]
+        half = len(values) // 2
+        slope = np.polyfit(np.log(values[half:]), np.log(measured[half:]), 1)[0]
+        found[name] = {"sizes": values, "seconds": measured, "exponent": float(slope)}
+    return found
+
+
+# --- all of it ----------------------------------------------------------------------------------
 
 
 def measure(quick: bool) -> dict[str, Any]:
     """Everything, as plain data."""
-    horizon, replications, rounds = (10_000, 20, 3) if quick else (10_000, 200, 5)
+    horizon, replications, rounds = (10_000, 64, 3) if quick else (10_000, 192, 5)
     names = [n for n in registry.names() if isinstance(registry.make(n), online.Online)]
     if quick:
-        names = ["ucb", "thompson", "kl_ucb", "exp3", "linucb"]
-    plays = {name: runner(name, horizon, replications) for name in names}
-    rates = dict.fromkeys(names, 0.0)
-    regrets = {}
-    c: dict[str, tuple[float, float]] = {}
+        names = ["ucb", "moss", "thompson", "kl_ucb", "exp3", "linucb"]
+    plays = contestants(names, horizon, replications)
+    best: dict[tuple[str, str], tuple[float, float]] = {}
     with tempfile.TemporaryDirectory() as folder:
         program = c_reference(Path(folder))
         for _ in range(rounds):  # interleaved, so that a busy neighbour hurts all alike
             if program:
                 for name, (rate, regret) in c_rates(program, horizon, replications).items():
-                    c[name] = (max(rate, c.get(name, (0.0, 0.0))[0]), regret)
-            for name, play in plays.items():
-                rate, regrets[name] = play()
-                rates[name] = max(rates[name], rate)
+                    best["C", name] = max(best.get(("C", name), (0.0, 0.0)), (rate, regret))
+            for who, game in plays.items():
+                best[who] = max(best.get(who, (0.0, 0.0)), game())
+    rows = [
+        {"agent": agent, "how": how, "pulls_per_second": rate, "regret": regret}
+        for (agent, how), (rate, regret) in best.items()
+    ]
     found: dict[str, Any] = {
         "machine": {"processor": platform.machine(), "cores": os.cpu_count()},
         "version": banditlab.__version__,
         "instance": {"arms": ARMS, "horizon": horizon, "replications": replications},
-        "c": {name: {"pulls_per_second": r, "regret": g} for name, (r, g) in c.items()},
-        "agents": {
-            name: {
-                "pulls_per_second": rates[name],
-                "regret": regrets[name],
-                "of_c": rates[name] / c["same"][0] if c else None,
-            }
-            for name in names
-        },
+        "rates": rows,
+        "peers": peer_rates(500 if quick else 2000),
+        "ratios": {},
         "import_seconds": import_seconds(),
         "compile_seconds": compile_seconds(),
+        "overhead_microseconds": overhead_microseconds(),
+        "second_core": second_core(256 if quick else 1024),
+        "growth": growth(quick),
     }
+    found["ratios"] = ratios(best, found["peers"])
     if not quick:
         found["start_to_figure_seconds"] = start_to_figure()
+        found["memory_megabytes"] = memory()
+    return found
+
+
+def ratios(
+    best: dict[tuple[str, str], tuple[float, float]], others: list[dict[str, Any]]
+) -> dict[str, float]:
+    """What the claims are about: ours over theirs."""
+    found = {}
+    for ours, theirs in (
+        (("ucb", "lanes"), ("C", "textbook")),
+        (("ucb", "lanes"), ("C", "same")),
+        (("ucb", "scalar"), ("C", "same")),
+        (("ucb", "lanes"), ("ucb", "NumPy over replications")),
+        (("thompson", "scalar"), ("C", "thompson")),
+    ):
+        if ours in best and theirs in best:
+            title = f"{' '.join(ours)} / {' '.join(theirs)}"
+            found[title] = best[ours][0] / best[theirs][0]
+    for agent in ("ucb", "thompson", "linucb"):
+        rival = max((row["pulls_per_second"] for row in others if row["agent"] == agent), default=0)
+        mine = max((rate for (name, how), (rate, _) in best.items() if name == agent), default=0)
+        if rival and mine:
+            found[f"{agent} / fastest other library"] = mine / rival
+    for name, how in best:
+        if how == "lanes":
+            found[f"{name} lanes / scalar"] = best[name, how][0] / best[name, "scalar"][0]
     return found
 
 
 def show(found: dict[str, Any]) -> None:
-    """A table for people."""
+    """Tables for people."""
     from rich.console import Console
     from rich.table import Table
 
     console = Console()
     instance = found["instance"]
     table = Table(
-        title=f"{instance['arms']} arms, {instance['horizon']:,} rounds, "
-        f"{instance['replications']} replications, one core"
+        title=f"{instance['arms']} arms, {instance['horizon']:,} rounds, one core", min_width=50
     )
-    table.add_column("agent")
-    for name in ("M pulls / s", "of C", "regret"):
+    for name in ("agent", "how"):
+        table.add_column(name)
+    for name in ("M pulls / s", "regret"):
         table.add_column(name, justify="right")
-    for name, row in found["c"].items():
+    rows = sorted(found["rates"], key=lambda row: -row["pulls_per_second"])
+    for row in rows:
         rate = row["pulls_per_second"] / 1e6
-        table.add_row(f"C, ucb, {name}", f"{rate:.2f}", "", f"{row['regret']:.1f}")
-    for name, row in sorted(found["agents"].items(), key=lambda x: -x[1]["pulls_per_second"]):
-        of_c = "" if row["of_c"] is None else f"{row['of_c']:.3f}"
-        rate = row["pulls_per_second"] / 1e6
-        table.add_row(name, f"{rate:.2f}", of_c, f"{row['regret']:.1f}")
+        table.add_row(row["agent"], row["how"], f"{rate:.2f}", f"{row['regret']:.1f}")
+    for row in found["peers"]:
+        table.add_row(row["agent"], row["library"], f"{row['pulls_per_second'] / 1e6:.3f}", "")
     console.print(table)
-    console.print(f"import banditlab: {found['import_seconds']:.2f} s")
-    for name, seconds in found["compile_seconds"].items():
-        console.print(f"{name}: {seconds:.2f} CPU s")
+    table = Table(title="Ratios")
+    table.add_column("ours / theirs")
+    table.add_column("ratio", justify="right")
+    for name, ratio in found["ratios"].items():
+        table.add_row(name, f"{ratio:.2f}" if ratio < 100 else f"{ratio:,.0f}")
+    console.print(table)
+    lines = [f"import banditlab: {found['import_seconds']:.2f} s"]
+    lines += [f"{name}: {x:.2f} CPU s" for name, x in found["compile_seconds"].items()]
+    overhead = found["overhead_microseconds"]
+    lines += [f"a replication {name}: {x:.1f} microseconds" for name, x in overhead.items()]
+    lines += [f"two workers are {found['second_core']:.2f} times as fast as one"]
+    for name, curve in found["growth"].items():
+        lines.append(f"time grows like {name}^{curve['exponent']:.2f}")
     for name, seconds in found.get("start_to_figure_seconds", {}).items():
-        console.print(f"start to figure, --agent lcb, {name}: {seconds:.1f} s")
+        lines.append(f"start to figure, --agent lcb, {name}: {seconds:.1f} s")
+    if "memory_megabytes" in found:
+        beyond = found["memory_megabytes"]["beyond"]
+        lines.append(f"1000 replications of 10^7 rounds: {beyond:.0f} MB beyond the interpreter")
+    console.print("\n".join(lines), highlight=False)
+
+
+def draw(found: dict[str, Any], folder: Path) -> None:
+    """Rates of all contestants, and growth."""
+    from matplotlib.figure import Figure
+
+    from banditlab import plot
+
+    names = [
+        *((f"{r['agent']}, {r['how']}", r["pulls_per_second"], r) for r in found["rates"]),
+        *((f"{r['agent']}, {r['library']}", r["pulls_per_second"], None) for r in found["peers"]),
+    ]
+    names.sort(key=lambda row: row[1])
+    with plot._style():
+        figure = Figure(figsize=(7.0, 1.2 + 0.135 * len(names)), layout="constrained")
+        left, right = figure.subplots(1, 2, width_ratios=(3, 2))
+        for i, (_, rate, row) in enumerate(names):
+            kind = (
+                3
+                if row is None
+                else 1
+                if row["agent"] == "C"
+                else 0
+                if row["how"] == "lanes"
+                else 2
+            )
+            left.plot(rate, i, plot.MARKERS[kind][0], color=plot.PALETTE[kind], markersize=4)
+            left.hlines(i, 1e3, rate, color=plot.PALETTE[kind], linewidth=0.5)
+        left.set_yticks(range(len(names)), [name for name, _, _ in names])
+        left.set(xscale="log", xlim=(1e3, None), ylim=(-1, len(names)))
+        left.set_xlabel("pulls per core-second")
+        for i, (name, curve) in enumerate(found["growth"].items()):
+            look = {"color": plot.PALETTE[i], "marker": plot.MARKERS[i][0], "markersize": 3.5}
+            label = f"{name}^{curve['exponent']:.2f}"
+            scale = np.array(curve["sizes"], float) / curve["sizes"][0]
+            right.plot(scale, np.array(curve["seconds"]) / curve["seconds"][0], label=label, **look)
+        right.set(xscale="log", yscale="log", xlabel="size, of the smallest")
+        right.set_ylabel("time, of the smallest")
+        right.legend(frameon=False)
+        plot.save(figure, folder)
 
 
 def main() -> int:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
-    parser.add_argument("--quick", action="store_true", help="a minute instead of five")
-    parser.add_argument("--out", type=Path, help="also write the JSON to this file")
+    parser.add_argument("--quick", action="store_true", help="a minute instead of ten; no files")
+    parser.add_argument("--out", type=Path, help="folder; by default results/benchmark")
     args = parser.parse_args()
     found = measure(args.quick)
-    if args.out:
-        args.out.write_text(json.dumps(found, indent=1) + "\n")
+    folder = args.out or (None if args.quick else ROOT / "results" / "benchmark")
+    if folder:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_text(folder / "benchmark.json", json.dumps(found, indent=1) + "\n")
+        draw(found, folder)
     if args.json:
         print(json.dumps(found))
     else:

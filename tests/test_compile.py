@@ -1,13 +1,25 @@
-"""The cache of compiled pairs: hits, never stale, survives damage, can be switched off."""
+"""The cache of compiled pairs: hits, never stale, survives damage and races, stays bounded."""
 
 from __future__ import annotations
 
+import ctypes
+import json
 import os
+import shutil
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
 import pytest
+
+from banditlab import compile as cache
+from banditlab.core import kernel, kernel_inline
+
+# --- a whole arena ------------------------------------------------------------------------------
 
 AGENT = '''
 """An index policy with a constant in the file, 2026."""
@@ -41,16 +53,16 @@ print(curves.raw(curves.agents()[0])[:, -1].mean(), hits)
 """
 
 
+def environment(folder: Path, **env: str) -> dict[str, str]:
+    mine = {"BANDITLAB_CACHE": str(folder / "cache"), "PYTHONPATH": str(folder)}
+    return {**os.environ, **mine, "PYTHONDONTWRITEBYTECODE": "1", **env}
+
+
 def play(folder: Path, agent: str, **env: str) -> tuple[float, int]:
     """Final regret, and how many pairs came from the cache."""
     done = subprocess.run(
         [sys.executable, "-c", RUN, agent],
-        env={
-            **os.environ,
-            "BANDITLAB_CACHE": str(folder / "cache"),
-            "PYTHONPATH": str(folder),
-            **env,
-        },
+        env=environment(folder, **env),
         capture_output=True,
         text=True,
         check=True,
@@ -80,27 +92,497 @@ def test_second_process_hits_and_edits_are_never_stale(tmp_path, agent):
     assert other[1] == 0 and other[0] != edited[0]
 
 
-@pytest.mark.parametrize("damage", ["truncate", "garbage", "empty folder"])
-def test_damaged_folder_is_built_anew(tmp_path, agent, damage):
-    first, _ = play(tmp_path, str(agent))
-    files = list((tmp_path / "cache").rglob("*.nb?"))
-    assert files
-    for file in files:
-        if damage == "truncate":
-            file.write_bytes(file.read_bytes()[:100])
-        elif damage == "garbage":
-            file.write_bytes(b"nothing that Numba wrote")
-        else:
-            file.unlink()
-    assert play(tmp_path, str(agent))[0] == first
-    assert play(tmp_path, str(agent)) == (first, 1) or damage == "empty folder"
-
-
-def test_cache_can_be_switched_off(tmp_path, agent):
-    regret, _ = play(tmp_path, str(agent))
-    off = play(tmp_path, str(agent), BANDITLAB_CACHE="off")
-    assert off == (regret, 0)
-
-
 def test_plain_python_gives_the_same_curve(tmp_path, agent):
     assert play(tmp_path, str(agent), NUMBA_DISABLE_JIT="1")[0] == play(tmp_path, str(agent))[0]
+
+
+COMPANY = """
+import json, os, subprocess, sys, banditlab
+os.getloadavg = lambda: (0.0, 0.0, 0.0)
+os.cpu_count = lambda: 2
+started = []
+class Popen(subprocess.Popen):
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        started.append(self)
+subprocess.Popen = Popen
+arena = {"problem": {"name": "bernoulli", "means": [0.4, 0.6]}, "horizon": 300, "replications": 20,
+         "agents": [{"name": "uniform"}, {"name": "greedy"}, {"name": "epsilon_greedy"}]}
+curves = banditlab.simulate(arena, workers=2)
+print(json.dumps([[curves.raw(a)[:, -1].tolist() for a in curves.agents()],
+                  [process.poll() is not None for process in started]]))
+"""
+
+
+def test_a_second_process_that_compiles_changes_nothing(tmp_path):
+    found = []
+    for setting in (str(tmp_path / "cache"), str(tmp_path / "cache"), "off"):
+        done = subprocess.run(
+            [sys.executable, "-c", COMPANY],
+            env=environment(tmp_path, BANDITLAB_CACHE=setting),
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stderr == ""
+        found.append(json.loads(done.stdout))
+    assert found[0][0] == found[1][0] == found[2][0]
+    assert [ended for _, ended in found] == [[True], [], []]  # once, and gone by the end
+    assert sorted(f.name[:5] for f in (tmp_path / "cache").iterdir()) == 3 * ["pair-"]
+
+
+# --- a pair that compiles in no time ------------------------------------------------------------
+
+TINY = """
+from enum import IntEnum
+from typing import NamedTuple
+import numpy as np
+from numba import njit
+from banditlab.core import kernel, kernel_inline
+import helper
+
+CONSTANT = 1.0
+TABLE = np.array([4294967298], np.int64)
+
+class Mode(IntEnum):
+    MINE = 3
+
+class Box(NamedTuple):
+    left: float
+    right: float
+
+class Params(NamedTuple):
+    first: float = 8.0
+    second: float = 2.0
+
+class Noun(NamedTuple):
+    params: Params
+    value: object
+
+def builder(number):
+    @kernel
+    def built(i):
+        return number * i
+    return built
+
+built = builder(6.0)
+
+@kernel
+def optional(i, factor=7.0):
+    return factor * i
+
+def plus(a, b):
+    return a + b
+
+def minus(a, b):
+    return a - b
+
+combine = kernel(plus)
+
+@njit(error_model="numpy")
+def divide(x):
+    return 1.0 / (x - x)
+
+@kernel
+def value(params, i):
+    total = params.first + 2.0 * params.second + CONSTANT + TABLE[0] + Mode.MINE.value
+    total += Box(2.0, 5.0).left
+    return combine(total + helper.weigh(i), built(i) + optional(i))
+
+@kernel_inline
+def loop(noun, out):
+    for i in range(out.size):
+        out[i] = noun.value(noun.params, i)
+"""
+HELPER = """
+from banditlab.core import kernel
+import deeper
+
+@kernel
+def weigh(i):
+    return 2.0 * i * deeper.SCALE
+"""
+START = """
+import sys, time, warnings
+warnings.simplefilter("error")
+from pathlib import Path
+import numpy as np
+import tiny
+from banditlab import compile
+if len(sys.argv) > 2:  # all start at once
+    print("ready", flush=True)
+    while not Path(sys.argv[2]).exists():
+        time.sleep(0.002)
+for _ in range(int(sys.argv[1])):
+    compile._loaded.clear()
+    out = np.zeros(3)
+    pair = compile.compiled(tiny.loop, (tiny.Noun(tiny.Params(), tiny.value),), (out,))
+    pair(out)
+    print(out.tolist(), sum(compile._loaded[pair.name].stats.cache_hits.values()))
+"""
+TINY_OUT = [18.0 + 4294967298 + 15.0 * i for i in range(3)]  # 8 + 4 + 1 + 3 + 2, 2 + 6 + 7
+
+
+def tiny(folder: Path) -> None:
+    (folder / "tiny.py").write_text(TINY)
+    (folder / "helper.py").write_text(HELPER)
+    (folder / "deeper.py").write_text("SCALE = 1.0\n")
+
+
+def start(folder: Path, **env: str) -> tuple[list[float], int]:
+    """What the tiny pair gives in a new process, and whether it came from the cache."""
+    done = subprocess.run(
+        [sys.executable, "-c", START, "1"],
+        env=environment(folder, **env),
+        preexec_fn=obey_permissions,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    out, hits = done.stdout.rsplit(maxsplit=1)
+    return json.loads(out), int(hits)
+
+
+def obey_permissions() -> None:
+    """Take root's right to write what is read-only (CAP_DAC_OVERRIDE) away, where there is one."""
+    ctypes.CDLL(None).prctl(24, 1, 0, 0, 0)
+
+
+EDITS = [  # file, old, new, and what that adds to out[i]
+    ("tiny.py", "CONSTANT = 1.0", "CONSTANT = 2.0", lambda i: 1.0),
+    ("tiny.py", "second: float = 2.0", "second: float = 4.0", lambda i: 4.0),
+    ("tiny.py", "builder(6.0)", "builder(8.0)", lambda i: 2.0 * i),
+    ("tiny.py", "factor=7.0", "factor=9.0", lambda i: 2.0 * i),
+    ("tiny.py", "MINE = 3", "MINE = 5", lambda i: 2.0),
+    ("deeper.py", "SCALE = 1.0", "SCALE = 3.0", lambda i: 4.0 * i),
+    ("helper.py", "2.0 * i", "1.0 + 2.0 * i", lambda i: 1.0),
+    # The same bytes as two numbers: the first is 2.
+    ("tiny.py", "298], np.int64)", "298], np.int64).view(np.int32)", lambda i: 2.0 - 4294967298),
+    # The same names and types in another order: what Box holds is swapped, what Params holds not.
+    ("tiny.py", "left: float\n    right", "right: float\n    left", lambda i: 3.0),
+    (
+        "tiny.py",
+        "first: float = 8.0\n    second: float = 4.0",
+        "second: float = 4.0\n    first: float = 8.0",
+        lambda i: 0.0,
+    ),
+]
+
+
+def test_every_kind_of_edit_is_seen(tmp_path):
+    tiny(tmp_path)
+    expected = np.array(TINY_OUT)
+    assert start(tmp_path) == (expected.tolist(), 0)
+    assert start(tmp_path) == (expected.tolist(), 1)
+    for file, old, new, change in EDITS:
+        path = tmp_path / file
+        assert path.read_text().count(old) == 1
+        path.write_text(path.read_text().replace(old, new))
+        expected += [change(i) for i in range(3)]
+        assert start(tmp_path) == (expected.tolist(), 0), new
+    # Which of two functions a name stands for.
+    path = tmp_path / "tiny.py"
+    before, _ = start(tmp_path)
+    path.write_text(path.read_text().replace("kernel(plus)", "kernel(minus)"))
+    after, hits = start(tmp_path)
+    assert hits == 0 and after != before
+    # How Numba was asked to compile.
+    path.write_text(path.read_text().replace("kernel(minus)", "njit(minus, fastmath=True)"))
+    assert start(tmp_path) == (after, 0)
+    assert start(tmp_path, NUMBA_BOUNDSCHECK="1") == (after, 0)
+    assert start(tmp_path) == (after, 1)
+    # What does not change the machine code changes nothing.
+    path.write_text("# a comment\n" + path.read_text() + "\nUNUSED = 3\n")
+    assert start(tmp_path) == (after, 1)
+
+
+# --- the same in this process -------------------------------------------------------------------
+
+SCALE = 2.0
+
+
+class Noun(NamedTuple):
+    value: object
+    number: float = 0.5
+
+
+@kernel
+def scaled(i):
+    return SCALE * i
+
+
+@kernel
+def shifted(i):
+    return 1.0 + i
+
+
+@kernel_inline
+def total(noun, out):
+    for i in range(out.size):
+        out[i] = noun.value(i) + noun.number
+
+
+def totals(value, size: int = 3) -> tuple[list[float], int]:
+    """What the pair of ``total`` and ``value`` gives, and whether it came from the cache."""
+    cache._loaded.clear()
+    out = np.zeros(size)
+    pair = cache.compiled(total, (Noun(value),), (out,))
+    pair(out)
+    (function,) = cache._loaded.values()
+    return out.tolist(), sum(function.stats.cache_hits.values())
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch) -> Iterator[Path]:
+    """An empty cache; afterwards this process knows the pairs again that it knew before."""
+    if cache.jit_disabled():
+        pytest.skip("plain Python compiles nothing")
+    known = dict(cache._loaded)
+    monkeypatch.setenv("BANDITLAB_CACHE", str(tmp_path / "cache"))
+    yield tmp_path / "cache"
+    cache._loaded.clear()
+    cache._loaded.update(known)
+
+
+def names(folder: Path) -> list[str]:
+    """What lies in the cache; pairs only, unless something was left behind."""
+    return sorted(entry.name for entry in folder.iterdir())
+
+
+def test_functions_of_one_name_differ(folder):
+    lambdas = [kernel(lambda i: 1.0 * i), kernel(lambda i: 2.0 * i)]
+    assert [totals(f) for f in lambdas] == [([0.5, 1.5, 2.5], 0), ([0.5, 2.5, 4.5], 0)]
+    assert [totals(f) for f in lambdas] == [([0.5, 1.5, 2.5], 1), ([0.5, 2.5, 4.5], 1)]
+
+
+def test_a_global_changed_while_the_program_runs_does_not_reach_the_cache(folder, monkeypatch):
+    before = totals(scaled)
+    kept = names(folder)
+    # Numba goes on with the value at which it first compiled the kernel.
+    monkeypatch.setattr(sys.modules[__name__], "SCALE", 3.0)
+    assert totals(scaled) == before == ([0.5, 2.5, 4.5], 0)
+    assert names(folder) == kept
+    monkeypatch.undo()
+
+
+DAMAGE = {
+    "empty": lambda content: b"",
+    "half": lambda content: content[: len(content) // 2],
+    "garbage": lambda content: b"nothing that was written here",
+    "one bit": lambda content: content[:-9] + bytes([content[-9] ^ 1]) + content[-8:],
+    "gone": None,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_every_damaged_file_is_noticed_and_repaired(folder, damage):
+    expected, _ = totals(scaled)
+    (name,) = names(folder)
+    files = [f.relative_to(folder) for f in folder.rglob("*") if f.is_file()]
+    assert len(files) == 4  # the source, Numba's index and data, the seal
+    for file in files:
+        whole = (folder / file).read_bytes()
+        change = DAMAGE[damage]
+        if change is None:
+            (folder / file).unlink()
+        else:
+            (folder / file).write_bytes(change(whole))
+            assert (folder / file).read_bytes() != whole
+        assert totals(scaled) == (expected, 0), file
+        assert totals(scaled) == (expected, 1), file
+        assert names(folder) == [name]
+
+
+def test_an_empty_folder_is_filled(folder):
+    expected, _ = totals(scaled)
+    (name,) = names(folder)
+    shutil.rmtree(folder / name)
+    (folder / name / "__pycache__").mkdir(parents=True)
+    assert totals(scaled) == (expected, 0)
+    assert totals(scaled) == (expected, 1)
+    assert names(folder) == [name]
+
+
+def test_the_pairs_used_least_recently_go_first(folder, monkeypatch):
+    monkeypatch.setattr(cache, "MOST_PAIRS", 2)
+    totals(scaled)
+    (first,) = names(folder)
+    totals(shifted)
+    for age, name in enumerate(names(folder)):  # both were last used some time ago
+        os.utime(folder / name, (1000.0 + age, 1000.0 + age))
+    assert totals(scaled)[1] == 1  # used just now
+    assert totals(kernel(lambda i: 3.0 * i))[1] == 0
+    assert len(names(folder)) == 2 and first in names(folder)
+    assert totals(scaled)[1] == 1
+    assert totals(shifted)[1] == 0
+
+
+def test_the_cache_stays_below_a_size(folder, monkeypatch):
+    expected, _ = totals(scaled)
+    size = cache.cache_info()["bytes"]
+    assert 10_000 < size == cache._size(folder / names(folder)[0]) < 1_000_000
+    monkeypatch.setenv("BANDITLAB_CACHE_SIZE", str(1.5 * size / 1e6))
+    totals(shifted)
+    assert cache.cache_info()["pairs"] == 1
+    assert totals(shifted)[1] == 1
+    monkeypatch.setenv("BANDITLAB_CACHE_SIZE", "0")
+    assert totals(scaled) == (expected, 0)
+    assert names(folder) == []
+    monkeypatch.setenv("BANDITLAB_CACHE_SIZE", "big")
+    with pytest.raises(ValueError, match="BANDITLAB_CACHE_SIZE must be a number of MB, got 'big'"):
+        totals(scaled)
+
+
+def test_what_a_killed_process_left_is_cleared_away(folder):
+    totals(scaled)
+    for name, age in (("aside-young", 60.0), ("aside-old", 2 * cache.HOUR)):
+        (folder / name).mkdir()
+        os.utime(folder / name, (time.time() - age, time.time() - age))
+    totals(shifted)
+    assert [name for name in names(folder) if name.startswith("aside")] == ["aside-young"]
+
+
+def test_clear_cache(folder):
+    totals(scaled)
+    assert cache.cache_info()["pairs"] == 1
+    cache.clear_cache()
+    assert names(folder) == [] and cache.cache_info()["bytes"] == 0
+
+
+# --- folders that cannot be written -------------------------------------------------------------
+
+
+def test_switched_off_nothing_is_written(tmp_path):
+    tiny(tmp_path)
+    (tmp_path / "home").mkdir()
+    places = ("HOME", "XDG_CACHE_HOME", "TMPDIR", "NUMBA_CACHE_DIR")
+    env = {name: str(tmp_path / "home") for name in places}
+    before = sorted(tmp_path.rglob("*"))
+    for off in ("off", "0", "OFF"):
+        assert start(tmp_path, BANDITLAB_CACHE=off, **env) == (TINY_OUT, 0)
+    assert sorted(tmp_path.rglob("*")) == before
+    assert start(tmp_path, **env) == (TINY_OUT, 0)  # switched on, the same start writes
+    assert len(list((tmp_path / "cache").rglob("*.nbc"))) == 1
+    assert not list((tmp_path / "home").iterdir())
+
+
+@pytest.mark.parametrize("place", ["read-only", "file"])
+def test_a_cache_that_cannot_be_written_moves_to_a_temporary_folder(tmp_path, place):
+    tiny(tmp_path)
+    (tmp_path / "temporary").mkdir()
+    forbidden = tmp_path / "forbidden"
+    if place == "file":
+        forbidden.write_text("a file")
+    else:
+        forbidden.mkdir(mode=0o555)
+    env = {"BANDITLAB_CACHE": str(forbidden), "TMPDIR": str(tmp_path / "temporary")}
+    assert start(tmp_path, **env) == (TINY_OUT, 0)
+    assert start(tmp_path, **env) == (TINY_OUT, 1)
+    assert place == "file" or not list(forbidden.iterdir())
+    (mine,) = (tmp_path / "temporary").iterdir()
+    assert mine.stat().st_mode & 0o777 == 0o700
+    if os.getuid() == 0:  # prepared by somebody else: not trusted, so nothing is cached
+        os.chown(mine, 12345, 12345)
+        assert start(tmp_path, **env) == (TINY_OUT, 0)
+
+
+# --- races --------------------------------------------------------------------------------------
+
+
+def race(folder: Path, starts: int, rounds: int, vandal=None, **env: str) -> int:
+    """So many processes want the tiny pair at the same moment, each ``rounds`` times; hits.
+
+    ``vandal``, a function of the cache's folder, is called over and over until they have ended.
+    """
+    shutil.rmtree(folder / "cache", ignore_errors=True)
+    go = folder / "go"
+    go.unlink(missing_ok=True)
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", START, str(rounds), str(go)],
+            env=environment(folder, **env),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(starts)
+    ]
+    try:
+        for process in processes:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+        go.touch()
+        while vandal is not None and any(process.poll() is None for process in processes):
+            vandal(folder / "cache")
+            time.sleep(0.01)
+        hits = 0
+        for process in processes:
+            said, complaint = process.communicate(timeout=300)
+            assert (process.returncode, complaint) == (0, "")
+            lines = [line.rsplit(maxsplit=1) for line in said.splitlines()]
+            assert [json.loads(out) for out, _ in lines] == [TINY_OUT] * rounds
+            hits += sum(int(hit) for _, hit in lines)
+        return hits
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
+def delete_pairs(cache_folder: Path) -> None:
+    for home in cache_folder.glob("pair-*"):
+        cache._discard(home)
+
+
+def delete_everything(cache_folder: Path) -> None:
+    shutil.rmtree(cache_folder, ignore_errors=True)
+
+
+def truncate_a_file(cache_folder: Path) -> None:
+    for i, file in enumerate(sorted(cache_folder.glob("pair-*/**/*"))):
+        if i == time.monotonic_ns() % 4 and file.is_file():
+            try:
+                os.truncate(file, file.stat().st_size // 2)
+            except OSError:  # just deleted
+                pass
+
+
+def whole(folder: Path) -> None:
+    """The cache holds one pair and nothing else, and the next start reads it."""
+    start(folder)
+    assert [entry.name[:5] for entry in (folder / "cache").iterdir()] == ["pair-"]
+    assert start(folder) == (TINY_OUT, 1)
+
+
+def test_many_starts_at_once(tmp_path):
+    tiny(tmp_path)
+    race(tmp_path, starts=12, rounds=1)
+    assert start(tmp_path) == (TINY_OUT, 1)
+    whole(tmp_path)
+
+
+VANDALS = [delete_pairs, delete_everything, truncate_a_file]
+
+
+@pytest.mark.parametrize("vandal", VANDALS)
+def test_starts_while_another_process_destroys(tmp_path, vandal):
+    tiny(tmp_path)
+    race(tmp_path, starts=3, rounds=6, vandal=vandal)
+    whole(tmp_path)
+
+
+def test_starts_that_delete_what_the_others_read(tmp_path):
+    tiny(tmp_path)
+    race(tmp_path, starts=3, rounds=6, BANDITLAB_CACHE_SIZE="0")
+    assert not list((tmp_path / "cache").iterdir())
+
+
+@pytest.mark.slow
+def test_two_hundred_starts_at_once(tmp_path):
+    tiny(tmp_path)
+    vandals = [None, None, None, None, None, *VANDALS]
+    for vandal in vandals:  # 25 at a time: each takes 100 MB
+        hits = race(tmp_path, starts=25, rounds=4, vandal=vandal)
+        assert vandal is not None or hits >= 50
+        whole(tmp_path)

@@ -1,19 +1,21 @@
-"""Index policies with many arms: the arm of the largest index, found without looking at most arms.
+"""Index policies with many arms: the arm of the largest index, without looking at most arms.
 
-An arm's index changes when the arm is pulled and, slowly, with the clock. From `MANY` arms on, an
-*upper bound* of every index is therefore kept that holds until the clock of some rounds ahead:
-an arm whose bound is below the true index of another arm need not be looked at. The arms lie in
-about ``sqrt(n_arms)`` blocks. Of each block its *champion*, the lowest arm of the largest bound,
-is remembered, and the largest bound of its *rivals*: the arms that do not equal the champion in
-pulls and rewards. (One that does has the champion's index at any clock, and loses the tie to
-it. With rewards 0 and 1 such twins come in thousands.) A round walks the blocks; where only the
-champion's bound stands out it computes one index, where a rival's does too it searches the block.
-When the clock has run out all bounds are computed anew, for about as many rounds ahead as make
-this work equal to that of searching.
+An arm's index changes when the arm is pulled and, slowly, with the clock. So an *upper bound* of
+every index is kept that holds until the clock of some rounds ahead, and an arm whose bound is
+below the index of another arm is passed over. The arms lie in about ``sqrt(n_arms)`` blocks. Of
+each block we know the *champion*, the lowest arm of the largest bound, and the largest bound of
+its *rivals*, the arms that do not equal it in pulls and rewards. (An arm that does has the
+champion's index at any clock, and loses the tie. Rewards of 0 and 1 make thousands of such
+twins.) A round walks the blocks: it skips those whose champion's bound is too small, computes one
+index where no rival stands out, and else searches the block. When the clock runs out all bounds
+are made anew, for about as many rounds ahead as let that work equal the work of searching.
 
-The arm is that of the plain scan, bit for bit: an arm is passed over only if its index cannot
-exceed one that was computed. Rewards may arrive in any order, and an index may be asked for
-twice, since what is kept beside Moments changes no result.
+A round so costs about ``sqrt(n_arms)``, and its arm is that of the plain scan, bit for bit: what
+is passed over cannot exceed an index that was computed, and what is kept beside Moments changes
+no choice. Rewards may arrive in any order, many or none between two choices.
+
+There is nothing of the kind for Thompson sampling, where every arm takes its draws every round,
+nor for an index that the clock may lower.
 """
 
 from __future__ import annotations
@@ -29,11 +31,9 @@ from banditlab.agents.moments import add_reward, index_policy, mean, new_moments
 from banditlab.core import context, kernel, kernel_inline
 from banditlab.protocols.online import ANY_REWARD, Online
 
-MANY = 2  # from so many arms on: measured, see tests/agents/test_many_arms.py
-
 
 class Bounded(NamedTuple):
-    """Moments, and upper bounds of the indices; these are empty below `MANY` arms."""
+    """Moments, and upper bounds of the indices."""
 
     pulls: np.ndarray  # (n_contexts, n_arms) float64
     sums: np.ndarray  # (n_contexts, n_arms) float64
@@ -43,40 +43,47 @@ class Bounded(NamedTuple):
     bounds: np.ndarray  # (n_contexts, n_arms) float64
     champion: np.ndarray  # (n_contexts, n_blocks) int64: the lowest arm of the largest bound
     top: np.ndarray  # (n_contexts, n_blocks) float64: the champion's bound
-    rival: np.ndarray  # (n_contexts, n_blocks) float64: the largest bound of its rivals
+    rival: np.ndarray  # (n_contexts, n_blocks) float64: the largest bound of its rivals, or -inf
     until: np.ndarray  # (n_contexts,) float64: the clock until which the bounds hold
     ahead: np.ndarray  # (n_contexts,) float64: for how many rounds they were made
-    spent: np.ndarray  # (n_contexts,) float64: arms looked at since
+    looks: np.ndarray  # (n_contexts,) float64: arms looked at since then
 
 
 @kernel_inline
 def block_size(n_arms):  # type: ignore[no-untyped-def]
-    """Arms in a block: the number of blocks is about the same."""
+    """Arms in a block; the last block may have fewer."""
     return int(math.floor(math.sqrt(n_arms))) + 1
 
 
 @kernel
 def init(params, task, rng):  # type: ignore[no-untyped-def]
     pulls, sums, inv, seen, facts = new_moments(params, task, rng)
-    n_arms = task.n_arms if task.n_arms >= MANY else 0
-    size = block_size(n_arms)
-    blocks = (task.n_contexts, (n_arms + size - 1) // size)
-    bounds = np.full((task.n_contexts, n_arms), np.inf)
-    champion = np.zeros(blocks, np.int64)
+    size = block_size(task.n_arms)
+    blocks = (task.n_contexts, (task.n_arms + size - 1) // size)
+    champion = np.empty(blocks, np.int64)
     for b in range(blocks[1]):
         champion[:, b] = b * size
-    none = np.full(blocks, -np.inf)
-    # No arm is known, so bounds of the clock 0, where no index falls below, are in place.
-    per_context = np.zeros(task.n_contexts)
+    # Nothing is known of any arm: infinite bounds, which the first rewards replace by bounds of
+    # the clock 0.
     return Bounded(
-        pulls, sums, inv, seen, facts, bounds, champion, np.full(blocks, np.inf), none,
-        per_context, np.ones(task.n_contexts), np.zeros(task.n_contexts),
-    )  # fmt: skip
+        pulls,
+        sums,
+        inv,
+        seen,
+        facts,
+        bounds=np.full((task.n_contexts, task.n_arms), np.inf),
+        champion=champion,
+        top=np.full(blocks, np.inf),
+        rival=np.full(blocks, -np.inf),
+        until=np.zeros(task.n_contexts),
+        ahead=np.ones(task.n_contexts),
+        looks=np.zeros(task.n_contexts),
+    )
 
 
 @kernel_inline
 def crown(state, s, b):  # type: ignore[no-untyped-def]
-    """Find the champion of block ``b`` and the bound of its rivals."""
+    """Find the champion of block ``b`` and the largest bound of its rivals."""
     size = block_size(state.bounds.shape[1])
     champion, top, rival = b * size, -np.inf, -np.inf
     for k in range(b * size, min((b + 1) * size, state.bounds.shape[1])):
@@ -84,10 +91,8 @@ def crown(state, s, b):  # type: ignore[no-untyped-def]
         if bound > top:
             champion, top, rival = k, bound, top
         elif bound > rival:
-            twin = (
-                state.pulls[s, k] == state.pulls[s, champion]
-                and state.sums[s, k] == state.sums[s, champion]
-            )
+            same_pulls = state.pulls[s, k] == state.pulls[s, champion]
+            twin = same_pulls and state.sums[s, k] == state.sums[s, champion]
             rival = rival if twin else bound
     state.champion[s, b] = champion
     state.top[s, b] = top
@@ -95,79 +100,92 @@ def crown(state, s, b):  # type: ignore[no-untyped-def]
 
 
 @cache
-def _lazy(
-    scan: Callable[..., int],
-    learn: Callable[..., None],
-    clock: Callable[..., float],
-    index: Callable[..., float],
-    bound: Callable[..., float],
+def _kernels(
+    clock: Callable[..., float], index: Callable[..., float], bound: Callable[..., float]
 ) -> tuple[Callable[..., int], Callable[..., None]]:
+    """``act`` and ``update``.
+
+    What takes the state is inlined, for to hand on so many arrays costs 100 ns; indices are not,
+    except in the one long loop, because they compile slowly.
+    """
+
+    @kernel
+    def index_at(params, clock, mean, inv):  # type: ignore[no-untyped-def]
+        return index(params, clock, mean, inv)
+
+    @kernel
+    def bound_at(params, clock, mean, inv):  # type: ignore[no-untyped-def]
+        return bound(params, clock, mean, inv)
+
     @kernel_inline
     def index_of(params, state, s, k, now):  # type: ignore[no-untyped-def]
-        value = index(params, now, mean(state, s, k), state.inv[s, k])
+        value = index_at(params, now, mean(state, s, k), state.inv[s, k])
         return value if state.pulls[s, k] > 0.0 else np.inf
 
     @kernel_inline
-    def bound_arm(params, state, s, k):  # type: ignore[no-untyped-def]
-        value = bound(params, state.until[s], mean(state, s, k), state.inv[s, k])
-        state.bounds[s, k] = value if state.pulls[s, k] > 0.0 else np.inf
-
-    @kernel_inline
     def look_ahead(params, state, s, now):  # type: ignore[no-untyped-def]
-        cheap = state.spent[s] <= state.bounds.shape[1]
-        state.ahead[s] = max(1.0, state.ahead[s] * (2.0 if cheap else 0.5))
-        state.spent[s] = 0.0
-        state.until[s] = max(now, clock(params, task_of(state), state.seen[s] + state.ahead[s]))
+        """Make all bounds anew, for twice as long if searching was cheap, else for half."""
+        cheap = state.looks[s] <= 2.0 * state.bounds.shape[1]
+        state.ahead[s] = state.ahead[s] * 2.0 if cheap else max(1.0, state.ahead[s] * 0.5)
+        state.looks[s] = 0.0
+        until = max(now, clock(params, task_of(state), state.seen[s] + state.ahead[s]))
+        state.until[s] = until
         for k in range(state.bounds.shape[1]):
-            bound_arm(params, state, s, k)
+            value = bound(params, until, mean(state, s, k), state.inv[s, k])
+            state.bounds[s, k] = value if state.pulls[s, k] > 0.0 else np.inf
         for b in range(state.top.shape[1]):
             crown(state, s, b)
-
-    @kernel_inline
-    def search(params, state, s, now):  # type: ignore[no-untyped-def]
-        n_arms = state.bounds.shape[1]
-        size = block_size(n_arms)
-        until = state.until[s]
-        if now > until or (now < until and state.spent[s] > n_arms):
-            look_ahead(params, state, s, now)
-        first = 0
-        for b in range(state.top.shape[1]):
-            first = b if state.top[s, b] > state.top[s, first] else first
-        enough = index_of(params, state, s, state.champion[s, first], now)
-        best = -np.inf
-        arm = 0
-        for b in range(state.top.shape[1]):
-            # An arm of equal index must be lower to win; here all lower ones are behind us.
-            if state.top[s, b] < enough or state.top[s, b] <= best:
-                continue
-            start = state.champion[s, b]
-            stop = start + 1
-            if not (state.rival[s, b] < enough or state.rival[s, b] <= best):
-                start = b * size
-                stop = min(start + size, n_arms)
-            for k in range(start, stop):
-                if state.bounds[s, k] >= enough and state.bounds[s, k] > best:
-                    value = index_of(params, state, s, k, now)
-                    if value > best:
-                        best = value
-                        arm = k
-            enough = best if best > enough else enough
-            state.spent[s] += stop - start
-        return arm
 
     @kernel
     def act(params, state, t, x, rng):  # type: ignore[no-untyped-def]
         s = context(state.pulls.shape[0], x)
-        return search(params, state, s, clock(params, task_of(state), state.seen[s]))
+        now = clock(params, task_of(state), state.seen[s])
+        n_arms = state.bounds.shape[1]
+        size = block_size(n_arms)
+        until = state.until[s]
+        # Where the clock stands still, as that of greedy, all bounds stay as good as new.
+        if now > until or (now < until and state.looks[s] > 2.0 * n_arms):
+            look_ahead(params, state, s, now)
+        first = 0
+        for b in range(state.top.shape[1]):
+            first = b if state.top[s, b] > state.top[s, first] else first
+        # The largest index is no smaller than this one.
+        least = index_of(params, state, s, state.champion[s, first], now)
+        best = -np.inf
+        arm = 0
+        looks = 0
+        for b in range(state.top.shape[1]):
+            # A bound equal to `best` is too small: its arm is higher, and would lose the tie.
+            if state.top[s, b] < least or state.top[s, b] <= best:
+                continue
+            start = state.champion[s, b]
+            stop = start + 1
+            if state.rival[s, b] >= least and state.rival[s, b] > best:
+                start = b * size
+                stop = min(start + size, n_arms)
+            looks += stop - start
+            for k in range(start, stop):
+                if state.bounds[s, k] >= least and state.bounds[s, k] > best:
+                    value = index_of(params, state, s, k, now)
+                    arm = k if value > best else arm
+                    best = value if value > best else best
+            least = best if best > least else least
+        state.looks[s] += looks
+        return arm
 
     @kernel
     def update(params, state, t, x, arm, reward, rng):  # type: ignore[no-untyped-def]
         s = context(state.pulls.shape[0], x)
         add_reward(params, state, s, arm, reward)
-        bound_arm(params, state, s, arm)
+        known = mean(state, s, arm)
+        state.bounds[s, arm] = bound_at(params, state.until[s], known, state.inv[s, arm])
         crown(state, s, arm // block_size(state.bounds.shape[1]))
 
     return act, update
+
+
+# By the plain kernels of a policy: from how many arms on to use which kernels instead.
+_lazy: dict[tuple[Any, ...], tuple[int, tuple[Any, ...]]] = {}
 
 
 def bounded_index_policy(
@@ -176,13 +194,29 @@ def bounded_index_policy(
     index: Callable[..., float],
     bound: Callable[..., float],
     rewards: tuple[float, float] = ANY_REWARD,
+    many: int = 512,
 ) -> Online:
-    """`index_policy`, for an index of which an upper bound is known; quick with many arms.
+    """`index_policy` for an index with a known upper bound, which `many_armed` makes use of.
 
-    ``bound(params, clock, mean, inv)``, a ``kernel_inline``, is at least the index, as computed,
-    of an arm of this mean and ``inv`` at every clock up to ``clock``. Clocks are at least 0. Lanes
-    look at every arm.
+    ``bound(params, clock, mean, inv)``, a ``kernel_inline``, is no smaller than the index, as
+    computed, of an arm of this mean and ``inv`` at any clock from 0 to ``clock``. From
+    ``many`` arms on it pays, that is, a replication at a time is played sooner than all of them
+    in lanes; the dearer the index, the smaller the number.
     """
     plain = index_policy(params, clock, index, rewards)
-    act, update = _lazy(plain.act, plain.update, clock, index, bound)
-    return plain._replace(init=init, act=act, update=update)
+    kernels = (init, *_kernels(clock, index, bound))
+    _lazy[plain.init, plain.act, plain.update] = many, kernels
+    return plain
+
+
+def many_armed(algorithm: Online, n_arms: int) -> Online:
+    """The algorithm in the form that is quickest with ``n_arms`` arms; its choices are the same.
+
+    With many arms, a policy with a known bound becomes lazy. It then has no lanes: these look at
+    every arm.
+    """
+    many, kernels = _lazy.get((algorithm.init, algorithm.act, algorithm.update), (n_arms + 1, ()))
+    if n_arms < many:
+        return algorithm
+    init, act, update = kernels
+    return algorithm._replace(init=init, act=act, update=update, lanes=None)

@@ -211,7 +211,8 @@ def _leave_out(arena: Any, wanted: str | None) -> None:
         able = [a for a in panel.agents if a.name == wanted or can_play(panel, a)]
         dropped |= {a.label: None for a in panel.agents if a not in able}
         panel.agents = able or panel.agents
-    if dropped:
+    stuck = any(a.name == wanted and not can_play(p, a) for p in arena.panels for a in p.agents)
+    if dropped and not stuck:  # else the run is about to be refused, in one line
         name = arena.panels[0].problem.name
         print(f"left out, for {name} is beyond them: {', '.join(dropped)}", file=sys.stderr)
 

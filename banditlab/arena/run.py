@@ -10,20 +10,25 @@ from __future__ import annotations
 
 import hashlib
 import os
+import pickle
+import signal
+import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from banditlab import exact, random, registry
+from banditlab.agents.lazy import many_armed
 from banditlab.arena.spec import AgentEntry, Arena, Panel, cells, read_arena
-from banditlab.bounds import lai_robbins, minimax
 from banditlab.check import integer
-from banditlab.compile import Pair, compiled
+from banditlab.compile import Pair, missing, pair
 from banditlab.core import Task
 from banditlab.curves import Curves, Record, evaluate
 from banditlab.protocols import lanes, offline, offline_mdp, online
@@ -116,6 +121,8 @@ def _job(arena: Arena, panel: Panel, entry: AgentEntry) -> Job:
     algorithm = registry.make(entry.name, **entry.hyper)
     _matched(panel, entry, algorithm, problem)
     n_arms, n_contexts, dim = problem.shape
+    if isinstance(algorithm, online.Online):
+        algorithm = many_armed(algorithm, n_arms)
     points = np.array(panel.checkpoints, dtype=np.int64)
     loop, horizon, log_rounds = online.run_block, panel.horizon, 0
     measures: tuple[str, ...] = online.MEASURES
@@ -135,8 +142,8 @@ def _job(arena: Arena, panel: Panel, entry: AgentEntry) -> Job:
     task = Task(n_arms, n_contexts, dim, horizon)
     key = random.key(arena.seed)
     example = (task, key, 0, 0, points, np.zeros(2, np.int64), np.zeros((1, 1, len(measures))))
-    pair = compiled(loop, (algorithm, problem), example)
-    return Job(panel, entry, pair, task, log_rounds, points, measures, key)
+    made = pair(loop, (algorithm, problem), example)
+    return Job(panel, entry, made, task, log_rounds, points, measures, key)
 
 
 def _run_block(job: Job, first: int, count: int, progress: np.ndarray) -> tuple[np.ndarray, float]:
@@ -234,12 +241,12 @@ def simulate(
         _matched(panel, entry, registry.make(entry.name, **entry.hyper), problem)
     total = sum(panel.replications * panel.horizon for panel, _ in wanted)
     runner = _Runner(workers, keep, progress, total)
-    jobs = []
     try:
-        for panel, entry in wanted:
-            job = _job(arena, panel, entry)
-            jobs.append(job)
-            runner.submit(job)
+        jobs = [_job(arena, panel, entry) for panel, entry in wanted]
+        with _second_compiler(arena, jobs, workers):
+            for job in jobs:
+                job.pair.function()
+                runner.submit(job)
         runner.drain()
     except KeyboardInterrupt:
         raise Interrupted(runner.stop()) from None
@@ -266,6 +273,43 @@ def simulate(
     for check in curves.arena["checks"]:
         curves.checks.extend(evaluate(check, curves))
     return curves
+
+
+@contextmanager
+def _second_compiler(arena: Arena, jobs: list[Job], workers: int) -> Iterator[None]:
+    """Meanwhile another process compiles the same pairs from the last to the first.
+
+    Numba compiles one function at a time, so a second core takes a second process. The two meet
+    in the cache: who comes to a pair that the other has finished reads it.
+    """
+    absent = missing(job.pair for job in jobs)
+    todo = {job.pair.name: (job.panel, job.agent) for job in jobs if job.pair.name in absent}
+    idle = min(workers, os.cpu_count() or 1) - os.getloadavg()[0]
+    if len(todo) < 2 or idle < 1.0:
+        yield
+        return
+    code = (
+        "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer)\n"
+        "from banditlab.arena.run import _compile; _compile(*pickle.load(sys.stdin.buffer))"
+    )
+    nowhere = subprocess.DEVNULL  # an error is this process's to report: it compiles the rest
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=nowhere, stderr=nowhere
+    ) as process:
+        try:
+            assert process.stdin is not None
+            with suppress(BrokenPipeError), process.stdin as pipe:
+                pipe.write(pickle.dumps(sys.path) + pickle.dumps((arena, [*todo.values()][::-1])))
+            yield
+        finally:
+            process.terminate()
+
+
+def _compile(arena: Arena, wanted: list[tuple[Panel, AgentEntry]]) -> None:
+    """What the second compiler does."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # it leaves, but not a folder behind
+    for panel, entry in wanted:
+        _job(arena, panel, entry).pair.function()
 
 
 def _worst(rivals: list[Record]) -> Record:
@@ -356,6 +400,8 @@ class _Runner:
 
 def _overlays(panel: Panel) -> list[dict[str, Any]]:
     """The panel's references, and lower bounds where the theory has one for its problem."""
+    from banditlab.bounds import lai_robbins, minimax  # with scipy.special, while blocks run
+
     name, given = panel.problem.name, panel.problem.parameters
     t = np.array(panel.checkpoints, dtype=np.float64)
     curves = [reference.model_dump() for reference in panel.references]

@@ -46,27 +46,24 @@ class World(NamedTuple):
 
 
 @kernel
-def on_sphere(rng, out):
-    """Fill ``out`` with a point that is uniform on the unit sphere."""
-    for i in range(out.size):
-        out[i] = normal(rng)
-    norm = math.sqrt(linalg.dot(out, out))
-    for i in range(out.size):
-        out[i] /= norm
-
-
-@kernel
-def rows_on_sphere(n_arms, dim, rng):
-    x = np.empty((n_arms, dim))
-    for k in range(n_arms):
-        on_sphere(rng, x[k])
+def rows_on_sphere(n_rows, dim, rng):
+    """Points that are uniform on the unit sphere."""
+    x = np.empty((n_rows, dim))
+    for k in range(n_rows):
+        square = 0.0
+        for i in range(dim):
+            value = normal(rng)
+            x[k, i] = value
+            square += value * value
+        norm = math.sqrt(square)
+        for i in range(dim):
+            x[k, i] /= norm
     return x
 
 
 @kernel
 def init(params, rng):
-    theta = np.empty(params.dim)
-    on_sphere(rng, theta)
+    theta = rows_on_sphere(1, params.dim, rng)[0]
     x = rows_on_sphere(params.n_arms, params.dim, rng)
     mean = np.empty(params.n_arms)
     linalg.matvec(x, theta, mean)
@@ -89,10 +86,14 @@ def pull(params, world, x, arm, rng):
 
 @kernel
 def regret(params, world, x, arm):
-    if not params.fixed:
-        linalg.matvec(x, world.theta, world.mean)
+    # Loops that may have no rounds, not a branch: see core.context.
+    for k in range(0 if params.fixed else params.n_arms):
+        mean = 0.0
+        for i in range(params.dim):
+            mean += x[k, i] * world.theta[i]
+        world.mean[k] = mean
     best = world.mean[0]
-    for k in range(1, world.mean.size):
+    for k in range(1, params.n_arms):
         best = max(best, world.mean[k])
     return best - world.mean[arm]
 

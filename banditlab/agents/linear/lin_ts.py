@@ -22,11 +22,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from banditlab import numeric
+from banditlab import linalg, numeric
 from banditlab.agents import ridge as regression
+from banditlab.agents.ridge import kernel_in_loop
 from banditlab.check import positive
-from banditlab.core import features, kernel
-from banditlab.linalg import dot, solve_upper
+from banditlab.core import kernel
 from banditlab.protocols.online import Online
 from banditlab.random import AGENT, normal, stream
 
@@ -44,22 +44,25 @@ class LinTS(NamedTuple):
     disjoint: bool = False  # whether every arm has coefficients of its own
 
 
-@kernel
+@kernel_in_loop
 def act(params, state, t, x, rng):
     dim, n_arms = state.white.shape
+    n_rows = x.shape[0]
+    disjoint = state.factor.shape[0] > 1
     theta = state.row[:dim]
+    value = state.mean  # scratch
+    for m in range(state.factor.shape[0]):
+        for i in range(dim):
+            theta[i] = state.factor[m, i, dim] + params.scale * normal(rng)
+        linalg.solve_upper(state.factor[m], theta)
+        first = m if disjoint and n_rows > 1 else 0
+        count = 1 if disjoint else n_rows
+        linalg.matvec(x[first : first + count], theta, value[m : m + count])
     best = -np.inf
     arm = 0
-    for k in range(n_arms):
-        m = regression.model(state, k)
-        if k == 0 or m > 0:
-            for i in range(dim):
-                theta[i] = state.factor[m, i, dim] + params.scale * normal(rng)
-            solve_upper(state.factor[m], theta)
-        value = dot(features(x, k), theta)
-        if value > best:
-            best = value
-            arm = k
+    for k in range(n_arms if disjoint else n_rows):  # one row for all arms: the lowest
+        arm = k if value[k] > best else arm
+        best = value[k] if value[k] > best else best
     return arm
 
 

@@ -27,8 +27,9 @@ import numpy as np
 
 from banditlab import numeric
 from banditlab.agents import ridge as regression
+from banditlab.agents.ridge import kernel_in_loop
 from banditlab.check import between, nonnegative, positive
-from banditlab.core import kernel
+from banditlab.core import kernel, kernel_inline
 from banditlab.protocols.online import Online
 
 
@@ -44,134 +45,116 @@ class LinUCB(NamedTuple):
 
 
 class State(NamedTuple):
-    """A ridge regression (banditlab.agents.ridge), and predictions for features that stand still.
+    """A ridge regression (banditlab.agents.ridge), and predictions for features that come again.
 
-    ``columns`` is ``dim + 1 + n_arms``, or ``dim + 1`` if disjoint.
+    ``n_kept`` is ``n_arms``, or 0 if disjoint.
     """
 
-    factor: np.ndarray  # (n_models, dim, columns) float64: u, z, and whitened ``shown`` if current
-    row: np.ndarray  # (columns,) float64: scratch
+    # (n_models, dim, dim + 1 + n_kept) float64: u, z, and ``kept`` whitened if it is current
+    factor: np.ndarray
+    row: np.ndarray  # (dim + 1 + n_kept,) float64: scratch
     white: np.ndarray  # (dim, n_arms) float64: scratch, the whitened features
     mean: np.ndarray  # (n_arms,) float64: scratch, estimated mean rewards
     form: np.ndarray  # (n_arms,) float64: scratch, x A^-1 x
-    shown: np.ndarray  # (n_arms, dim) float64: the features of the latest reward
-    shown_mean: np.ndarray  # (n_arms,) float64: their estimated mean rewards, if current
-    shown_form: np.ndarray  # (n_arms,) float64: their x A^-1 x, if current
-    growth: np.ndarray  # (1,) float64: current if at most LIMIT; det A now over det A then
+    kept: np.ndarray  # (n_kept, dim) float64: the features of an earlier reward
+    kept_mean: np.ndarray  # (n_arms,) float64: their estimated mean rewards, if current
+    kept_form: np.ndarray  # (n_arms,) float64: their x A^-1 x, if current
+    growth: np.ndarray  # (1,) float64: current up to LIMIT; det A over that of the last refresh
 
 
-# Differences lose digits: at most this factor before predictions are made from scratch.
+# A difference loses digits. No form falls by more than det A grows, so at most four are lost.
 LIMIT = 1e4
 
 
 @kernel
 def init(params, task, rng):
     r = regression.init(params, task, rng)
-    n_models, dim = r.factor.shape[:2]
-    columns = dim + 1 if n_models > 1 else dim + 1 + task.n_arms
-    factor = np.zeros((n_models, dim, columns))
-    factor[:, :, : dim + 1] = r.factor
-    shown = np.full((task.n_arms, dim), np.nan)
-    mean = np.zeros(task.n_arms)
-    growth = np.full(1, np.inf)
+    n_models = r.factor.shape[0]
+    n_kept = 0 if n_models > 1 else task.n_arms
+    factor = np.zeros((n_models, task.dim, task.dim + 1 + n_kept))
+    for m in range(n_models):
+        for i in range(task.dim):
+            factor[m, i, i] = r.factor[m, i, i]
     return State(
-        factor, np.zeros(columns), r.white, r.mean, r.form, shown, mean, mean.copy(), growth
+        factor,
+        np.zeros(task.dim + 1 + n_kept),
+        r.white,
+        r.mean,
+        r.form,
+        np.zeros((n_kept, task.dim)),
+        np.zeros(task.n_arms),
+        np.zeros(task.n_arms),
+        np.full(1, np.inf),
     )
 
 
-@kernel
-def radius(params, factor):
-    """How many widths above the estimate the index lies."""
-    if params.delta == 0.0:
-        return params.alpha
-    dim = factor.shape[0]
+@kernel_inline
+def radius(params, factor, m):
+    """How many widths above the estimate the index lies, in regression ``m``."""
+    dim = factor.shape[1]
     half_log_det = -0.5 * dim * numeric.log(params.ridge)
-    for i in range(dim):
-        half_log_det += numeric.log(factor[i, i])
-    inside = 2.0 * (half_log_det - numeric.log(params.delta))
-    return params.noise * math.sqrt(max(inside, 0.0)) + math.sqrt(params.ridge) * params.bound
+    for i in range(dim if params.delta > 0.0 else 0):
+        half_log_det += numeric.log(factor[m, i, i])
+    inside = 2.0 * (half_log_det - numeric.log(params.delta if params.delta > 0.0 else 1.0))
+    oful = params.noise * math.sqrt(max(inside, 0.0)) + math.sqrt(params.ridge) * params.bound
+    return oful if params.delta > 0.0 else params.alpha
 
 
-@kernel
-def largest(params, factor, mean, form):
-    """The arm of the largest index."""
-    scale = radius(params, factor[0])
+@kernel_in_loop
+def act(params, state, t, x, rng):
+    n_arms = state.mean.size
+    known = state.growth[0] <= LIMIT and x.size == state.kept.size
+    now, then = x.flat, state.kept.flat
+    differ = 0
+    for i in range(x.size if known else 0):
+        differ += 1 if now[i] != then[i] else 0
+    known = known and differ == 0
+    regression.predict_first(state, x, 0 if known else n_arms)
     best = -np.inf
     arm = 0
-    for k in range(mean.size):
-        if k > 0 and factor.shape[0] > 1:
-            scale = radius(params, factor[k])
-        value = mean[k] + scale * math.sqrt(form[k])
-        if value > best:
-            best = value
-            arm = k
+    scale = 0.0
+    for k in range(n_arms):
+        for m in range(k, min(k + 1, state.factor.shape[0])):
+            scale = radius(params, state.factor, m)
+        mean, form = state.mean[k], state.form[k]
+        kept_mean, kept_form = state.kept_mean[k], state.kept_form[k]
+        mean = kept_mean if known else mean
+        form = kept_form if known else form
+        value = mean + scale * math.sqrt(max(form, 0.0))
+        arm = k if value > best else arm
+        best = value if value > best else best
     return arm
 
 
-@kernel
-def keep(state, x, current):
-    """Note the features and, if asked for, their predictions."""
-    n_arms, dim = x.shape
-    for k in range(n_arms):
-        for i in range(dim):
-            state.shown[k, i] = x[k, i]
-    if current:
-        regression.predict(state, x)
-        state.growth[0] = 1.0
-        for k in range(n_arms):
-            state.shown_mean[k] = state.mean[k]
-            state.shown_form[k] = state.form[k]
-        for i in range(dim):
-            for k in range(state.factor.shape[2] - dim - 1):
-                state.factor[0, i, dim + 1 + k] = state.white[i, k]
-
-
-@kernel
-def differences(x, y):
-    """In how many places two matrices of one shape differ."""
-    now, then = x.flat, y.flat
-    count = 0
-    for i in range(x.size):
-        count += 1 if now[i] != then[i] else 0
-    return count
-
-
-@kernel
-def act(params, state, t, x, rng):
-    known = state.growth[0] <= LIMIT and x.size == state.shown.size
-    if known and differences(x, state.shown) == 0:
-        return largest(params, state.factor, state.shown_mean, state.shown_form)
-    regression.predict(state, x)
-    return largest(params, state.factor, state.mean, state.form)
-
-
-@kernel
+@kernel_in_loop
 def update(params, state, t, x, arm, reward, rng):
-    n_arms, dim = state.shown.shape
-    disjoint = state.factor.shape[0] > 1
-    row = arm if x.shape[0] > 1 else 0
-    differ = 0 if x.shape[0] == n_arms else 1
-    for i in range(dim):
-        differ += 1 if x[row, i] != state.shown[arm, i] else 0
-    # Whoever shows a row again is likely to show all again: worth keeping up. ``act`` makes sure.
-    current = differ == 0 and state.growth[0] <= LIMIT
-    columns = state.factor.shape[2] if current else dim + 1
-    regression.rotate(state, x, arm, reward, columns)
-    if not current:
-        state.growth[0] = np.inf
-        if x.shape[0] == n_arms:
-            keep(state, x, differ == 0)
-    elif disjoint:
-        regression.predict_arm(state, x, arm)
-        state.shown_mean[arm] = state.mean[arm]
-        state.shown_form[arm] = state.form[arm]
-    else:
-        state.growth[0] *= 1.01 + state.shown_form[arm]  # the 1.01: at most 926 times
-        residual = state.row[dim]
-        for k in range(n_arms):
-            lost = state.row[dim + 1 + k]
-            state.shown_mean[k] -= lost * residual
-            state.shown_form[k] -= lost * lost
+    dim = x.shape[1]
+    comparable = x.size == state.kept.size
+    differ = 0
+    for i in range(dim if comparable else 0):
+        differ += 1 if x[arm, i] != state.kept[arm, i] else 0
+    # An arm whose features came again: the others' will too, it seems (``act`` makes sure).
+    again = comparable and differ == 0
+    current = again and state.growth[0] <= LIMIT
+    regression.rotate(state, x, arm, reward, state.row.size if current else dim + 1)
+    growth = state.growth[0] * (1.01 + state.kept_form[arm])  # the 1.01: at most 926 times
+    state.growth[0] = growth if current else np.inf
+    residual = state.row[dim]
+    for k in range(state.kept.shape[0] if current else 0):
+        lost = state.row[dim + 1 + k]
+        state.kept_mean[k] -= lost * residual
+        state.kept_form[k] -= lost * lost
+    for k in range(x.shape[0] if comparable and not current else 0):
+        for i in range(dim):
+            state.kept[k, i] = x[k, i]
+    n = x.shape[0] if again and not current else 0
+    regression.predict_first(state, x, n)
+    for k in range(n):
+        state.growth[0] = 1.0
+        state.kept_mean[k] = state.mean[k]
+        state.kept_form[k] = state.form[k]
+        for i in range(dim):
+            state.factor[0, i, dim + 1 + k] = state.white[i, k]
 
 
 def linucb(

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from banditlab.agents.moments import index_policy
+from banditlab.agents.lazy import bounded_index_policy
 from banditlab.core import kernel_inline
 from banditlab.protocols.online import Online
 
@@ -38,4 +38,4 @@ def index(params, clock, mean, inv):  # type: ignore[no-untyped-def]
 
 def greedy() -> Online:
     """The largest empirical mean; takes no arguments."""
-    return index_policy(Greedy(), clock, index)
+    return bounded_index_policy(Greedy(), clock, index, bound=index)

@@ -21,10 +21,10 @@ import math
 from typing import NamedTuple
 
 from banditlab import numeric
-from banditlab.agents.moments import index_policy
+from banditlab.agents.lazy import bounded_index_policy
 from banditlab.check import nonnegative
 from banditlab.core import kernel_inline
-from banditlab.protocols.online import ANY_REWARD, UNIT_REWARD, Online
+from banditlab.protocols.online import UNIT_REWARD, Online
 
 ALMOST_ONE = 1.0 - 1e-15
 TINY = 1e-300  # makes 0 / 0 at q = p a 0
@@ -85,6 +85,13 @@ def bernoulli_index(params, clock, mean, inv):  # type: ignore[no-untyped-def]
 
 
 @kernel_inline
+def bernoulli_bound(params, clock, mean, inv):  # type: ignore[no-untyped-def]
+    # The exact index rises with the clock, and that of either clock is off by less than 1e-8.
+    q = bernoulli_index(params, clock, mean, inv) + 2e-8
+    return q if q < ALMOST_ONE else ALMOST_ONE
+
+
+@kernel_inline
 def gaussian_index(params, clock, mean, inv):  # type: ignore[no-untyped-def]
     return mean + params.sigma * math.sqrt(2.0 * clock * inv)
 
@@ -97,5 +104,7 @@ def kl_ucb(c: float = 0.0, sigma: float = 0.0) -> Online:
     """
     params = KLUCB(nonnegative("c", c), nonnegative("sigma", sigma))
     if params.sigma > 0.0:
-        return index_policy(params, clock, gaussian_index, ANY_REWARD)
-    return index_policy(params, clock, bernoulli_index, UNIT_REWARD)
+        return bounded_index_policy(params, clock, gaussian_index, bound=gaussian_index)
+    return bounded_index_policy(
+        params, clock, bernoulli_index, bernoulli_bound, UNIT_REWARD, many=48
+    )
