@@ -20,7 +20,9 @@ function                 result                                    multiplicatio
 ``update_inverse`` subtracts: from a start of 1e9 times the identity it loses six digits for good,
 so who uses it keeps ``A`` too and calls ``cholesky`` and ``invert`` every thousand updates or so.
 Matrices are C-contiguous float64. Inner loops run along rows and, where the algebra allows it,
-without sums: a compiler may not reorder a sum, hence cannot make SIMD code of one.
+without sums: a compiler may not reorder a sum, hence cannot make SIMD code of one. Where it does
+not, four sums run side by side. What agents call every round is kernel_inline and takes no slices:
+see banditlab.agents.ridge.
 """
 
 import math

@@ -33,6 +33,7 @@ def test_products(dim):
     close(linalg.quadratic_form(a, x), x @ a @ x)
     linalg.matvec(a, x, out)
     close(out, a @ x)
+    np.testing.assert_array_equal(out, [linalg.dot(row, x) for row in a])  # same bits
 
 
 @pytest.mark.parametrize("dim", DIMS)
@@ -54,7 +55,12 @@ def test_solves(dim):
     b = np.random.default_rng(2).normal(size=(dim, 7))
     lower_solution = np.linalg.solve(upper.T, b)
     columns = b.copy()
-    linalg.solve_lower_columns(u, columns)
+    untouched = columns.copy()
+    linalg.solve_lower_columns(u, columns, 5)
+    np.testing.assert_array_equal(columns[:, 5:], untouched[:, 5:])
+    linalg.solve_lower_columns(u, untouched, 7)
+    np.testing.assert_array_equal(columns[:, :5], untouched[:, :5])
+    columns = untouched
     for k in range(7):
         x = b[:, k].copy()
         linalg.solve_lower(u, x)
@@ -99,6 +105,23 @@ def test_an_extra_column_carries_a_least_squares_fit():
     theta = u[:, 6].copy()
     linalg.solve_upper(u, theta)
     close(theta, np.linalg.solve(0.5 * np.eye(6) + rows.T @ rows, rows.T @ rewards))
+
+
+def test_extra_columns_stay_whitened_and_tell_what_their_products_lose():
+    """Columns w of u.T w = y follow a rotation; what is left in their place is what w . w loses."""
+    rng = np.random.default_rng(6)
+    a, x, ys = matrix(6), rng.normal(size=6), rng.normal(size=(6, 3))
+    u = np.zeros((6, 10))
+    u[:, :6] = np.triu(np.nan_to_num(factor(a)))
+    before = np.linalg.solve(u[:, :6].T, ys)
+    u[:, 6:9] = before
+    u[:, 9] = 7.0
+    row = np.append(x, np.zeros(3))
+    linalg.update_cholesky(u, row)
+    after = np.linalg.solve(np.linalg.cholesky(a + np.outer(x, x)), ys)
+    close(u[:, 6:9], after)
+    close(np.outer(row[6:], row[6:]), before.T @ before - after.T @ after)
+    assert (u[:, 9] == 7.0).all()  # x does not reach this column
 
 
 def chain(steps, refresh, ridge):

@@ -22,8 +22,7 @@ import numpy as np
 from numba import njit
 
 from banditlab import linalg
-from banditlab.core import features, kernel, kernel_inline
-
+from banditlab.core import kernel, kernel_inline
 
 # A kernel that the loop takes in whole. A call costs a reference count for every array that it is
 # handed (5 ns each, over 100 ns a round here), unless what it calls is taken in as well: inside,

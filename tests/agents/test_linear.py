@@ -11,7 +11,8 @@ import pytest
 
 import banditlab
 from banditlab import random
-from banditlab.agents.linear import lin_ts
+from banditlab.agents import ridge as ridge_regression
+from banditlab.agents.linear import lin_ts, linucb
 from banditlab.compile import compiled
 from banditlab.core import Task
 from banditlab.protocols import online
@@ -83,6 +84,88 @@ def test_linucb_chooses_as_a_solve_from_scratch_does(shared, disjoint, delta):
     assert set(arms) == set(range(ARMS))
     means = [x[k % len(x)] @ slow.posterior(k)[0] for k in range(ARMS)]
     assert agent.recommend(x)[np.argmax(means)] == 1.0
+
+
+def fixed_stream(rounds=300, changes=(), seed=3):
+    """Features that stand still, all of them but in the rounds of ``changes``."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(ARMS, DIM))
+    for t in range(rounds):
+        if t in changes:
+            x = rng.normal(size=(ARMS, DIM))
+        yield x, rng.normal(size=ARMS) + x[:, 0]
+
+
+@pytest.mark.parametrize("delta", [0.0, 0.05])
+def test_linucb_keeps_up_predictions_of_features_that_come_again(delta):
+    """As exact as from scratch: repeated, changed, partly changed, late, and unasked for."""
+    hyper = {"alpha": 0.7, "delta": delta, "noise": 0.6, "bound": 1.5}
+    agent = banditlab.Agent("linucb", n_arms=ARMS, dim=DIM, ridge=0.5, **hyper)
+    slow = Slow(0.5, False)
+    rng = np.random.default_rng(8)
+    waiting, kept, arms = [], 0, set()
+    for t, (x, rewards) in enumerate(fixed_stream(changes=(100, 101, 180))):
+        shown = x
+        if t % 40 > 34:  # one row that all arms share, or one arm of four with other features
+            shown = x[:1] if t % 2 else np.vstack([x[:3], rng.normal(size=(1, DIM))])
+        wanted = [slow.index(shown, k, **hyper) for k in range(ARMS)]
+        kept += agent.state.growth[0] <= linucb.LIMIT
+        arm = agent.act(shown)
+        assert arm == agent.act(shown)
+        assert wanted[arm] == pytest.approx(max(wanted), rel=1e-9)
+        arms.add(arm)
+        arm = arm if t % 3 else t % ARMS  # also arms that act did not choose
+        waiting.append((shown, arm, rewards[arm]))
+        while len(waiting) > (5 if 50 < t < 90 else 0):  # late, and many at a time
+            row = waiting.pop(0)
+            agent.update(*row)
+            slow.learn(*row)
+    assert arms == set(range(ARMS))
+    assert kept > 200  # else nothing was tested
+
+
+def test_acting_and_recommending_leave_what_is_kept_as_it_is():
+    agent = banditlab.Agent("linucb", n_arms=ARMS, dim=DIM)
+    for x, rewards in fixed_stream(20):
+        agent.update(x, 1, rewards[1])
+    names = ("factor", "kept", "kept_mean", "kept_form", "growth")
+    before = [getattr(agent.state, name).copy() for name in names]
+    assert before[-1] <= linucb.LIMIT
+    for shown in (x, x + 1.0, x[:1]):
+        agent.act(shown)
+        agent.recommend(shown)
+    for name, array in zip(names, before, strict=True):
+        np.testing.assert_array_equal(getattr(agent.state, name), array)
+
+
+def drift(rounds, ridge, refresh=True):
+    """Largest errors of the forms (relative) and of the means (in widths), over the rounds."""
+    rng = np.random.default_rng(9)
+    x = rng.normal(size=(8, 5)) * [1, 1, 1, 1, 1e-2]
+    agent = banditlab.Agent("linucb", n_arms=8, dim=5, ridge=ridge)
+    form = mean = 0.0
+    for t in range(rounds):
+        if not refresh and t == 2:
+            agent.state.growth[0] = 0.0  # for good
+        arm = agent.act(x)
+        agent.update(x, arm, x[arm, 0] + rng.normal())
+        if t % 97 == 0 and agent.state.growth[0] <= linucb.LIMIT:
+            ridge_regression.predict(agent.state, x)  # from scratch
+            s = agent.state
+            form = max(form, np.abs(s.kept_form / s.form - 1.0).max())
+            mean = max(mean, (np.abs(s.kept_mean - s.mean) / np.sqrt(s.form)).max())
+    return form, mean
+
+
+@pytest.mark.parametrize("ridge", [1.0, 1e-9])
+def test_drift_of_kept_predictions_is_below_1e_10(ridge):
+    form, mean = drift(20_000, ridge)
+    assert 0.0 < form < 1e-11
+    assert 0.0 < mean < 1e-10
+
+
+def test_a_tiny_ridge_is_why_kept_predictions_are_refreshed():
+    assert max(drift(2_000, 1e-9, refresh=False)) > 1e-9
 
 
 def test_recommend_splits_ties_before_any_reward():
@@ -220,8 +303,8 @@ HORIZON = 3000
 UNIFORM_REGRET = 9 / 11 * HORIZON
 
 
-def easy():
-    return banditlab.make_problem("linear", dim=DIM, n_arms=10, noise=0.1, fixed=False)
+def easy(fixed=False):
+    return banditlab.make_problem("linear", dim=DIM, n_arms=10, noise=0.1, fixed=fixed)
 
 
 def test_oful_obeys_its_theorem_and_far_better():
@@ -276,18 +359,19 @@ def test_factories_rebuild_from_their_params():
 
 
 CASES = [
-    ("linucb", {"delta": 0.1, "noise": 0.3}),
-    ("linucb", {"disjoint": True}),
-    ("lin_ts", {"scale": 0.3}),
-    ("lin_ts", {"scale": 0.3, "disjoint": True}),
+    ("linucb", {"delta": 0.1, "noise": 0.3}, False),
+    ("linucb", {"delta": 0.1, "noise": 0.3}, True),
+    ("linucb", {"disjoint": True}, False),
+    ("lin_ts", {"scale": 0.3}, False),
+    ("lin_ts", {"scale": 0.3, "disjoint": True}, False),
 ]
 
 
 def bits():
     """Choices, propensities and state of every case after 60 rounds, exactly."""
-    problem = easy()
     answer = []
-    for name, hyper in CASES:
+    for name, hyper, fixed in CASES:
+        problem = easy(fixed)
         agent = banditlab.Agent(name, n_arms=10, dim=DIM, **hyper)
         rng = random.stream(random.key(5), 0, random.NATURE)
         with np.errstate(all="ignore"):

@@ -11,6 +11,12 @@ holds the true ``theta`` in all rounds at once with probability ``1 - delta``, f
 
     noise * sqrt(2 ln(1 / delta) + ln det(A / ridge)) + sqrt(ridge) * bound
 
+Features that come again, round after round, cost O(n_arms dim) a round instead of O(n_arms dim^2):
+their whitened form ``w`` (banditlab.agents.ridge) is rotated with the factor, and what is left over
+of every ``w . w`` and ``w . z`` is subtracted from the last predictions. Which features these are
+is decided where rewards are learned; ``act`` uses what it finds if it is shown the same, else it
+computes from scratch, and remembers nothing.
+
 >>> import banditlab
 >>> agent = banditlab.Agent("linucb", n_arms=2, dim=2)
 >>> agent.update([[1, 0], [0, 1]], arm=1, reward=1.0)
@@ -50,8 +56,7 @@ class State(NamedTuple):
     ``n_kept`` is ``n_arms``, or 0 if disjoint.
     """
 
-    # (n_models, dim, dim + 1 + n_kept) float64: u, z, and ``kept`` whitened if it is current
-    factor: np.ndarray
+    factor: np.ndarray  # (n_models, dim, dim + 1 + n_kept) float64: u, z, and ``kept`` whitened
     row: np.ndarray  # (dim + 1 + n_kept,) float64: scratch
     white: np.ndarray  # (dim, n_arms) float64: scratch, the whitened features
     mean: np.ndarray  # (n_arms,) float64: scratch, estimated mean rewards
@@ -62,7 +67,8 @@ class State(NamedTuple):
     growth: np.ndarray  # (1,) float64: current up to LIMIT; det A over that of the last refresh
 
 
-# A difference loses digits. No form falls by more than det A grows, so at most four are lost.
+# Differences lose digits, so predictions are made from scratch when det A has grown this much since
+# the last time: no form falls by a larger factor, hence at most four digits are lost.
 LIMIT = 1e4
 
 
@@ -133,7 +139,7 @@ def update(params, state, t, x, arm, reward, rng):
     differ = 0
     for i in range(dim if comparable else 0):
         differ += 1 if x[arm, i] != state.kept[arm, i] else 0
-    # An arm whose features came again: the others' will too, it seems (``act`` makes sure).
+    # If the features of one arm came again, all may: worth keeping up. ``act`` compares them all.
     again = comparable and differ == 0
     current = again and state.growth[0] <= LIMIT
     regression.rotate(state, x, arm, reward, state.row.size if current else dim + 1)
@@ -149,12 +155,13 @@ def update(params, state, t, x, arm, reward, rng):
             state.kept[k, i] = x[k, i]
     n = x.shape[0] if again and not current else 0
     regression.predict_first(state, x, n)
+    for i in range(dim):
+        for k in range(n):
+            state.factor[0, i, dim + 1 + k] = state.white[i, k]
     for k in range(n):
-        state.growth[0] = 1.0
         state.kept_mean[k] = state.mean[k]
         state.kept_form[k] = state.form[k]
-        for i in range(dim):
-            state.factor[0, i, dim + 1 + k] = state.white[i, k]
+        state.growth[0] = 1.0
 
 
 def linucb(
