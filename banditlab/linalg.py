@@ -130,14 +130,14 @@ def solve_lower(u, x):
 @kernel_inline
 def solve_lower_columns(u, xs, n):
     """`solve_lower` for the first ``n`` columns of ``xs``, in lock-step and with the same bits."""
-    for i in range(xs.shape[0]):
-        pivot = u[i, i]
-        for k in range(n):
-            xs[i, k] /= pivot
-        for j in range(i + 1, xs.shape[0]):
+    for j in range(xs.shape[0]):
+        for i in range(j):
             c = u[i, j]
             for k in range(n):
                 xs[j, k] -= xs[i, k] * c
+        pivot = u[j, j]
+        for k in range(n):
+            xs[j, k] /= pivot
 
 
 @kernel_inline

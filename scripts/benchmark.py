@@ -35,6 +35,7 @@ import peers
 
 import banditlab
 from banditlab import random, registry
+from banditlab.agents.lazy import many_armed
 from banditlab.compile import compiled
 from banditlab.core import Task
 from banditlab.curves import write_text
@@ -78,6 +79,8 @@ def pair_of(
 ) -> tuple[Any, tuple[Any, ...]]:
     """A compiled pair and the arguments to call it with; the record is the last of them."""
     algorithm = registry.make(name)
+    if not lock_step:
+        algorithm = many_armed(algorithm, problem.shape[0])
     at = np.unique(np.linspace(horizon / points, horizon, points).astype(np.int64))
     record = np.zeros((replications, at.size, len(online.MEASURES)))
     task = Task(*problem.shape, horizon)
