@@ -417,6 +417,12 @@ def missing(pairs: Iterable[Pair]) -> set[str]:
     return {p.name for p in pairs if p.name not in _loaded and not (folder / p.name).exists()}
 
 
+def under_way(made: Pair) -> bool:
+    """Whether a process is compiling the pair, or was when it was killed."""
+    folder = cache_folder()
+    return folder is not None and any(folder.glob(f"aside-{made.name}-*"))
+
+
 def _plainly(loop: Callable[..., Any], nouns: tuple[Any, ...], n_data: int, *actual: Any) -> None:
     loop(*nouns, *actual[n_data:])
 
@@ -454,7 +460,7 @@ def _read_or_compile(
 
 def _build(home: Path, text: str, space: dict[str, Any], types: tuple[Any, ...]) -> Any:
     """Compile a pair aside, move it to ``home``, and make room for it."""
-    aside = Path(tempfile.mkdtemp(prefix="aside-", dir=home.parent))
+    aside = Path(tempfile.mkdtemp(prefix=f"aside-{home.name}-", dir=home.parent))
     try:
         (aside / "pair.py").write_text(text)
         function = _load(aside / "pair.py", home.name, text, space, types, keep=True)

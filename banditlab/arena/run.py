@@ -28,7 +28,7 @@ from banditlab import exact, random, registry
 from banditlab.agents.lazy import many_armed
 from banditlab.arena.spec import AgentEntry, Arena, Panel, cells, read_arena
 from banditlab.check import integer
-from banditlab.compile import Pair, missing, pair
+from banditlab.compile import Pair, missing, pair, under_way
 from banditlab.core import Task
 from banditlab.curves import Curves, Record, evaluate
 from banditlab.protocols import lanes, offline, offline_mdp, online
@@ -285,31 +285,43 @@ def _second_compiler(arena: Arena, jobs: list[Job], workers: int) -> Iterator[No
     absent = missing(job.pair for job in jobs)
     todo = {job.pair.name: (job.panel, job.agent) for job in jobs if job.pair.name in absent}
     idle = min(workers, os.cpu_count() or 1) - os.getloadavg()[0]
-    if len(todo) < 2 or idle < 1.0:
+    process = _started(arena, [*todo.values()][::-1]) if len(todo) > 1 and idle >= 1.0 else None
+    try:
         yield
-        return
+    finally:
+        if process is not None:
+            process.terminate()
+            process.wait()
+
+
+def _started(arena: Arena, wanted: list[tuple[Panel, AgentEntry]]) -> subprocess.Popen | None:
+    """A process that runs `_compile`; its errors are not its to report. None if there can be none.
+
+    It is told where Python looks for modules before it unpacks what needs them.
+    """
     code = (
         "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer)\n"
         "from banditlab.arena.run import _compile; _compile(*pickle.load(sys.stdin.buffer))"
     )
-    nowhere = subprocess.DEVNULL  # an error is this process's to report: it compiles the rest
-    with subprocess.Popen(
-        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=nowhere, stderr=nowhere
-    ) as process:
-        try:
-            assert process.stdin is not None
-            with suppress(BrokenPipeError), process.stdin as pipe:
-                pipe.write(pickle.dumps(sys.path) + pickle.dumps((arena, [*todo.values()][::-1])))
-            yield
-        finally:
-            process.terminate()
+    nowhere = subprocess.DEVNULL
+    with suppress(OSError):
+        process = subprocess.Popen(
+            [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=nowhere, stderr=nowhere
+        )
+        assert process.stdin is not None
+        with suppress(BrokenPipeError), process.stdin as pipe:
+            pipe.write(pickle.dumps(sys.path) + pickle.dumps((arena, wanted)))
+        return process
+    return None
 
 
 def _compile(arena: Arena, wanted: list[tuple[Panel, AgentEntry]]) -> None:
     """What the second compiler does."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # it leaves, but not a folder behind
     for panel, entry in wanted:
-        _job(arena, panel, entry).pair.function()
+        made = _job(arena, panel, entry).pair
+        if not under_way(made):  # here the two meet
+            made.function()
 
 
 def _worst(rivals: list[Record]) -> Record:
