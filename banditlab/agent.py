@@ -202,7 +202,7 @@ class Agent:
         Without features: nothing (``None``). With contexts: the context's number. With
         features: a row per arm (n_arms, dim), or one row (dim,) that all arms share.
         """
-        n_arms, n_contexts, dim, _ = self.task
+        n_arms, n_contexts, dim = self.task[:3]
         if n_contexts > 1:
             s = np.asarray(-1 if x is None else x).reshape(-1)
             if s.size != 1 or not 0 <= s[0] < n_contexts or int(s[0]) != s[0]:

@@ -43,6 +43,7 @@ from numba.core.errors import NumbaError
 
 MOST_PAIRS = 2000
 MOST_MB = 1000
+NOT_KERNELS = ("check",)  # fields of an algorithm that Python calls, before the loop
 HOUR = 3600.0  # after which a folder aside was left by a process that was killed
 SEAL = "sha256"  # the file that holds the checksum of a pair's other files
 
@@ -287,7 +288,9 @@ def _source(loop: Callable[..., Any], nouns: tuple[Any, ...]) -> tuple[str, tupl
         for field, value in zip(noun._fields, noun, strict=True):
             name = f"{field}{i}"
             fields.append(name)
-            if callable(value):
+            if field in NOT_KERNELS:
+                fields[-1] = "None"
+            elif callable(value):
                 space[name] = value
             elif _holds_kernels(value):  # meant for another loop
                 fields[-1] = "None"

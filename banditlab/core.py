@@ -31,6 +31,8 @@ class Task(NamedTuple):
     n_contexts: int = 1  # 1 when there are none
     dim: int = 0  # number of features per arm; 0 when there are none
     horizon: int = 0  # number of rounds; 0 when unknown
+    budget: int = -1  # of observations, where they are counted; -1: any number
+    price: float = 1.0  # of switching arms, where that costs
 
 
 @kernel_inline

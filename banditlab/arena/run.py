@@ -31,18 +31,22 @@ from banditlab.check import integer
 from banditlab.compile import Pair, missing, pair, under_way
 from banditlab.core import Task
 from banditlab.curves import Curves, Record, evaluate
-from banditlab.protocols import lanes, offline, offline_mdp, online
+from banditlab.protocols import identify, lanes, observe, offline, offline_mdp, online
 
 BLOCK = 64
 SPEAKERS: dict[str, tuple[type, ...]] = {
     "online": (online.Online, offline.Offline),  # an offline rule is deployed after the log
     "offline": (offline.Offline,),
     "offline_mdp": (offline_mdp.OfflineMDP, offline.Offline),  # a rule answers state by state
+    "observe": (observe.Observe, online.Online),  # who only plays looks at what it plays
+    "identify": (identify.Identify,),
 }
 PROBLEMS: dict[str, type[Any]] = {
     "online": online.Problem,
     "offline": online.Problem,
     "offline_mdp": offline_mdp.LoggedMDP,
+    "observe": observe.Losses,
+    "identify": online.Problem,
 }
 
 Progress = Callable[[str, int, int], None]  # what is under way, rounds done, rounds in all
@@ -94,6 +98,10 @@ def _matched(panel: Panel, entry: AgentEntry, algorithm: Any, problem: Any) -> N
         raise ValueError(f"{who} learns from a log: give the panel log = ROUNDS, at least 1")
     if panel.exact and not exact.summable(problem):
         raise ValueError(f"panel {panel.name!r}: exact is for two_arm, not {panel.problem.name}")
+    if panel.protocol == "observe":
+        _affordable(panel, who, algorithm, problem)
+    if panel.protocol == "identify":
+        _identifiable(panel, who, algorithm, problem)
     low, high = problem.rewards
     if low < accepted[0] or high > accepted[1]:
         raise ValueError(
@@ -104,6 +112,55 @@ def _matched(panel: Panel, entry: AgentEntry, algorithm: Any, problem: Any) -> N
         raise ValueError(f"{who} needs features, but {panel.problem.name} shows none")
     if isinstance(algorithm, offline.Offline) and problem.shape[2] > 0:
         raise ValueError(f"{who} learns per context, but {panel.problem.name} shows features")
+
+
+def _affordable(panel: Panel, who: str, algorithm: Any, problem: observe.Losses) -> None:
+    """Refuse a budget that cannot be spent, and an agent that the terms of play do not suit."""
+    pairs = problem.shape[0] * panel.horizon
+    if problem.budget > pairs:
+        raise ValueError(
+            f"panel {panel.name!r}: budget must be at most arms x horizon, {pairs}, "
+            f"got {problem.budget}"
+        )
+    if problem.supply and panel.horizon > problem.supply:
+        raise ValueError(
+            f"panel {panel.name!r}: horizon must be at most {problem.supply}, the rounds that "
+            f"{panel.problem.name} has losses for, got {panel.horizon}"
+        )
+    _suits(who, algorithm, _task(panel, problem), problem)
+
+
+def _identifiable(panel: Panel, who: str, algorithm: Any, problem: online.Problem) -> None:
+    """Refuse more pulls than a problem can pay, and a budget in which an agent cannot decide."""
+    if problem.supply and panel.horizon > problem.supply:
+        raise ValueError(
+            f"panel {panel.name!r}: horizon must be at most {problem.supply}, the rewards that "
+            f"each arm of {panel.problem.name} has, got {panel.horizon}"
+        )
+    if getattr(algorithm, "check", None) is not None:
+        with np.errstate(all="ignore"):
+            nature = random.stream(random.key(0), 0, random.NATURE)
+            world = problem.init(problem.params, nature)
+            shown = problem.observe(problem.params, world, 0, nature)
+        _suits(who, algorithm, _task(panel, problem), shown)
+
+
+def _suits(who: str, algorithm: Any, *facts: Any) -> None:
+    """Let an agent refuse a task that it cannot meet."""
+    check = getattr(algorithm, "check", None)
+    if check is not None:
+        try:
+            check(*facts)
+        except ValueError as error:
+            raise ValueError(f"{who}: {error}") from None
+
+
+def _task(panel: Panel, problem: Any) -> Task:
+    """What an agent of the panel may know."""
+    task = Task(*problem.shape, panel.horizon)
+    if isinstance(problem, observe.Losses):
+        task = task._replace(budget=problem.budget, price=problem.price)
+    return task
 
 
 def can_play(panel: Panel, entry: AgentEntry) -> bool:
@@ -120,26 +177,31 @@ def _job(arena: Arena, panel: Panel, entry: AgentEntry) -> Job:
     problem = registry.make_problem(panel.problem.name, **panel.problem.parameters)
     algorithm = registry.make(entry.name, **entry.hyper)
     _matched(panel, entry, algorithm, problem)
-    n_arms, n_contexts, dim = problem.shape
-    if isinstance(algorithm, online.Online):
-        algorithm = many_armed(algorithm, n_arms)
+    task = _task(panel, problem)
     points = np.array(panel.checkpoints, dtype=np.int64)
-    loop, horizon, log_rounds = online.run_block, panel.horizon, 0
+    loop, log_rounds = online.run_block, 0
     measures: tuple[str, ...] = online.MEASURES
     if panel.protocol == "offline_mdp":
         loop, measures = offline_mdp.run_block, offline_mdp.MEASURES
         if isinstance(algorithm, offline.Offline):
             algorithm = offline_mdp.as_planner(algorithm)
+    elif panel.protocol == "observe":
+        loop, measures = observe.run_block, observe.MEASURES
+        if isinstance(algorithm, online.Online):
+            algorithm = observe.observing(algorithm)
+    elif panel.protocol == "identify":
+        loop, measures = identify.run_block, identify.MEASURES
     elif isinstance(algorithm, offline.Offline):
         loop = exact.run_block if panel.exact else offline.run_block
         measures = offline.MEASURES
         if panel.protocol == "online":  # deployed: its regret follows from the gap it has now
-            points, horizon = np.array([panel.log], dtype=np.int64), panel.log
-    elif entry.warm:
-        log_rounds = panel.log
-    elif algorithm.lanes is not None and problem.lanes is not None:
-        loop, algorithm, problem = lanes.run_block, algorithm.lanes, problem.lanes
-    task = Task(n_arms, n_contexts, dim, horizon)
+            points, task = np.array([panel.log], dtype=np.int64), task._replace(horizon=panel.log)
+    else:
+        algorithm = many_armed(algorithm, task.n_arms)
+        if entry.warm:
+            log_rounds = panel.log
+        elif algorithm.lanes is not None and problem.lanes is not None:
+            loop, algorithm, problem = lanes.run_block, algorithm.lanes, problem.lanes
     key = random.key(arena.seed)
     example = (task, key, 0, 0, points, np.zeros(2, np.int64), np.zeros((1, 1, len(measures))))
     made = pair(loop, (algorithm, problem), example)

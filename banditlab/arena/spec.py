@@ -109,7 +109,7 @@ class Panel(Strict):
 
     name: str = "main"
     title: str = ""
-    protocol: Literal["online", "offline", "offline_mdp"] = "online"
+    protocol: Literal["online", "offline", "offline_mdp", "observe", "identify"] = "online"
     problem: ProblemEntry
     agents: list[AgentEntry] = Field(min_length=1)
     horizon: int = Field(1000, ge=1)
@@ -147,6 +147,8 @@ class Panel(Strict):
             raise ValueError(f"label {twice[0]!r} is used twice; give one of them another label")
         if not self.checkpoints:
             self.checkpoints = checkpoints(self.horizon, spacing=self.xscale).tolist()
+        if self.protocol == "identify":  # scored when it is over
+            self.checkpoints = [self.horizon]
         kept = sorted({t for t in self.checkpoints if 1 <= t < self.horizon} | {self.horizon})
         self.checkpoints = kept
         return self

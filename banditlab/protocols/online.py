@@ -93,6 +93,12 @@ def no_arrival(params, world, i):  # type: ignore[no-untyped-def]
     return 0, np.empty((0, 0)), 0, 0.0
 
 
+@kernel
+def pull_by_pull(params, world, x, arm, n, rng):  # type: ignore[no-untyped-def]
+    """The sum of many rewards has no shortcut: nan asks the loop to pull one by one."""
+    return np.nan
+
+
 class Problem(NamedTuple):
     """What nature does: parameters and kernels that show features, pay rewards, know the regret.
 
@@ -116,6 +122,9 @@ class Problem(NamedTuple):
     arrivals: Callable[..., int] = at_once  # (params, world, t, x, arm, reward) -> number, or -1
     arrival: Callable[..., tuple] = no_arrival  # (params, world, i)
     lanes: Any = None  # protocols.lanes.Arms, if many replications can be played in lock-step
+    # For pure exploration: the sum of n rewards at once, of the law that n pulls have.
+    batch: Callable[..., float] = pull_by_pull  # (params, world, x, arm, n, rng) -> sum
+    supply: int = 0  # rewards that each arm can pay at most; 0: any number
 
 
 class Run(NamedTuple):

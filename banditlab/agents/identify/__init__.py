@@ -1,0 +1,1 @@
+"""Agents that name the best arm (protocol ``identify``), private ones among them."""
