@@ -9,19 +9,21 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from banditlab import random, registry
-from banditlab.check import integer
+from banditlab.check import integer, nonnegative
 from banditlab.core import Task
+from banditlab.protocols.identify import Identify
+from banditlab.protocols.observe import UNLIMITED, Losses, Observe
 from banditlab.protocols.offline import Offline, deployed
 from banditlab.protocols.online import Online, deterministic
 
-SCHEMA = 1
+SCHEMA = 2
 
 
-def playable(algorithm: Any) -> Online:
+def playable(algorithm: Any) -> Any:
     """The algorithm as one that acts; an offline rule is deployed as it stands after ``fit``."""
     if isinstance(algorithm, Offline):
         return deployed(algorithm)
-    if isinstance(algorithm, Online):
+    if isinstance(algorithm, Online | Observe | Identify):
         return algorithm
     raise ValueError(
         f"algorithm must be a name or what banditlab.make returns, got {type(algorithm).__name__}"
@@ -42,7 +44,14 @@ class Agent:
     dim
         Number of features per arm; 0 when there are none.
     horizon
-        Number of rounds that will be played; 0 when unknown. Some algorithms need it.
+        Number of rounds that will be played; 0 when unknown. Some algorithms need it. For one
+        that names the best arm it is the number of pulls that it may make.
+    budget
+        Number of losses that it may look at; None for any number. For protocol ``observe``.
+    price
+        What a switch of arms costs, in units of loss. For protocol ``observe``.
+    extra
+        Whether the loss of the arm played comes for free. For protocol ``observe``.
     seed
         Same seed, same choices. The stream is that of replication 0 of an arena run.
     hyper
@@ -71,6 +80,9 @@ class Agent:
         n_contexts: int = 1,
         dim: int = 0,
         horizon: int = 0,
+        budget: int | None = None,
+        price: float = 1.0,
+        extra: bool = False,
         seed: int = 0,
         **hyper: Any,
     ):
@@ -85,29 +97,80 @@ class Agent:
             integer("n_arms", n_arms, 2),
             integer("n_contexts", n_contexts, 1),
             integer("dim", dim, 0),
-            integer("horizon", horizon, 0),
+            integer("horizon", horizon, 1 if isinstance(self.algorithm, Identify) else 0),
+            -1 if budget is None else integer("budget", budget, 0),
+            nonnegative("price", price),
         )
-        if self.algorithm.features and self.task.dim == 0:
+        if getattr(self.algorithm, "features", False) and self.task.dim == 0:
             raise ValueError(f"{self.name} needs features: give Agent their number as dim")
+        self._extra = bool(extra)
+        self._suits(np.zeros((1, 1)) if self.task.dim == 0 else None)
         self.t = 0
         self._key = random.key(integer("seed", seed, 0))
         self._rng = random.stream(self._key, 0, random.AGENT)
+        self._looker = random.stream(self._key, 0, random.OBSERVATION)
+        self._left = self.task.budget if self.task.budget >= 0 else UNLIMITED
         with np.errstate(over="ignore"):
             self.state = self.algorithm.init(self.algorithm.params, self.task, self._rng)
 
-    def act(self, x: Any = None) -> int:
-        """The arm to pull, 0 .. n_arms - 1, given what ``x`` shows; see :meth:`features`."""
+    def _suits(self, x: np.ndarray | None) -> None:
+        """Let the algorithm refuse a task that it cannot meet; ``x`` when it is known."""
+        check = getattr(self.algorithm, "check", None)
+        if check is not None and isinstance(self.algorithm, Observe):
+            shape = self.task[:3]
+            check(self.task, Losses((), check, check, shape, budget=self.task.budget,
+                                    price=self.task.price, extra=self._extra))  # fmt: skip
+        elif check is not None and x is not None:
+            check(self.task, x)
+
+    def act(self, x: Any = None) -> Any:
+        """The arm to pull, 0 .. n_arms - 1, given what ``x`` shows; see :meth:`features`.
+
+        From an algorithm that names the best arm: how often to pull each arm now, (n_arms,)
+        int64, cut to what is left of the horizon; all zeros when it is done.
+        """
+        if isinstance(self.algorithm, Identify):
+            return self._batch(x)
         with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
             arm = self.algorithm.act(
                 self.algorithm.params, self.state, self.t, self.features(x), self._rng
             )
         return int(arm)
 
+    def _batch(self, x: Any) -> np.ndarray:
+        pulls = np.zeros(self.task.n_arms, np.int64)
+        left = self.task.horizon - self.t
+        if left <= 0 or self.algorithm.stop(self.algorithm.params, self.state, self.t):
+            return pulls
+        if self.t == 0:
+            self._suits(self.features(x))
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            self.algorithm.act(
+                self.algorithm.params, self.state, self.t, self.features(x), self._rng, pulls
+            )
+        before = np.cumsum(pulls) - pulls
+        return np.clip(pulls, 0, np.maximum(left - before, 0))
+
+    def look(self, arm: int) -> np.ndarray:
+        """Which losses to look at, (n_arms,) bool, now that ``arm`` is to be played.
+
+        Ask once a round, between ``act`` and ``update``. For protocol ``observe``.
+        """
+        if not isinstance(self.algorithm, Observe):
+            raise ValueError(f"{self.name} does not choose what to look at")
+        asked = np.zeros(self.task.n_arms, np.bool_)
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            self.algorithm.look(
+                self.algorithm.params, self.state, self.t, self._arm(arm), self._left,
+                self._looker, asked,
+            )  # fmt: skip
+        return asked
+
     def update(
         self,
         x: Any,
-        arm: int,
-        reward: float,
+        arm: Any,
+        reward: Any,
         next_x: Any = None,
         terminated: bool = False,
         *,
@@ -119,7 +182,17 @@ class Agent:
         ``arm``; the clock then stands still, and :meth:`tick` moves it once a round. Bandits
         ignore ``next_x`` and ``terminated``. Raises ValueError for an arm that does not
         exist and for a reward that the algorithm cannot use.
+
+        Protocol ``observe``: ``reward`` is the vector of losses (n_arms,), nan where not seen;
+        those seen count against the budget. Algorithms that name the best arm: ``arm`` is what
+        ``act`` gave and ``reward`` the sums of those pulls' rewards, (n_arms,).
         """
+        if isinstance(self.algorithm, Identify):
+            self._learn_batch(x, arm, reward)
+            return
+        if isinstance(self.algorithm, Observe):
+            self._learn_losses(x, arm, reward)
+            return
         with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
             self.algorithm.update(
                 self.algorithm.params,
@@ -132,6 +205,41 @@ class Agent:
             )
         if t is None:
             self.t += 1
+
+    def _learn_batch(self, x: Any, pulls: Any, sums: Any) -> None:
+        pulls = np.array(pulls, dtype=np.int64)
+        sums = np.array(sums, dtype=np.float64)
+        n = (self.task.n_arms,)
+        if pulls.shape != n or sums.shape != n or (pulls < 0).any():
+            raise ValueError(f"pulls and sums must each hold {n[0]} numbers, pulls none below 0")
+        if self.t + pulls.sum() > self.task.horizon:
+            left = self.task.horizon - self.t
+            raise ValueError(f"pulls must sum to at most {left}, what is left of the horizon")
+        for k in np.flatnonzero(pulls):
+            self._reward(sums[k] / pulls[k])
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            self.algorithm.update(
+                self.algorithm.params, self.state, self.t, self.features(x), pulls, sums, self._rng
+            )
+        self.t += int(pulls.sum())
+
+    def _learn_losses(self, x: Any, arm: Any, losses: Any) -> None:
+        losses = np.array(losses, dtype=np.float64)
+        if losses.shape != (self.task.n_arms,):
+            raise ValueError(f"losses must hold {self.task.n_arms} numbers, nan where not seen")
+        arm = self._arm(arm)
+        seen = np.flatnonzero(~np.isnan(losses))
+        for k in seen:
+            self._reward(losses[k])
+        paid = int(seen.size) - int(self._extra and arm in seen)
+        if paid > self._left:
+            raise ValueError(f"{paid} losses looked at, but {self._left} left of the budget")
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            self.algorithm.update(
+                self.algorithm.params, self.state, self.t, self.features(x), arm, losses, self._rng
+            )
+        self._left -= paid
+        self.t += 1
 
     def tick(self) -> None:
         """Move on to the next round without learning: for rewards that arrive late."""
@@ -150,6 +258,8 @@ class Agent:
         A deterministic algorithm gives 1 to the arm that it would pull.
         """
         out = np.zeros(self.task.n_arms)
+        if not isinstance(self.algorithm, Online):
+            raise ValueError(f"{self.name} does not tell its propensities")
         if self.algorithm.propensities is deterministic:
             rng = self._rng.copy()
             with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
@@ -176,6 +286,8 @@ class Agent:
         """
         from banditlab.log import Log
 
+        if not isinstance(self.algorithm, Online):
+            raise ValueError(f"{self.name} does not learn from a log of rewards")
         log = Log.of(log)
         log.fits(self.task)
         shown: Any = log.context if self.task.n_contexts > 1 else log.x
@@ -239,11 +351,13 @@ class Agent:
             "hyper": self._hyper,
             "task": self.task._asdict(),
             "t": self.t,
+            "left": self._left,
+            "extra": self._extra,
         }
         text = json.dumps(about, default=lambda value: np.asarray(value).tolist())
         arrays = {f"state{i}": array for i, array in enumerate(_leaves(self.state))}
         with open(path, "wb") as file:
-            np.savez(file, about=np.array(text), rng=self._rng, **arrays)  # type: ignore[arg-type]
+            np.savez(file, about=np.array(text), rng=self._rng, looker=self._looker, **arrays)  # type: ignore[arg-type]
 
     @classmethod
     def load(cls, path: str | Path) -> Agent:
@@ -253,11 +367,14 @@ class Agent:
             if about["schema"] != SCHEMA:
                 given = about["schema"]
                 raise ValueError(f"{path} has schema {given}, this version reads {SCHEMA}")
-            agent = cls(about["name"], **about["task"], **about["hyper"])
+            task = about["task"]
+            task["budget"] = task["budget"] if task["budget"] >= 0 else None
+            agent = cls(about["name"], **task, extra=about["extra"], **about["hyper"])
             for i, array in enumerate(_leaves(agent.state)):
                 array[...] = stored[f"state{i}"]
             agent._rng[...] = stored["rng"]
-            agent.t = about["t"]
+            agent._looker[...] = stored["looker"]
+            agent.t, agent._left = about["t"], about["left"]
         return agent
 
 

@@ -154,15 +154,39 @@ class Curves:
             return float("nan")
         return float(np.polyfit(np.log(np.array(points, float)), np.log(means), 1)[0])
 
+    def slope_interval(
+        self,
+        agent: str,
+        measure: str | None = None,
+        panel: str | None = None,
+        at: list[float] | None = None,
+        level: float = 0.95,
+    ) -> tuple[float, float]:
+        """Bootstrap interval of :meth:`slope`: whole replications are drawn anew, 1000 times.
+
+        nan where the slope is nan or there is just one replication.
+        """
+        from banditlab.arena.statistics import resampled_slopes
+
+        points = self.record(agent, panel).checkpoints if at is None else at
+        raw = np.stack([self.at(t, agent, measure, panel) for t in points], axis=1)
+        slopes = resampled_slopes(np.array(points, float), raw)
+        lo, hi = np.quantile(slopes, [0.5 - level / 2, 0.5 + level / 2])
+        return float(lo), float(hi)
+
     def frame(self) -> pd.DataFrame:
-        """Tidy means with 95% bands.
+        """Tidy means with 95% bands: Student's, or Clopper-Pearson's for errors.
 
         Columns: panel, cell, agent, t, measure, n, mean, sem, lo, hi (pointwise), simultaneous
         (mean +- simultaneous * sem covers the whole curve at once).
         """
         import pandas as pd
 
-        from banditlab.arena.statistics import simultaneous_critical, t_interval
+        from banditlab.arena.statistics import (
+            clopper_pearson,
+            simultaneous_critical,
+            t_interval,
+        )
 
         parts = []
         for (panel, agent), record in self.records.items():
@@ -171,6 +195,8 @@ class Curves:
                 if np.isnan(raw).all():  # a measure that this agent does not have
                     continue
                 mean, sem, lo, hi = t_interval(raw)
+                if measure == "error" and np.isin(raw, (0.0, 1.0)).all():
+                    lo, hi = clopper_pearson(raw.sum(axis=0), len(raw))
                 parts.append(
                     pd.DataFrame(
                         {
@@ -192,13 +218,27 @@ class Curves:
 
     def figure_panels(self) -> list[dict[str, Any]]:
         """What :func:`banditlab.plot.draw` needs to know beside the frame."""
-        labels = {"online": "round", "offline": "logged rounds", "offline_mdp": "logged rows"}
-        words = {"gap": "sub-optimality", "regret": "pseudo-regret"}
+        labels = {
+            "online": "round",
+            "offline": "logged rounds",
+            "offline_mdp": "logged rows",
+            "observe": "round",
+            "identify": "budget (pulls)",
+        }
+        words = {
+            "gap": "sub-optimality",
+            "regret": "pseudo-regret",
+            "loss_regret": "regret without switches",
+            "error": "error probability",
+            "pulls": "pulls until it stops",
+        }
         panels = []
         for panel in self.arena["panels"]:
             if panel["name"] not in self.panels:
                 continue
             measure = self.shown(panel["name"])
+            if panel["protocol"] == "observe":
+                words["regret"] = "regret, switches paid"
             places = [place.strip() for place in panel["x"].split(",")]
             swept = "" if "horizon" in places else places[0].rpartition(".")[2]
             notes = {}
@@ -372,12 +412,15 @@ def evaluate(check: Mapping[str, Any], curves: Curves) -> list[dict[str, Any]]:
 def _evaluate_slope(check: Mapping[str, Any], curves: Curves) -> dict[str, Any]:
     agent, measure = split(check["slope"])
     at = check["at"] if isinstance(check["at"], list) else None
-    slope = curves.slope(agent, measure, check["panel"] or None, at)
+    where = (agent, measure, check["panel"] or None, at)
+    slope = curves.slope(*where)
+    lo, hi = curves.slope_interval(*where)
+    band = f" [{lo:.3f}, {hi:.3f}]" if lo < hi else ""
     allowed = max(check["within"] * abs(check["near"]), check["rounding"])
     said = f"{check['panel'] + ': ' if check['panel'] else ''}slope of {check['slope']}"
     return {
         "check": f"{said} is {check['near']:g}",
-        "found": f"{slope:.4g}, allowed +- {allowed:.2g}",
+        "found": f"{slope:.4g}{band}, allowed +- {allowed:.2g}",
         "passed": bool(abs(slope - check["near"]) <= allowed),
         "why": check["why"],
     }

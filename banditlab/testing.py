@@ -31,7 +31,7 @@ from banditlab.agent import Agent, playable
 from banditlab.compile import _functions, compiled, jit_disabled
 from banditlab.core import Task
 from banditlab.mdp import solve, uniform_policy
-from banditlab.protocols import lanes, offline, offline_mdp, online
+from banditlab.protocols import identify, lanes, observe, offline, offline_mdp, online
 
 SEED = 20260101
 ROUNDS = 60
@@ -63,6 +63,12 @@ class Subject(NamedTuple):
             return offline_mdp.run_block, self.algorithm, offline_mdp.MEASURES
         if isinstance(self.algorithm, offline.Offline):
             return offline.run_block, self.algorithm, offline.MEASURES
+        if isinstance(self.algorithm, identify.Identify):
+            return identify.run_block, self.algorithm, identify.MEASURES
+        if isinstance(self.algorithm, observe.Observe):
+            return observe.run_block, self.algorithm, observe.MEASURES
+        if isinstance(self.problem, observe.Losses):
+            return observe.run_block, observe.observing(self.algorithm), observe.MEASURES
         return online.run_block, self.algorithm, online.MEASURES
 
 
@@ -78,6 +84,8 @@ def subject(name: str, hyper: dict[str, Any] | None = None) -> Subject:
         return Subject(name, hyper, algorithm, "imitation_mdp", {"N": 300, "S": 5, "A": 3})
     if isinstance(algorithm, offline.Offline):
         return Subject(name, hyper, algorithm, "cb_composition", {"C": 3.0, "S": 4, "A": 3})
+    if isinstance(algorithm, observe.Observe):
+        return Subject(name, hyper, algorithm, "deterministic_gap", {"n_arms": 3, "gap": 0.4})
     if algorithm.features:
         return Subject(name, hyper, algorithm, "linear", {"n_arms": 4, "dim": 3})
     return Subject(name, hyper, algorithm, "bernoulli", {"means": [0.2, 0.5, 0.8]})
@@ -91,6 +99,8 @@ def run(
     points = np.unique(np.geomspace(1, rounds, 8).astype(np.int64))
     if isinstance(algorithm, offline_mdp.OfflineMDP):  # a row of 300 pairs tells a planner little
         points = np.array([rounds * 5, rounds * 10])
+    if isinstance(algorithm, identify.Identify):
+        points = points[-1:]
     record = np.zeros((count, points.size, len(measures)))
     task = _task(s, rounds)
     args = (task, random.key(seed), first, 0, points, np.zeros(2, np.int64), record)
@@ -102,19 +112,31 @@ def run(
 
 def _task(s: Subject, horizon: int) -> Task:
     n_arms, n_contexts, dim = s.problem.shape
-    return Task(n_arms, n_contexts, dim, horizon)
+    task = Task(n_arms, n_contexts, dim, horizon)
+    if isinstance(s.problem, observe.Losses):
+        task = task._replace(budget=s.problem.budget, price=s.problem.price)
+    return task
 
 
 def _agent(s: Subject, rounds: int = ROUNDS) -> Agent:
     n_arms, n_contexts, dim = s.problem.shape
+    terms: dict[str, Any] = {}
+    if isinstance(s.problem, observe.Losses):
+        budget = s.problem.budget if s.problem.budget >= 0 else None
+        terms = {"budget": budget, "price": s.problem.price, "extra": s.problem.extra}
     return Agent(
-        s.name, n_arms=n_arms, n_contexts=n_contexts, dim=dim, horizon=rounds, seed=SEED, **s.hyper
-    )
+        s.name, n_arms=n_arms, n_contexts=n_contexts, dim=dim, horizon=rounds, seed=SEED,
+        **terms, **s.hyper,
+    )  # fmt: skip
 
 
 def _play(s: Subject, agent: Agent, rounds: int, world: Any, nature: Any) -> list[tuple]:
     """Rounds of a hand-written loop: (arm, reward, regret) each."""
     problem = s.problem
+    if isinstance(problem, observe.Losses):
+        return _play_losses(problem, agent, rounds, world, nature)
+    if isinstance(s.algorithm, identify.Identify):
+        return _play_batches(problem, agent, rounds, world, nature)
     seen = []
     with np.errstate(all="ignore"):
         for t in range(rounds):
@@ -126,6 +148,47 @@ def _play(s: Subject, agent: Agent, rounds: int, world: Any, nature: Any) -> lis
             agent.update(shown, arm, reward)
             seen.append((arm, reward, regret))
     return seen
+
+
+def _play_losses(problem: Any, agent: Agent, rounds: int, world: Any, nature: Any) -> list[tuple]:
+    """The same under ``observe``: (arm, its loss, losses of all arms)."""
+    played = []
+    losses = np.zeros(problem.shape[0])
+    for _ in range(rounds):
+        with np.errstate(all="ignore"):
+            problem.draw(problem.params, world, agent.t, nature, losses)
+        arm = agent.act()
+        shown = agent.look(arm)
+        if problem.extra:
+            shown[arm] = True
+        agent.update(None, arm, np.where(shown, losses, np.nan))
+        played.append((arm, losses[arm], losses.tolist()))
+    return played
+
+
+def _play_batches(problem: Any, agent: Agent, pulls: int, world: Any, nature: Any) -> list[tuple]:
+    """The same under ``identify``, until that many pulls or more were made: (pulls, sums)."""
+    played: list[tuple] = []
+    before = agent.t
+    grid = agent.algorithm.grid
+    with np.errstate(all="ignore"):
+        x = problem.observe(problem.params, world, 0, nature)
+        shown = x if problem.shape[2] else None
+        while agent.t - before < pulls:
+            batch = agent.act(shown)
+            if not batch.any():
+                break
+            sums = np.zeros(problem.shape[0])
+            for k in np.flatnonzero(batch):
+                sums[k] = problem.batch(problem.params, world, x, k, batch[k], nature)
+                if np.isnan(sums[k]):
+                    sums[k] = 0.0
+                    for _ in range(batch[k]):
+                        reward = problem.pull(problem.params, world, x, k, nature)
+                        sums[k] += grid * np.floor(reward / grid + 0.5) if grid > 0 else reward
+            agent.update(shown, batch, sums)
+            played.append((batch.tolist(), sums.tolist()))
+    return played
 
 
 def _world(s: Subject) -> tuple[Any, np.ndarray]:
@@ -180,8 +243,9 @@ def same_seed_same_curve(s: Subject) -> None:
     """Two runs agree bit for bit; another seed does not give the same run."""
     first = run(s)
     assert np.array_equal(first, run(s)), f"{s.name}: two runs with one seed differ"
-    if isinstance(s.algorithm, online.Online):
-        other = run(s, seed=SEED + 1)
+    if isinstance(s.algorithm, online.Online | identify.Identify):
+        other = run(s, seed=SEED + 1, count=40)[:, :, :2]
+        first = run(s, count=40)[:, :, :2]
         assert not np.array_equal(first, other), f"{s.name}: the seed changes nothing"
 
 
@@ -217,9 +281,29 @@ def lanes_equal_scalar(s: Subject) -> None:
 
 def interactive_equals_fused(s: Subject) -> None:
     """A hand-written loop around Agent gives the regret of replication 0 of the arena."""
+    world, nature = _world(s)
+    if isinstance(s.algorithm, observe.Observe):
+        played = _play(s, _agent(s), ROUNDS, world, nature)
+        arms = [arm for arm, _, _ in played]
+        switches = sum(a != b for a, b in zip(arms, arms[1:], strict=False))
+        fused = run(s, count=1)[0, -1]
+        lost = sum(loss for _, loss, _ in played) - np.sum([x for *_, x in played], axis=0).min()
+        assert switches == fused[2], f"{s.name}: {switches} switches by hand, {fused[2]} in all"
+        assert abs(lost - fused[1]) < 1e-9, f"{s.name}: by hand {lost}, in the arena {fused[1]}"
+        return
+    if isinstance(s.algorithm, identify.Identify):
+        agent = _agent(s)
+        _play(s, agent, ROUNDS, world, nature)
+        fused = run(s, count=1)[0, -1]
+        assert agent.t == fused[2], f"{s.name}: {agent.t} pulls by hand, {fused[2]} in the arena"
+        shown = s.problem.observe(s.problem.params, world, 0, nature)
+        rule = agent.recommend(shown if s.problem.shape[2] else None)
+        gaps = [s.problem.regret(s.problem.params, world, shown, k) for k in range(len(rule))]
+        by_hand = sum(p * (gap > 0.0) for p, gap in zip(rule, gaps, strict=True))
+        assert by_hand == fused[0], f"{s.name}: error {by_hand} by hand, {fused[0]} in the arena"
+        return
     if not isinstance(s.algorithm, online.Online):
         return
-    world, nature = _world(s)
     played = _play(s, _agent(s), ROUNDS, world, nature)
     by_hand = 0.0
     for _, _, regret in played:
@@ -251,6 +335,23 @@ def arms_in_range_and_act_repeatable(s: Subject) -> None:
     algorithm, problem = playable(s.algorithm), s.problem
     agent = _agent(s)
     world, nature = _world(s)
+    if not isinstance(algorithm, online.Online):
+        for _ in range(20):
+            ahead = pickle.dumps((agent.state, agent._rng))
+            shown = None
+            if problem.shape[2]:
+                shown = problem.observe(problem.params, world, 0, nature)
+            choice = np.asarray(agent.act(shown))
+            agent.state, agent._rng = pickle.loads(ahead)
+            agent.act(shown)
+            agent._rng = pickle.loads(ahead)[1]
+            again = np.asarray(agent.act(shown))
+            assert np.array_equal(choice, again), f"{s.name}: act changes the state that it reads"
+            agent.state, agent._rng = pickle.loads(ahead)
+            if choice.ndim == 0:
+                assert 0 <= choice < problem.shape[0], f"{s.name}: arm {choice} does not exist"
+            _play(s, agent, 1, world, nature)
+        return
     for _ in range(20):
         with np.errstate(all="ignore"):
             x = problem.observe(problem.params, world, agent.t, nature)
@@ -272,18 +373,26 @@ def state_stays_sound(s: Subject) -> None:
     world, nature = _world(s)
     _play(s, agent, ROUNDS, world, nature)
     assert before == [(a.shape, a.dtype) for a in _arrays(agent.state, s.name)]
+    released = getattr(agent.state, "released", None)  # nan where nothing was released
     for array in _arrays(agent.state, s.name):
+        if array is released:
+            continue
         assert not np.isnan(array.astype(float)).any(), f"{s.name}: nan in the state"
-    with np.errstate(all="ignore"):
-        x = s.problem.observe(s.problem.params, world, ROUNDS, nature)
-    shown = x if s.problem.shape[2] else x[0, 0] if s.problem.shape[1] > 1 else None
-    for rule in (agent.recommend(shown), agent.propensities(shown)):
+    shown = None
+    if not isinstance(s.problem, observe.Losses):
+        with np.errstate(all="ignore"):
+            x = s.problem.observe(s.problem.params, world, ROUNDS, nature)
+        shown = x if s.problem.shape[2] else x[0, 0] if s.problem.shape[1] > 1 else None
+    rules = [agent.recommend(shown)]
+    if isinstance(agent.algorithm, online.Online):
+        rules.append(agent.propensities(shown))
+    for rule in rules:
         assert rule.min() >= 0 and abs(rule.sum() - 1) < 1e-9, f"{s.name}: {rule} is no rule"
 
 
 def propensities_are_those_of_act(s: Subject) -> None:
     """Frequencies of ``act`` over fresh streams agree with ``propensities`` (5 sigma)."""
-    if isinstance(s.algorithm, offline_mdp.OfflineMDP):  # plans, never acts
+    if not isinstance(s.algorithm, online.Online | offline.Offline):
         return
     agent = _agent(s)
     world, nature = _world(s)
@@ -314,7 +423,8 @@ def compiles_once(s: Subject) -> None:
     loop, algorithm, measures = s.pair()
     points = np.array([5], dtype=np.int64)
     names = set()
-    for horizon in (5, 7):
+    for horizon in (5000, 7000):
+        points[0] = horizon
         record = np.zeros((1, 1, len(measures)))
         task = _task(s, horizon)
         args = (task, random.key(1), 0, 0, points, np.zeros(2, np.int64), record)
@@ -377,6 +487,14 @@ def beats_uniform(s: Subject) -> None:
         guess = offline_mdp.gap(case, uniform_policy(case.mdp))
         gaps = run(s, rounds=3000, count=40)[:, -1, 0]
         assert gaps.mean() < guess / 2, f"{s.name}: {gaps.mean():.4g}, uniform play {guess:.4g}"
+        return
+    if isinstance(s.algorithm, identify.Identify):
+        errors = run(s, rounds=3000, count=40)[:, -1, 0]
+        guess = 1.0 - 1.0 / s.problem.shape[0]
+        sem = errors.std(ddof=1) / np.sqrt(errors.size)
+        assert errors.mean() + 3 * sem < guess, (
+            f"{s.name}: error {errors.mean():.3g} of {guess:.3g}"
+        )
         return
     if isinstance(s.algorithm, offline.Offline):
         record = run(s, rounds=3000, count=40)[:, -1, 0]
@@ -518,7 +636,9 @@ def problem_python_equals_jit(name: str, parameters: dict[str, Any]) -> None:
 
 
 def on(name: str, parameters: dict[str, Any]) -> Subject:
-    """UCB facing a problem; for one that logs an MDP, the copy of the log."""
+    """UCB facing a problem; for one that logs an MDP, the copy of the log; Exp3 for losses."""
+    if isinstance(registry.make_problem(name, **parameters), observe.Losses):
+        return Subject("exp3", {}, registry.make("exp3"), name, parameters)
     if isinstance(registry.make_problem(name, **parameters), offline_mdp.LoggedMDP):
         rule = offline_mdp.as_planner(registry.make("bc"))
         return Subject("bc", {}, rule, name, parameters)
@@ -541,6 +661,32 @@ def optimum_is_exact(name: str, parameters: dict[str, Any]) -> None:
         assert ((low <= met) & (met <= high)).all(), f"{name}: a reward outside {problem.rewards}"
 
 
+def losses_are_sound(name: str, parameters: dict[str, Any]) -> None:
+    """Losses lie in [0, 1], are all drawn anew in every round, and never depend on who plays."""
+    problem = registry.make_problem(name, **parameters)
+    low, high = problem.rewards
+    with np.errstate(all="ignore"):
+        nature = random.stream(random.key(SEED), 0, random.NATURE)
+        world = problem.init(problem.params, nature)
+        for t in range(min(200, problem.supply or 200)):
+            losses = np.full(problem.shape[0], np.nan)
+            clipped = problem.draw(problem.params, world, t, nature, losses)
+            assert ((low <= losses) & (losses <= high)).all(), f"{name}: losses {losses}"
+            assert 0 <= clipped <= losses.size
+
+
+def terms_are_arguments(name: str, parameters: dict[str, Any]) -> None:
+    """Prices and budget are arguments of the factory."""
+    terms = {"price": 2.0, "look_price": 0.5, "budget": 7, "extra": True}
+    problem = registry.make_problem(name, **parameters, **terms)
+    assert (problem.price, problem.look_price, problem.budget, problem.extra) == (2.0, 0.5, 7, True)
+
+
+LOSSES_CHECKS: tuple[Callable[[str, dict[str, Any]], None], ...] = (
+    losses_are_sound,
+    terms_are_arguments,
+    problem_python_equals_jit,
+)
 ONLINE_PROBLEM_CHECKS: tuple[Callable[[str, dict[str, Any]], None], ...] = (
     regret_is_sound,
     shows_what_it_says,
@@ -556,8 +702,13 @@ MDP_CHECKS: tuple[Callable[[str, dict[str, Any]], None], ...] = (
 def problem_checks(name: str, **parameters: Any) -> Iterator[tuple[str, Callable[[], None]]]:
     """The checks of one problem, as (title, function without arguments)."""
     given = _example(name, parameters)
-    logs = isinstance(registry.make_problem(name, **given), offline_mdp.LoggedMDP)
-    for check in MDP_CHECKS if logs else ONLINE_PROBLEM_CHECKS:
+    made = registry.make_problem(name, **given)
+    checks = ONLINE_PROBLEM_CHECKS
+    if isinstance(made, offline_mdp.LoggedMDP):
+        checks = MDP_CHECKS
+    if isinstance(made, observe.Losses):
+        checks = LOSSES_CHECKS
+    for check in checks:
         yield f"{name}:{check.__name__}", partial(check, name, given)
 
 

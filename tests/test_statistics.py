@@ -9,7 +9,16 @@ import pytest
 import scipy.stats
 
 from banditlab import bounds
-from banditlab.arena.statistics import holm, mean_sem, paired_p, simultaneous_critical, t_interval
+from banditlab.arena.statistics import (
+    clopper_pearson,
+    holm,
+    mean_sem,
+    paired_p,
+    resampled_slopes,
+    simultaneous_critical,
+    t_interval,
+)
+from banditlab.curves import Curves, Record
 
 RNG = np.random.default_rng(0)
 
@@ -187,3 +196,43 @@ def test_bounds_reject_bad_arguments():
         bounds.lai_robbins([0.1, 0.2], kind="gaussian", sigma=0.0)
     with pytest.raises(ValueError, match="n_arms"):
         bounds.minimax(1, 10)
+
+
+def test_clopper_pearson_is_scipys_and_the_textbooks():
+    for k, n in ((5, 10), (0, 100), (100, 100), (50, 20_000)):
+        lo, hi = clopper_pearson(k, n, 0.95)
+        wanted = scipy.stats.binomtest(k, n).proportion_ci(0.95, method="exact")
+        np.testing.assert_allclose((lo, hi), wanted, rtol=1e-10)
+    np.testing.assert_allclose(clopper_pearson(5, 10), (0.187086, 0.812914), atol=1e-6)
+    np.testing.assert_allclose(clopper_pearson(0, 100)[1], 1 - 0.025 ** (1 / 100))
+    with pytest.raises(ValueError, match=r"successes must lie in \[0, 3\], got 4"):
+        clopper_pearson(4, 3)
+
+
+def test_errors_have_clopper_pearson_bands():
+    arena = {
+        "panels": [{"name": "main", "measure": "", "protocol": "identify"}],
+        "title": "",
+    }
+    raw = np.zeros((40, 1, 2))
+    raw[:3, 0, 0] = 1.0
+    record = Record(np.array([100]), ("error", "simple_regret"), raw)
+    frame = Curves(arena, {("main", "a"): record}).frame()
+    row = frame[frame.measure == "error"].iloc[0]
+    wanted = scipy.stats.binomtest(3, 40).proportion_ci(method="exact")
+    np.testing.assert_allclose((row.lo, row.hi), wanted, rtol=1e-10)
+
+
+def test_slope_intervals_cover_the_true_exponent():
+    x = np.array([100.0, 400.0, 1600.0, 6400.0])
+    hits = 0
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        raw = 3.0 * x ** (2 / 3) * rng.gamma(4.0, 0.25, size=(60, x.size))
+        slopes = resampled_slopes(x, raw, draws=400, seed=seed)
+        lo, hi = np.quantile(slopes, [0.025, 0.975])
+        hits += lo <= 2 / 3 <= hi
+    # 95 % of 200 less 4 standard errors, and less than all: the interval is not merely wide.
+    assert 178 <= hits <= 199
+    assert np.isnan(resampled_slopes(x, raw[:1])).all()
+    assert np.isnan(resampled_slopes(x, -raw)).all()

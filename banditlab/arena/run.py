@@ -157,7 +157,8 @@ def _suits(who: str, algorithm: Any, *facts: Any) -> None:
 
 def _task(panel: Panel, problem: Any) -> Task:
     """What an agent of the panel may know."""
-    task = Task(*problem.shape, panel.horizon)
+    n_arms, n_contexts, dim = problem.shape
+    task = Task(n_arms, n_contexts, dim, panel.horizon)
     if isinstance(problem, observe.Losses):
         task = task._replace(budget=problem.budget, price=problem.price)
     return task

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import stdtr, stdtrit
+from scipy.special import betaincinv, stdtr, stdtrit
 
 from banditlab.check import inside, integer
 
@@ -54,6 +54,46 @@ def t_interval(raw: np.ndarray, level: float = 0.95) -> Interval:
     n = len(raw)
     half = stdtrit(n - 1, 0.5 + level / 2) * sem if n > 1 else np.zeros_like(mean)
     return Interval(mean, sem, mean - half, mean + half)
+
+
+def clopper_pearson(
+    successes: np.ndarray | int, n: int, level: float = 0.95
+) -> tuple[np.ndarray, np.ndarray]:
+    """Ends of the exact interval for a probability, after ``successes`` of ``n`` (1934).
+
+    Raises ValueError for a ``level`` outside (0, 1) or more successes than trials.
+    """
+    tail = (1.0 - inside("level", level, 0.0, 1.0)) / 2.0
+    n = integer("n", n, 1)
+    k = np.asarray(successes, dtype=np.float64)
+    if (k < 0).any() or (k > n).any():
+        raise ValueError(f"successes must lie in [0, {n}], got {successes!r}")
+    # At the ends the beta distribution has a parameter 0; the interval reaches the end.
+    lo = np.where(k > 0, betaincinv(np.maximum(k, 1.0), n - k + 1.0, tail), 0.0)
+    hi = np.where(k < n, betaincinv(k + 1.0, np.maximum(n - k, 1.0), 1.0 - tail), 1.0)
+    return lo, hi
+
+
+def resampled_slopes(
+    x: np.ndarray, raw: np.ndarray, draws: int = 1000, seed: int = 0
+) -> np.ndarray:
+    """Least-squares d log(mean) / d log(x) of ``draws`` bootstrap samples of the replications.
+
+    ``raw`` has shape (replications, points). Replications are drawn whole, for replication r has
+    the same luck at every point. nan where a mean is not positive, or with fewer than two points.
+    """
+    raw = np.asarray(raw, dtype=np.float64)
+    n, points = raw.shape
+    if n < 2 or points < 2:
+        return np.full(draws, np.nan)
+    rng = np.random.default_rng(seed)
+    counts = rng.multinomial(n, np.full(n, 1.0 / n), size=draws)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        heights = np.log(counts @ raw / n)
+    lever = np.log(np.asarray(x, dtype=np.float64))
+    lever -= lever.mean()
+    slopes = heights @ lever / (lever @ lever)
+    return np.where(np.isfinite(slopes), slopes, np.nan)
 
 
 def simultaneous_critical(
