@@ -17,11 +17,13 @@ from banditlab.registry import make, make_problem, names, problem_names
 if TYPE_CHECKING:
     from banditlab.arena.run import simulate
     from banditlab.curves import Curves
+    from banditlab.privacy import audit
 
 __version__ = "0.2.0"
 __all__ = [
     "Agent",
     "Curves",
+    "audit",
     "cache_info",
     "clear_cache",
     "make",
@@ -42,4 +44,8 @@ def __getattr__(name: str) -> Any:
         from banditlab.curves import Curves
 
         return Curves
+    if name == "audit":
+        from banditlab.privacy import audit
+
+        return audit
     raise AttributeError(f"module 'banditlab' has no attribute {name!r}")
