@@ -379,18 +379,13 @@ def evaluate(check: Mapping[str, Any], curves: Curves) -> list[dict[str, Any]]:
     rounds = check["at"] if isinstance(check["at"], list) else [check["at"]]
     verdicts = []
     for i, t in enumerate(rounds):
-        agent, measure = split(check["less"] or check["value"])
-        left = curves.at(t, agent, measure, panel)
+        left = _side(check["less"] or check["value"], t, panel, curves)
         where = f"{panel + ': ' if panel else ''}"
         when = f" at {t}" if t is not None else ""
         if check["less"]:
-            if isinstance(check["than"], str):
-                other, other_measure = split(check["than"])
-                right = curves.at(t, other, other_measure, panel)
-                name = f"{other}.{other_measure}"
-            else:
-                right = np.full(left.size, float(check["than"]))
-                name = f"{check['than']:g}"
+            right = _side(check["than"], t, panel, curves)
+            left, right = np.broadcast_arrays(left, right)
+            name = check["than"] if isinstance(check["than"], str) else f"{check['than']:g}"
             mean, sem, _, _ = t_interval((left - right)[:, None])
             noise = check["sigmas"] * np.nan_to_num(sem[0])
             passed = bool(mean[0] < check["margin"] - noise)
@@ -407,6 +402,19 @@ def evaluate(check: Mapping[str, Any], curves: Curves) -> list[dict[str, Any]]:
             found = f"{mean[0]:.4g}, allowed +- {allowed:.2g}"
         verdicts.append({"check": said, "found": found, "passed": passed, "why": check["why"]})
     return verdicts
+
+
+def _side(side: str | float, t: float | None, panel: str | None, curves: Curves) -> np.ndarray:
+    """What a check compares: a number, a reference of the panel, or an agent's values at ``t``."""
+    if not isinstance(side, str):
+        return np.full(1, float(side))
+    for overlay in curves.overlays.get(curves._panel(panel, None), []):
+        if overlay["label"] == side:
+            if t not in overlay["t"]:
+                raise ValueError(f"{side} has no point at {t}")
+            return np.full(1, float(overlay["y"][overlay["t"].index(t)]))
+    agent, measure = split(side)
+    return curves.at(t, agent, measure, panel)
 
 
 def _evaluate_slope(check: Mapping[str, Any], curves: Curves) -> dict[str, Any]:

@@ -24,6 +24,7 @@ False
 from __future__ import annotations
 
 import math
+import secrets
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -363,3 +364,66 @@ def _played(
     with np.errstate(all="ignore"):
         compiled(_transcribe, (algorithm, problem), args)(*args)
     return _Runs(pulls.reshape(runs, -1), means.reshape(runs, -1), output)
+
+
+# --- real releases ------------------------------------------------------------------------------
+
+
+class Release(NamedTuple):
+    """What a real release publishes. All of it may be shown to anybody."""
+
+    arm: int
+    pulls: np.ndarray  # (n_arms,) int64: rewards used
+    means: tuple[tuple[int, float], ...]  # (arm, noisy mean), in the order of their release
+    epsilon: float  # spent on every reward
+
+
+def release_arm(
+    algorithm: str, rewards: Sequence[np.ndarray], epsilon: float, horizon: int, **hyper: Any
+) -> Release:
+    """The arm that a private algorithm names, with noise from the system's cryptographic generator.
+
+    The algorithm without privacy (``epsilon`` = inf) is fed means that :func:`release_mean` made
+    noisy, and whatever it makes of them is private as they are. So this is for algorithms that
+    touch each reward once, in a mean of a phase: ``dp_bai``, ``dp_sequential_halving``,
+    ``dp_uniform``, ``noisy_max``, and ``dp_od`` with noise on means. ``rewards`` holds those of
+    each arm, in [0, 1]; which of them are used is drawn, without replacement. Not reproducible.
+
+    Raises ValueError where an arm runs out of rewards, and whatever the algorithm refuses.
+    """
+    from banditlab.noise import release_mean
+
+    made = registry.make(algorithm, **{**hyper, "epsilon": math.inf})
+    if not isinstance(made, Identify):
+        raise ValueError(f"algorithm must name an arm in private, got {algorithm!r}")
+    n_arms = len(rewards)
+    task = Task(n_arms, 1, 0, integer("horizon", horizon, 1))
+    x = np.zeros((1, 1))
+    if made.check is not None:
+        made.check(task, x)
+    decks = [list(map(float, arm)) for arm in rewards]
+    for deck in decks:
+        secrets.SystemRandom().shuffle(deck)
+    rng = random.stream(random.key(secrets.randbits(63)), 0, random.AGENT)  # for ties at most
+    released: list[tuple[int, float]] = []
+    used = np.zeros(n_arms, np.int64)
+    with np.errstate(all="ignore"):
+        state = made.init(made.params, task, rng)
+        while used.sum() < horizon and not made.stop(made.params, state, int(used.sum())):
+            pulls = np.zeros(n_arms, np.int64)
+            made.act(made.params, state, int(used.sum()), x, rng, pulls)
+            if not pulls.any():
+                break
+            sums = np.zeros(n_arms)
+            for k in np.flatnonzero(pulls):
+                if pulls[k] > len(decks[k]):
+                    raise ValueError(f"arm {k} has too few rewards for a horizon of {horizon}")
+                drawn = [decks[k].pop() for _ in range(pulls[k])]
+                mean = release_mean(drawn, epsilon)
+                released.append((int(k), mean))
+                sums[k] = mean * pulls[k]
+            made.update(made.params, state, int(used.sum()), x, pulls, sums, rng)
+            used += pulls
+        rule = np.zeros(n_arms)
+        made.recommend(made.params, state, x, rng, rule)
+    return Release(int(rule.argmax()), used, tuple(released), float(epsilon))

@@ -215,7 +215,7 @@ def python_equals_jit(s: Subject) -> None:
         )
         plain = np.load(out)
     jitted = run(s)
-    assert np.array_equal(plain, jitted), (
+    assert np.array_equal(plain, jitted, equal_nan=True), (
         f"{s.name}: plain Python and the jit differ in {np.sum(plain != jitted)} of {plain.size} "
         "numbers: some function in a kernel is outside the vocabulary of banditlab.numeric"
     )
@@ -242,7 +242,7 @@ def stays_in_the_vocabulary(s: Subject) -> None:
 def same_seed_same_curve(s: Subject) -> None:
     """Two runs agree bit for bit; another seed does not give the same run."""
     first = run(s)
-    assert np.array_equal(first, run(s)), f"{s.name}: two runs with one seed differ"
+    assert np.array_equal(first, run(s), equal_nan=True), f"{s.name}: two runs with one seed differ"
     if isinstance(s.algorithm, online.Online | identify.Identify):
         other = run(s, seed=SEED + 1, count=40)[:, :, :2]
         first = run(s, count=40)[:, :, :2]
@@ -252,8 +252,12 @@ def same_seed_same_curve(s: Subject) -> None:
 def replications_do_not_depend_on_blocks(s: Subject) -> None:
     """Replication r is the same whichever block it runs in: few are a prefix of many."""
     whole = run(s, count=5)
-    assert np.array_equal(whole[:2], run(s, count=2)), f"{s.name}: 2 are no prefix of 5"
-    assert np.array_equal(whole[3:], run(s, first=3, count=2)), f"{s.name}: blocks matter"
+    assert np.array_equal(whole[:2], run(s, count=2), equal_nan=True), (
+        f"{s.name}: 2 are no prefix of 5"
+    )
+    assert np.array_equal(whole[3:], run(s, first=3, count=2), equal_nan=True), (
+        f"{s.name}: blocks matter"
+    )
 
 
 def lanes_equal_scalar(s: Subject) -> None:
@@ -632,7 +636,7 @@ def problem_python_equals_jit(name: str, parameters: dict[str, Any]) -> None:
         )
         plain = np.load(out)
     jitted = run(on(name, parameters))
-    assert np.array_equal(plain, jitted), f"{name}: plain Python and the jit differ"
+    assert np.array_equal(plain, jitted, equal_nan=True), f"{name}: plain Python and the jit differ"
 
 
 def on(name: str, parameters: dict[str, Any]) -> Subject:

@@ -14,6 +14,8 @@ import numpy as np
 
 import banditlab
 from banditlab.curves import Curves
+from banditlab.protocols.identify import Identify
+from banditlab.protocols.observe import Observe
 
 EXAMPLES = """examples:
   python -m banditlab.arena --agent lcb
@@ -22,6 +24,8 @@ EXAMPLES = """examples:
   python -m banditlab.arena --agent lcb --log clicks.csv
   python -m banditlab.arena --agent lin_lcb --log clicks.csv
   python -m banditlab.arena --agent vi_lcb --log transitions.parquet
+  python -m banditlab.arena --agent batched_omd --log losses.csv --set problem.look_price=0.1
+  python -m banditlab.arena --agent dp_bai --log ratings.csv --set dp_bai.epsilon=1
   python -m banditlab.arena --agent vi_lcb --env FrozenLake-v1 --set problem.gamma=0.9
   python -m banditlab.arena --list
 """
@@ -51,6 +55,10 @@ def parser() -> Parser:
     add("--problem", metavar="NAME", help="a problem of --list, or a .py file, in every panel")
     add("--env", metavar="ID", help="a Gymnasium environment with discrete states and actions")
     add("--log", metavar="FILE", help="a real log (.csv, .parquet): action, reward[, ...]")
+    add("--low", metavar="X", type=float, help="least reward or loss of a --log; by default 0")
+    add("--high", metavar="X", type=float, help="largest reward or loss of a --log; by default 1")
+    add("--unit", metavar="COLUMN", help="whose reward it is: protect them, not the single reward")
+    add("--max-per-unit", metavar="M", type=int, help="rewards kept of each unit; by default 1")
     add("--horizon", metavar="N", type=int, help="rounds")
     add("--replications", metavar="R", type=int, help="independent runs of each agent")
     add("--seed", metavar="S", type=int, help="same seed, same numbers")
@@ -98,6 +106,8 @@ def _main(args: argparse.Namespace) -> int:
         return _list(args)
     if args.env:
         return _env(args)
+    if not args.log:
+        _without(args, "low", "high", "unit", "max_per_unit")
     if args.log:
         from banditlab.arena.planning import is_dataset
 
@@ -471,28 +481,93 @@ class _Bar:
 
 
 def _log(args: argparse.Namespace) -> int:
-    """A real log: what the offline rules would deploy, or an online agent on its replay."""
+    """A real log: what the offline rules would deploy, or an online agent on its replay.
+
+    For agents of protocol ``observe`` the file holds losses, for those of ``identify`` rewards.
+    """
     from banditlab.arena.report import REPLAY, REPORTS, render
     from banditlab.log import Log
 
     name = args.agent or "lcb"
+    algorithm = banditlab.make(name, **_settings(args.set).get(name, {}))
+    if isinstance(algorithm, Observe):
+        return _losses(args)
+    if isinstance(algorithm, Identify):
+        return _ratings(args)
+    _without(args, "low", "high", "unit", "max_per_unit")
     if name in REPORTS:
         settings = _settings(args.set)
-        for given in settings:
-            if given != name:
-                raise ValueError(f"--set: {banditlab.registry.unknown('agent', given, [name])}")
+        _only(settings, name)
         found = REPORTS[name](args.log, seed=args.seed or 0, **settings.get(name, {}))
-        if args.json:
-            print(json.dumps(found))
-        elif not args.quiet:
-            from rich.console import Console
-
-            render(found, Console())
-        return 0
+        return _show(args, found, render)
     code = _run(args)
     if Log.read(args.log).dim:
         print(REPLAY, file=sys.stderr)
     return code
+
+
+def _without(args: argparse.Namespace, *flags: str) -> None:
+    """Refuse flags that would not change anything."""
+    for flag in flags:
+        if getattr(args, flag) is not None:
+            raise ValueError(f"--{flag.replace('_', '-')} is not for this run")
+
+
+def _given(args: argparse.Namespace, *flags: str) -> dict[str, Any]:
+    return {flag: getattr(args, flag) for flag in flags if getattr(args, flag) is not None}
+
+
+def _losses(args: argparse.Namespace) -> int:
+    """A file of losses: what each budget of observations costs on it."""
+    from banditlab.arena.buying import render, report
+
+    _without(args, "unit", "max_per_unit")
+    settings = _settings(args.set)
+    terms = settings.pop("problem", {})
+    allowed = ("price", "look_price", "budget", "extra")
+    for key in terms:
+        if key not in allowed:
+            raise ValueError(
+                f"--set: problem: {banditlab.registry.unknown('argument', key, allowed)}"
+            )
+    _only(settings, args.agent)
+    given = _given(args, "low", "high", "horizon", "replications", "seed", "workers")
+    hyper = settings.get(args.agent, {})
+    with _Bar(quiet=args.quiet) as bar:
+        found = report(args.log, args.agent, progress=bar.show, **terms, **given, **hyper)
+    return _show(args, found, render)
+
+
+def _ratings(args: argparse.Namespace) -> int:
+    """A table of rewards: how often a private algorithm names its best arm, and a release."""
+    from banditlab.arena.ratings import render, report
+
+    settings = _settings(args.set)
+    _only(settings, args.agent)
+    given = _given(args, "low", "high", "unit", "horizon", "replications", "seed")
+    if args.max_per_unit is not None:
+        if args.unit is None:
+            raise ValueError("--max-per-unit needs --unit, the column that tells units apart")
+        given["most"] = args.max_per_unit
+    return _show(
+        args, report(args.log, args.agent, **given, **settings.get(args.agent, {})), render
+    )
+
+
+def _only(settings: dict[str, Any], name: str) -> None:
+    for given in settings:
+        if given != name:
+            raise ValueError(f"--set: {banditlab.registry.unknown('agent', given, [name])}")
+
+
+def _show(args: argparse.Namespace, found: dict[str, Any], render: Any) -> int:
+    if args.json:
+        print(json.dumps(found))
+    elif not args.quiet:
+        from rich.console import Console
+
+        render(found, Console())
+    return 0
 
 
 def _env(args: argparse.Namespace) -> int:

@@ -234,8 +234,9 @@ def _set(cell: Panel, place: str, value: Any) -> None:
 class Check(Strict):
     """A sentence about the curves that a run finds true or false.
 
-    ``less``/``than``: the mean of the one lies below that of the other (or a number) plus
-    ``margin``, by more than ``sigmas`` standard errors of their paired difference.
+    ``less``/``than``: the mean of the one lies below that of the other plus ``margin``, by more
+    than ``sigmas`` standard errors of their paired difference. Either may be the label of a
+    reference of the panel, the other a number; negative ``sigmas`` allow that much of a violation.
     ``value``/``near``: the mean lies within ``within`` (relative) of the number, or within
     ``sigmas`` standard errors of the difference of two such means, or within ``rounding``.
     ``slope``/``near``: d log(mean) / d log(x), fitted over all of ``at`` (all points without it)
@@ -253,7 +254,7 @@ class Check(Strict):
     within: float = Field(0.0, ge=0)
     rounding: float = Field(0.0, ge=0)
     at: int | float | list[int | float] | None = None
-    sigmas: float = Field(3.0, ge=0)
+    sigmas: float = 3.0
     why: str = ""
 
     @model_validator(mode="after")

@@ -11,7 +11,7 @@ from banditlab.check import vector
 from banditlab.core import kernel, kernel_inline
 from banditlab.protocols.lanes import Arms
 from banditlab.protocols.online import Problem
-from banditlab.random import uniform, uniforms
+from banditlab.random import binomial, fork, uniform, uniforms
 
 example = {"means": [0.2, 0.5, 0.8]}
 
@@ -58,6 +58,12 @@ def regret(params, world, x, arm):  # type: ignore[no-untyped-def]
     return world.best[0] - params.means[arm]
 
 
+@kernel
+def batch(params, world, x, arm, n, rng):  # type: ignore[no-untyped-def]
+    # On a stream of its own: how much a binomial draws depends on the arm.
+    return binomial(fork(rng), n, params.means[arm]) * 1.0
+
+
 def bernoulli(means: Sequence[float]) -> Problem:
     """A Bernoulli bandit with success probabilities ``means``, at least two, each in [0, 1].
 
@@ -66,4 +72,4 @@ def bernoulli(means: Sequence[float]) -> Problem:
     params = Bernoulli(vector("means", means, 0.0, 1.0, at_least=2))
     lanes = Arms(params, params.means[None], np.zeros(0, np.int64), uniforms, reward)
     shape = (params.means.size, 1, 0)
-    return Problem(params, init, observe, pull, regret, shape, lanes=lanes)
+    return Problem(params, init, observe, pull, regret, shape, lanes=lanes, batch=batch)

@@ -9,6 +9,7 @@ Lattimore & Szepesvari (2020), Bandit Algorithms, section 4.3 (Gaussian environm
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -41,6 +42,11 @@ def pull(params, world, x, arm, rng):
     return reward(params, params.means[arm], normal(rng))
 
 
+@kernel
+def batch(params, world, x, arm, n, rng):
+    return n * params.means[arm] + math.sqrt(n) * params.sigma * normal(rng)
+
+
 def gaussian(means: Sequence[float], sigma: float = 1.0) -> Problem:
     """A Gaussian bandit: finite ``means``, at least two, and a standard deviation ``sigma`` >= 0.
 
@@ -49,4 +55,4 @@ def gaussian(means: Sequence[float], sigma: float = 1.0) -> Problem:
     params = Gaussian(vector("means", means, at_least=2), nonnegative("sigma", sigma))
     shape = (params.means.size, 1, 0)
     lanes = Arms(params, params.means[None], np.zeros(0, np.int64), normals, reward)
-    return Problem(params, init, observe, pull, regret, shape, ANY_REWARD, lanes=lanes)
+    return Problem(params, init, observe, pull, regret, shape, ANY_REWARD, lanes=lanes, batch=batch)

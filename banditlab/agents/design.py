@@ -1,0 +1,145 @@
+"""Optimal designs for linear models: how often to look at which arm.
+
+A design is a weight for every arm, in sum 1. Where the arms' features x_i span r dimensions, the
+G-optimal one makes the largest variance of a least-squares prediction smallest, that is
+
+    max_i g_i,   g_i = x_i V(w)^-1 x_i,   V(w) = sum_i w_i x_i x_i.T
+
+whose smallest value is r (Kiefer & Wolfowitz 1960, "The equivalence of two extremum problems"). It
+is found by multiplicative updates w_i <- w_i g_i / r (Silvey, Titterington & Torsney 1978), which
+keep the sum 1 and never lower det V.
+
+Features are first written along the principal axes of the arms, so that V is invertible.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from banditlab import linalg
+from banditlab.core import kernel
+
+SPANNED = 1e-9  # a singular value below this, relative to the largest, is a rounding error
+MOST_SWEEPS = 30  # quadratic convergence needs about ten
+OPTIMAL = 1e-6  # how far above r, relatively, the largest g may stay
+MOST_UPDATES = 2000
+LIGHT = 1e-4  # weights below this are dropped, unless there are very many arms
+
+
+@kernel
+def reduced(x, arms):  # type: ignore[no-untyped-def]
+    """Coordinates (len(arms), r) of the rows ``arms`` of ``x`` along their principal axes.
+
+    That is U S of a singular value decomposition, by rotating pairs of columns until all are
+    orthogonal (Hestenes 1958); r counts the singular values above `SPANNED` times the largest.
+    Rows that are all 0 get the coordinate 1: they have one mean in common.
+    """
+    n = arms.size
+    dim = x.shape[1]
+    columns = np.empty((dim, n))
+    for j in range(dim):
+        for i in range(n):
+            columns[j, i] = x[arms[i], j]
+    for _ in range(MOST_SWEEPS):
+        rotated = False
+        for p in range(dim):
+            for q in range(p + 1, dim):
+                rotated = rotate(columns[p], columns[q]) or rotated
+        if not rotated:
+            break
+    norms = np.empty(dim)
+    longest = 0.0
+    for j in range(dim):
+        norms[j] = math.sqrt(linalg.dot(columns[j], columns[j]))
+        longest = max(longest, norms[j])
+    rank = 0
+    for j in range(dim):
+        rank += 1 if norms[j] > SPANNED * longest else 0
+    if rank == 0:
+        return np.ones((n, 1))
+    out = np.empty((n, rank))
+    r = 0
+    for j in range(dim):
+        if norms[j] > SPANNED * longest:
+            for i in range(n):
+                out[i, r] = columns[j, i]
+            r += 1
+    return out
+
+
+@kernel
+def rotate(a, b):  # type: ignore[no-untyped-def]
+    """Rotate two vectors into orthogonal ones; returns whether they were not."""
+    product = linalg.dot(a, b)
+    aa = linalg.dot(a, a)
+    bb = linalg.dot(b, b)
+    if abs(product) <= 1e-15 * math.sqrt(aa * bb):
+        return False
+    cotangent = (bb - aa) / (2.0 * product)  # of twice the angle
+    tangent = 1.0 / (abs(cotangent) + math.sqrt(1.0 + cotangent * cotangent))
+    tangent = tangent if cotangent >= 0.0 else -tangent
+    c = 1.0 / math.sqrt(1.0 + tangent * tangent)
+    s = c * tangent
+    for i in range(a.size):
+        u = a[i]
+        v = b[i]
+        a[i] = c * u - s * v
+        b[i] = s * u + c * v
+    return True
+
+
+@kernel
+def information(x, weights, out):  # type: ignore[no-untyped-def]
+    """Write V, the sum of weights[i] x[i] x[i].T, to ``out``."""
+    dim = x.shape[1]
+    for i in range(dim):
+        for j in range(dim):
+            out[i, j] = 0.0
+    for k in range(x.shape[0]):
+        if weights[k] > 0.0:
+            for i in range(dim):
+                c = weights[k] * x[k, i]
+                for j in range(i, dim):
+                    out[i, j] += c * x[k, j]
+    for i in range(dim):
+        for j in range(i):
+            out[i, j] = out[j, i]
+
+
+@kernel
+def g_optimal(x, weights):  # type: ignore[no-untyped-def]
+    """Fill ``weights`` with the G-optimal design for the rows of ``x``, which have full rank.
+
+    Returns the largest g, before weights below `LIGHT` are set to 0 and the rest is scaled to sum
+    1 again. What is dropped is too light to lower the rank: a direction that only dropped arms
+    show needs a weight of 1 / max g together.
+    """
+    n, rank = x.shape
+    factor = np.empty((rank, rank))
+    inverse = np.empty((rank, rank))
+    form = np.empty(n)
+    for i in range(n):
+        weights[i] = 1.0 / n
+    largest = 0.0
+    for update in range(MOST_UPDATES + 1):
+        information(x, weights, factor)
+        linalg.cholesky(factor, factor)
+        linalg.invert(factor, inverse)
+        largest = 0.0
+        for i in range(n):
+            form[i] = linalg.quadratic_form(inverse, x[i])
+            largest = max(largest, form[i])
+        if largest <= rank * (1.0 + OPTIMAL) or update == MOST_UPDATES:
+            break
+        for i in range(n):
+            weights[i] *= form[i] / rank
+    light = min(LIGHT, 0.5 / (n * largest))
+    total = 0.0
+    for i in range(n):
+        weights[i] = weights[i] if weights[i] >= light else 0.0
+        total += weights[i]
+    for i in range(n):
+        weights[i] /= total
+    return largest
