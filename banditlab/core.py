@@ -21,6 +21,11 @@ from numba import njit
 
 # error_model="numpy": x/0 is inf, as in NumPy, and the check that would raise is not compiled in.
 kernel = njit(nogil=True, error_model="numpy")
+# A kernel that the loop takes in whole. A call costs a reference count for every array that it is
+# handed (5 ns each, over 100 ns a round in the worst case), unless what it calls is taken in as
+# well: inside, only kernel_inline and small kernels, and loops that may have no rounds instead of
+# branches.
+kernel_in_loop = njit(nogil=True, error_model="numpy", forceinline=True)
 kernel_inline = njit(inline="always", nogil=True, error_model="numpy")
 
 

@@ -5,7 +5,7 @@ no event is more than e^epsilon times as likely under one as under the other. Th
 event on one half of the runs, counts it on the other half, and bounds both probabilities by
 Clopper and Pearson (1934)::
 
-    epsilon >= ln(lower(k1, runs) / upper(k0, runs))     with probability at least 1 - alpha
+    epsilon >= ln((lower(k1, runs) - delta) / upper(k0, runs))   with probability at least 1 - alpha
 
 It can refute a claim, never prove one (Jagielski, Ullman & Oprea 2020; Ding, Wang, Wang, Zhang &
 Kifer 2018). And it sees only what it is shown: a decision alone hides faults that the released
@@ -31,7 +31,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from banditlab import random, registry
-from banditlab.check import inside, integer, positive
+from banditlab.check import between, inside, integer, positive
 from banditlab.compile import compiled
 from banditlab.core import Task, kernel_inline
 from banditlab.protocols.identify import Identify, advance, begin
@@ -117,9 +117,10 @@ def audit(
     *,
     seed: int = 0,
     alpha: float = 0.01,
+    delta: float = 0.0,
     horizon: int | None = None,
 ) -> Audit:
-    """Try to refute that ``mechanism`` is ``epsilon``-differentially private.
+    """Try to refute that ``mechanism`` is (``epsilon``, ``delta``)-differentially private.
 
     Parameters
     ----------
@@ -139,6 +140,8 @@ def audit(
         The two halves never share a stream.
     alpha
         Probability that the bound errs, over all parts together.
+    delta
+        The claim's second part, in [0, 1); 0 for pure privacy.
     horizon
         Budget of an algorithm; by default all rewards of the table.
 
@@ -147,6 +150,7 @@ def audit(
     epsilon = positive("epsilon", epsilon)
     runs = integer("runs", runs, 100)
     alpha = inside("alpha", alpha, 0.0, 1.0)
+    delta = between("delta", delta, 0.0, 1.0)
     ours = np.array(table, dtype=np.float64)
     if ours.ndim != 2 or not ((ours >= 0.0) & (ours <= 1.0)).all():
         raise ValueError("table must hold rewards in [0, 1], a row for each arm")
@@ -164,13 +168,15 @@ def audit(
     parts = [part for part in ("output", "pulls", "means") if _shown(training, part)]
     if not parts:
         raise ValueError("mechanism gives the same empty transcript in every run")
-    events = [_searched(training, part, alpha / (2 * len(parts))) for part in parts]
+    events = [_searched(training, part, alpha / (2 * len(parts)), delta) for part in parts]
     fresh = (play(ours, 2), play(theirs, 3))
     findings = []
     for part, (name, holds, flipped) in zip(parts, events, strict=True):
         hits = [int(holds(run).sum()) for run in fresh]
         counts = (hits[1], hits[0]) if flipped else (hits[0], hits[1])
-        bound = max(0.0, float(_bounds(counts[0], counts[1], runs, alpha / (2 * len(parts)))))
+        bound = max(
+            0.0, float(_bounds(counts[0], counts[1], runs, alpha / (2 * len(parts)), delta))
+        )
         where = "neighbour" if flipped else "table"
         findings.append(Finding(part, name, where, counts, bound))
     most = max(found.epsilon for found in findings)
@@ -192,14 +198,14 @@ def changed(table: np.ndarray, arm: int, pull: int, value: float) -> np.ndarray:
     return result
 
 
-def _bounds(k1: Any, k0: Any, runs: int, tail: float) -> Any:
-    """ln(lower(k1) / upper(k0)), each bound one-sided at level ``tail``."""
+def _bounds(k1: Any, k0: Any, runs: int, tail: float, delta: float) -> Any:
+    """ln((lower(k1) - delta) / upper(k0)), each bound one-sided at level ``tail``."""
     from banditlab.arena.statistics import clopper_pearson
 
     lower, _ = clopper_pearson(k1, runs, 1.0 - 2.0 * tail)
     _, upper = clopper_pearson(k0, runs, 1.0 - 2.0 * tail)
     with np.errstate(divide="ignore"):
-        return np.log(lower / upper)
+        return np.log(np.maximum(lower - delta, 0.0) / upper)
 
 
 def _shown(runs: tuple[_Runs, _Runs], part: str) -> bool:
@@ -254,7 +260,7 @@ def _below(j: int, cut: float) -> Callable[[_Runs], np.ndarray]:
 
 
 def _searched(
-    training: tuple[_Runs, _Runs], part: str, tail: float
+    training: tuple[_Runs, _Runs], part: str, tail: float, delta: float
 ) -> tuple[str, Callable[[_Runs], np.ndarray], bool]:
     """The event with the largest bound on the training runs: up to CONJUNCTS conditions at once.
 
@@ -265,20 +271,20 @@ def _searched(
     conditions = _conditions(both, part)
     runs = len(training[0].output)
     counts = np.array([_counted(condition, training) for condition in conditions])
-    order = [np.argsort(-_bounds(a, b, runs, tail)) for a, b in (counts.T, counts.T[::-1])]
+    order = [np.argsort(-_bounds(a, b, runs, tail, delta)) for a, b in (counts.T, counts.T[::-1])]
     kept = np.unique(np.concatenate([ranks[:KEPT] for ranks in order]))
     conditions = [conditions[i] for i in kept]
     ahead, behind = (np.array([c.holds(run) for c in conditions]) for run in training)
     best: tuple[float, list[int], bool] = (-math.inf, [0], False)
     for flipped in (False, True):
         likely, rare = (behind, ahead) if flipped else (ahead, behind)
-        alone = _bounds(likely.sum(axis=1), rare.sum(axis=1), runs, tail)
+        alone = _bounds(likely.sum(axis=1), rare.sum(axis=1), runs, tail, delta)
         for start in np.argsort(-alone)[:STARTS]:
             chosen, bound = [int(start)], float(alone[start])
             within, outside = likely[start], rare[start]
             while len(chosen) < CONJUNCTS:
                 narrowed = _bounds(
-                    likely[:, within].sum(axis=1), rare[:, outside].sum(axis=1), runs, tail
+                    likely[:, within].sum(axis=1), rare[:, outside].sum(axis=1), runs, tail, delta
                 )
                 more = int(np.argmax(narrowed))
                 # The best of many conditions looks better by chance: it must gain two standard

@@ -22,7 +22,7 @@ import math
 import numpy as np
 
 from banditlab import numeric
-from banditlab.core import kernel, kernel_inline
+from banditlab.core import kernel, kernel_in_loop, kernel_inline
 
 NATURE = 0
 AGENT = 1
@@ -282,7 +282,7 @@ def _ziggurat():
 EDGES, HEIGHTS = _ziggurat()
 
 
-@kernel
+@kernel_in_loop
 def normal(rng):
     """Standard normal by the ziggurat of Marsaglia & Tsang (2000), 256 layers; one word in 98.8 %.
 

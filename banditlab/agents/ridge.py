@@ -19,15 +19,9 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from banditlab import linalg
-from banditlab.core import kernel, kernel_inline
-
-# A kernel that the loop takes in whole. A call costs a reference count for every array that it is
-# handed (5 ns each, over 100 ns a round here), unless what it calls is taken in as well: inside,
-# only kernel_inline and small kernels, and loops that may have no rounds instead of branches.
-kernel_in_loop = njit(nogil=True, error_model="numpy", forceinline=True)
+from banditlab.core import kernel, kernel_in_loop, kernel_inline
 
 
 class Ridge(NamedTuple):

@@ -40,7 +40,7 @@ from typing import NamedTuple
 import numpy as np
 
 from banditlab.check import choice, integer, nonnegative, number, positive
-from banditlab.core import kernel, kernel_inline
+from banditlab.core import kernel, kernel_in_loop, kernel_inline
 from banditlab.protocols.observe import Losses, on_terms
 from banditlab.random import below, normal
 
@@ -89,7 +89,7 @@ def init(params, rng):  # type: ignore[no-untyped-def]
     return World(np.zeros(SLOTS), np.full(1, drawn if params.best < 0 else params.best))
 
 
-@kernel
+@kernel_in_loop
 def draw(params, world, t, rng, out):  # type: ignore[no-untyped-def]
     common = 0.5 + step(world.walk, t + 1, params.sigma * normal(rng))
     lower = common - params.gap

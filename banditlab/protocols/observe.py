@@ -121,41 +121,54 @@ def begin(algorithm, problem, task, key, replication):  # type: ignore[no-untype
 @kernel_inline
 def advance(algorithm, problem, run, t0, t1):  # type: ignore[no-untyped-def]
     """Play the rounds ``t0 <= t < t1`` of one replication."""
-    K = run.losses.size
-    suffered = run.totals[0]
-    switches = run.totals[1]
-    last = run.counts[0]
+    # Read once: taking an array out of a tuple counts references, and does so in every round.
+    known, given = algorithm.params, problem.params
+    state, world, x = run.state, run.world, run.x
+    totals, sums, counts = run.totals, run.sums, run.counts
+    losses, seen, asked = run.losses, run.seen, run.asked
+    nature, agent, looker = run.nature, run.agent, run.looker
+    K = losses.size
+    suffered, switches, last = totals[0], totals[1], counts[0]
     for t in range(t0, t1):
-        clipped = problem.draw(problem.params, run.world, t, run.nature, run.losses)
-        run.totals[3] += clipped
-        arm = algorithm.act(algorithm.params, run.state, t, run.x, run.agent)
-        suffered += run.losses[arm]
+        totals[3] += problem.draw(given, world, t, nature, losses)
+        arm = algorithm.act(known, state, t, x, agent)
+        suffered += losses[arm]
         switches += 1.0 if arm != last and (t > 0 or problem.count_first) else 0.0
         last = arm
         for k in range(K):
-            run.sums[k] += run.losses[k]
-        left = run.counts[1]
-        asks = algorithm.look(algorithm.params, run.state, t, arm, left, run.looker, run.asked)
-        if asks:
+            sums[k] += losses[k]
+        asks = algorithm.look(known, state, t, arm, counts[1], looker, asked)
+        if asks and counts[1] >= K:
+            paid = 0
             for k in range(K):
-                if run.asked[k] and not (problem.extra and k == arm):
-                    if run.counts[1] > 0:
-                        run.seen[k] = run.losses[k]
-                        run.counts[1] -= 1
-                        run.counts[2] += 1
+                seen[k] = losses[k] if asked[k] else np.nan
+                paid += 1 if asked[k] else 0
+            if problem.extra and asked[arm]:
+                paid -= 1
+            for k in range(K):
+                asked[k] = False
+            counts[1] -= paid
+            counts[2] += paid
+        elif asks:
+            for k in range(K):
+                if asked[k] and not (problem.extra and k == arm):
+                    if counts[1] > 0:
+                        seen[k] = losses[k]
+                        counts[1] -= 1
+                        counts[2] += 1
                     else:
-                        run.totals[2] += 1.0
-                run.asked[k] = False
+                        totals[2] += 1.0
+                asked[k] = False
         if problem.extra:
-            run.seen[arm] = run.losses[arm]
-        algorithm.update(algorithm.params, run.state, t, run.x, arm, run.seen, run.agent)
+            seen[arm] = losses[arm]
+        algorithm.update(known, state, t, x, arm, seen, agent)
         if asks:
             for k in range(K):
-                run.seen[k] = np.nan
-        run.seen[arm] = np.nan
-    run.totals[0] = suffered
-    run.totals[1] = switches
-    run.counts[0] = last
+                seen[k] = np.nan
+        seen[arm] = np.nan
+    totals[0] = suffered
+    totals[1] = switches
+    counts[0] = last
 
 
 @kernel_inline

@@ -278,16 +278,17 @@ def test_bandit_estimates_are_unbiased():
     np.testing.assert_allclose(total[0, 1], table[2], atol=1e-12)
 
 
-def test_look_draws_round_and_arms_evenly():
+def test_look_draws_round_and_arms_evenly_in_every_batch():
     K, T, N, m = 4, 6, 2, 2
     _, asked, _ = played(Plan(m, N, 0.1, True), np.full((T, K), 0.5), 30_000)
-    second = asked[:, 3:]
-    rounds = second.any(axis=2)
-    assert (rounds.sum(axis=1) == 1).all()
-    sets = second.sum(axis=1) @ (1 << np.arange(K))
-    cells = rounds.argmax(axis=1) * 16 + sets
+    cells = np.zeros(30_000, np.int64)
+    for batch in (asked[:, :3], asked[:, 3:]):
+        rounds = batch.any(axis=2)
+        assert (rounds.sum(axis=1) == 1).all()
+        arms = batch.sum(axis=1) @ (1 << np.arange(K))
+        cells = cells * 64 + rounds.argmax(axis=1) * 16 + arms
     _, counts = np.unique(cells, return_counts=True)
-    assert counts.size == 3 * math.comb(K, m)
+    assert counts.size == (3 * math.comb(K, m)) ** 2
     assert stats.chisquare(counts).pvalue > 1e-4
 
 

@@ -390,7 +390,7 @@ EXACT = {
 }
 
 
-def error(agent, problem, horizon, replications, **hyper):
+def error(agent, problem, horizon, replications):
     name = agent["name"]
     curves = banditlab.simulate(
         {

@@ -270,8 +270,9 @@ def test_round_sizes_are_those_of_the_paper():
     assert [int(od_linbai.kept(20, r)) for r in range(1, 6)] == [10, 5, 3, 2, 1]
     # T = 1000 on the paper's instance: m = 1000 - 3, so 499 pulls of either arm.
     x = np.zeros((30, 2))
-    x[:3] = [[0, 1], [0, 0.9], [10, 0]]
-    x[3:, 0], x[3:, 1] = 1, 0.8 * np.arange(27) / 27
+    x[:3] = np.array([[0.0, 1.0], [0.0, 0.9], [10.0, 0.0]])
+    x[3:, 0] = 1.0
+    x[3:, 1] = 0.8 * np.arange(27) / 27
     history, _ = play(make("od_linbai"), x, 1000, lambda pulls: pulls * 0.5)
     assert len(history) == 1 and history[0][[0, 2]].tolist() == [499, 499]
 
@@ -313,7 +314,7 @@ def test_never_more_than_horizon_pulls():
             assert 0 < sum(map(np.sum, history)) <= horizon
             assert len(history) == max(1, math.ceil(math.log2(dim)))
             assert rule.max() == 1.0 and np.isfinite(rule).all()
-        with pytest.raises(ValueError, match=f"horizon must be at least {first} here"):
+        with pytest.raises(ValueError, match=f"horizon must be at least {first} for"):
             algorithm.check(Task(n, 1, dim, first - 1), x)
 
 
@@ -382,7 +383,8 @@ def test_errors_on_the_paper_instance(epsilon, horizon, theta, pred, means, plai
         assert abs(p - q) <= 4 * spread, (label, p, q)
 
 
-UNIT = {"name": "hard_family", "gaps": [0.0, 0.1, 0.15, 0.2, 0.2]}  # three rounds
+GAPS = [0.0, 0.1, 0.15, 0.2, 0.2]
+UNIT = {"name": "hard_family", "gaps": GAPS}  # three rounds
 
 
 def test_without_privacy_it_is_od_linbai():
@@ -396,9 +398,7 @@ def test_without_privacy_it_is_od_linbai():
 def test_without_features_the_arms_are_unit_vectors():
     agents = [*private(1.0, noise="fast")[2:], {"name": "od_linbai"}]
     shown = errors(UNIT, 120, agents, 200)
-    plain = errors(
-        {"name": "bernoulli", "means": [0.5 - g for g in UNIT["gaps"]]}, 120, agents, 200
-    )
+    plain = errors({"name": "bernoulli", "means": [0.5 - gap for gap in GAPS]}, 120, agents, 200)
     for label, found in plain.items():
         assert 0.05 < found.mean() < 0.95
         np.testing.assert_array_equal(found, shown[label])
@@ -446,11 +446,13 @@ def test_exact_noise_is_the_default_where_it_exists():
 def test_unfit_tasks_are_refused():
     check = make("od_linbai").check
     flat = np.ones((5, 2))
-    with pytest.raises(ValueError, match="must span 2 dimensions, theirs is 1"):
+    with pytest.raises(ValueError, match="must span all 2 dimensions, but have rank 1"):
         check(Task(5, 1, 2, 100), flat)
+    with pytest.raises(ValueError, match="5 x 2 finite numbers, a row per arm"):
+        check(Task(5, 1, 2, 100), np.ones((1, 2)))  # one row that all arms share
     with pytest.raises(ValueError, match="finite"):
         check(Task(2, 1, 2, 100), np.array([[1.0, np.inf], [0.0, 1.0]]))
-    with pytest.raises(ValueError, match="at least as many arms as features, 3, got 2"):
+    with pytest.raises(ValueError, match="dim must be at most n_arms, 2, got 3"):
         check(Task(2, 1, 3, 100), some_features(2, 3))
     with pytest.raises(ValueError, match=r"needs rewards in \[0, 1\]"):
         errors({"name": "gaussian", "means": [0.1, 0.2], "sigma": 1.0}, 50, private(1.0)[:1], 2)

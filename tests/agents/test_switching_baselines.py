@@ -410,7 +410,7 @@ def frequencies(name, table, draws, eta):
 @pytest.mark.parametrize("shift", [0.0, 0.5])
 @pytest.mark.parametrize("name", FULL)
 def test_the_law_of_the_leader_is_closed_and_knows_differences_only(name, shift):
-    """L = (0, d) + shift: FTPL plays 0 with 1 - exp(-eta d) / 2, lazy with 1 - (1 - eta d)^2 / 2."""
+    """L = (0, d) + shift: 0 leads with 1 - exp(-eta d) / 2 (FTPL), 1 - (1 - eta d)^2 / 2 (lazy)."""
     eta, d, draws = 0.8, 0.75, 20_000
     table = np.array([[0.0, 0.5], [0.0, 0.25]]) + shift
     p = 1 - (math.exp(-eta * d) if name == "ftpl" else (1 - eta * d) ** 2) / 2

@@ -29,9 +29,10 @@ import numpy as np
 
 from banditlab import linalg
 from banditlab.agents import maxdet
-from banditlab.agents.design import g_optimal, information, reduced
+from banditlab.agents.design import SPANNED, g_optimal, information, reduced
 from banditlab.core import Task, kernel
 from banditlab.protocols.identify import Identify, unprotected
+from banditlab.protocols.online import ANY_REWARD, UNIT_REWARD
 
 example = {"name": "lin_sphere", "n_arms": 8, "dim": 3, "gap": 0.2}
 
@@ -198,22 +199,27 @@ def recommend(params, state, x, rng, out):  # type: ignore[no-untyped-def]
 
 
 def check(task: Task, x: np.ndarray | None) -> None:
-    """Refuse features that do not span d dimensions, and a budget below one pull an arm."""
+    """Refuse features that do not span d dimensions, and a horizon without a pull for a round."""
     dim = task.dim or task.n_arms
     if dim > task.n_arms:
-        raise ValueError(f"needs at least as many arms as features, {dim}, got {task.n_arms}")
-    if task.dim and x is not None:
-        if not np.isfinite(x).all():
-            raise ValueError("features must be finite")
-        rank = int(np.linalg.matrix_rank(x))
+        raise ValueError(f"dim must be at most n_arms, {task.n_arms}, got {dim}")
+    if task.dim > 0 and x is not None:
+        if x.shape != (task.n_arms, dim) or not np.isfinite(x).all():
+            raise ValueError(
+                f"features must be {task.n_arms} x {dim} finite numbers, a row per arm"
+            )
+        values = np.linalg.svd(x, compute_uv=False)
+        rank = np.count_nonzero(values > SPANNED * values[0])
         if rank < dim:
             raise ValueError(
-                f"features must span {dim} dimensions, theirs is {rank}: project them first"
+                f"features must span all {dim} dimensions, but have rank {rank}: project them first"
             )
-    rounds = int(n_rounds(dim))
-    least = int(extra(task.n_arms, dim)) + rounds
-    if task.horizon < least:
-        raise ValueError(f"horizon must be at least {least} here, got {task.horizon}")
+    minimal = int(extra(task.n_arms, dim) + n_rounds(dim))
+    if task.horizon < minimal:
+        raise ValueError(
+            f"horizon must be at least {minimal} for {task.n_arms} arms and dim {dim}, "
+            f"got {task.horizon}"
+        )
 
 
 def identifier(
@@ -227,7 +233,7 @@ def identifier(
         learning(estimate),
         recommend,
         spent=spent,
-        rewards=(0.0, 1.0) if spent is not unprotected else (-math.inf, math.inf),
+        rewards=ANY_REWARD if spent is unprotected else UNIT_REWARD,
         grid=grid,
         check=check,
     )

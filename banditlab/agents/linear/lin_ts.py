@@ -24,9 +24,8 @@ import numpy as np
 
 from banditlab import linalg, numeric
 from banditlab.agents import ridge as regression
-from banditlab.agents.ridge import kernel_in_loop
 from banditlab.check import positive
-from banditlab.core import kernel
+from banditlab.core import kernel, kernel_in_loop
 from banditlab.protocols.online import Online
 from banditlab.random import AGENT, normal, stream
 

@@ -33,9 +33,8 @@ import numpy as np
 
 from banditlab import numeric
 from banditlab.agents import ridge as regression
-from banditlab.agents.ridge import kernel_in_loop
 from banditlab.check import between, nonnegative, positive
-from banditlab.core import kernel, kernel_inline
+from banditlab.core import kernel, kernel_in_loop, kernel_inline
 from banditlab.protocols.online import Online
 
 

@@ -46,7 +46,7 @@ import numpy as np
 from banditlab import numeric
 from banditlab.agents.weights import smallest
 from banditlab.check import choice, integer, nonnegative
-from banditlab.core import Task, kernel, kernel_inline
+from banditlab.core import Task, kernel, kernel_in_loop, kernel_inline
 from banditlab.protocols.observe import Losses, Observe
 from banditlab.random import below, uniform
 
@@ -148,12 +148,12 @@ def open_batch(clock, terms, first):  # type: ignore[no-untyped-def]
     clock[LOOK] = -1
 
 
-@kernel
+@kernel_in_loop
 def act(params, state, t, x, rng):  # type: ignore[no-untyped-def]
     return state.clock[ARM]
 
 
-@kernel
+@kernel_in_loop
 def look(params, state, t, arm, left, rng, out):  # type: ignore[no-untyped-def]
     for _ in range(int(t == state.clock[FIRST])):
         draw_look(state.clock, state.terms, state.deck, rng)
@@ -174,7 +174,7 @@ def draw_look(clock, terms, deck, rng):  # type: ignore[no-untyped-def]
         deck[j] = k
 
 
-@kernel
+@kernel_in_loop
 def update(params, state, t, x, arm, losses, rng):  # type: ignore[no-untyped-def]
     for _ in range(int(t == state.clock[LOOK])):
         learn(state, arm, losses)

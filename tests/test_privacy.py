@@ -1,0 +1,188 @@
+"""The auditor catches known faults and spares correct code; every private agent stands trial."""
+
+import math
+
+import numpy as np
+import pytest
+
+import banditlab
+from banditlab.privacy import Transcript, audit, release_arm
+
+RUNS = 60_000
+
+
+def tables(n=9, first=4, second=6):
+    """Two arms of n rewards, of which ``first`` and ``second`` are 1; the next of arm 0 flips."""
+    table = np.zeros((2, n))
+    table[0, :first] = 1.0
+    table[1, :second] = 1.0
+    return table, (0, first, 1.0)
+
+
+def tail(x):
+    """P(difference of two unit Laplace variates > x)."""
+    return math.exp(-x) * (1 + x / 2) / 2 if x >= 0 else 1 - tail(-x)
+
+
+@pytest.mark.parametrize("epsilon", [0.5, 1.0, 2.0])
+def test_dp_bai_stands_and_the_bounds_are_near_the_exact_losses(epsilon):
+    # K = d = 2: one phase, T' = T - 2, n = 9 pulls of each arm.
+    table, neighbour = tables()
+    made = banditlab.make("dp_bai", epsilon=epsilon)
+    report = audit(made, table, neighbour, epsilon, RUNS, seed=1, horizon=20)
+    assert report.passed, str(report)
+    bounds = {found.part: found.epsilon for found in report.findings}
+    assert set(bounds) == {"output", "means"}  # nine pulls each in every run: nothing to see
+    decision = math.log(tail(epsilon) / tail(2 * epsilon))
+    assert 0.85 * decision < bounds["output"] <= decision
+    assert 0.9 * epsilon < bounds["means"] <= epsilon
+
+
+@pytest.mark.parametrize("epsilon", [0.5, 1.0, 2.0])
+@pytest.mark.parametrize("fault", [2.0, 10 / 9])
+def test_half_the_noise_and_noise_for_one_sample_too_many_are_refuted(epsilon, fault):
+    table, neighbour = tables()
+    made = banditlab.make("dp_bai", epsilon=epsilon * fault)
+    report = audit(made, table, neighbour, epsilon, 200_000, seed=2, horizon=20)
+    assert not report.passed, str(report)
+    found = {finding.part: finding.epsilon for finding in report.findings}
+    assert found["means"] > epsilon
+    if fault < 2:  # the decision alone does not betray it
+        assert found["output"] < epsilon
+
+
+def phases(reuse):
+    """Two phases of ten rewards a arm; with ``reuse`` the second averages the first's again."""
+
+    def mechanism(table, rng):
+        n, means = 10, np.full(4, np.nan)
+        means[:2] = table[:, :n].mean(axis=1) + rng.laplace(scale=1 / n, size=2)
+        best = int(means[:2].argmax())
+        if reuse:
+            means[2 + best] = table[best, : 2 * n].mean() + rng.laplace(scale=1 / (2 * n))
+        else:
+            means[2 + best] = table[best, n : 2 * n].mean() + rng.laplace(scale=1 / n)
+        return Transcript(means=means, output=best)
+
+    return mechanism
+
+
+def test_reused_samples_are_refuted_and_fresh_ones_are_not():
+    table = np.zeros((2, 20))
+    table[:, :5] = table[:, 10:15] = 1.0
+    fresh = audit(phases(reuse=False), table, (0, 5, 1.0), 1.0, 20_000, seed=3)
+    assert fresh.passed and fresh.epsilon > 0.85, str(fresh)
+    stale = audit(phases(reuse=True), table, (0, 5, 1.0), 1.0, 20_000, seed=3)
+    assert not stale.passed and stale.epsilon > 1.3, str(stale)
+    # It takes means of both phases at once to see it.
+    event = next(found.event for found in stale.findings if found.part == "means")
+    assert " and " in event
+
+
+PRIVATE = {
+    "dp_bai": {},
+    "dp_sequential_halving": {},
+    "dp_uniform": {},
+    "noisy_max": {},
+    "dp_od": {"placement": "means"},
+}
+
+
+@pytest.mark.parametrize("name", PRIVATE)
+def test_every_private_agent_stands_and_with_twice_the_epsilon_falls(name):
+    table, neighbour = tables(n=12, first=5, second=6)
+    for claimed, stands in ((1.0, True), (0.5, False)):
+        made = banditlab.make(name, epsilon=1.0, **PRIVATE[name])
+        report = audit(made, table, neighbour, claimed, RUNS, seed=4, horizon=20)
+        assert report.passed == stands, str(report)
+        assert report.epsilon > 0.85
+
+
+@pytest.mark.parametrize("placement", ["theta", "pred"])
+def test_noise_on_scores_stands(placement):
+    table, neighbour = tables(n=12, first=5, second=6)
+    made = banditlab.make("dp_od", epsilon=1.0, placement=placement)
+    report = audit(made, table, neighbour, 1.0, RUNS, seed=5, horizon=20)
+    assert report.passed and report.epsilon > 0.3, str(report)
+
+
+def test_gaussian_noise_stands_with_its_delta_and_falls_with_half_the_scale():
+    table, neighbour = tables()
+    made = banditlab.make("dp_bai_gauss", epsilon=0.9, delta=0.05)
+    report = audit(made, table, neighbour, 0.9, RUNS, seed=6, delta=0.05, horizon=20)
+    assert report.passed, str(report)
+    pure = audit(made, table, neighbour, 0.9, RUNS, seed=6, horizon=20)
+    assert pure.epsilon > report.epsilon
+    loose = banditlab.make("dp_bai_gauss", epsilon=0.9, delta=0.9999)  # a tenth of the variance
+    report = audit(loose, table, neighbour, 0.9, RUNS, seed=6, delta=0.05, horizon=20)
+    assert not report.passed, str(report)
+
+
+@pytest.mark.parametrize("name", ["dp_se", "adap_tt"])
+def test_agents_that_stop_by_themselves_stand(name):
+    n = 4000
+    rng = np.random.default_rng(7)
+    table = (rng.random((2, n)) < [[0.9], [0.1]]).astype(float)
+    made = banditlab.make(name, epsilon=1.0)
+    for claimed, stands in ((1.0, True), (0.1, False)):
+        # The first reward alone makes adap_tt's first phase: its mean betrays a smaller claim.
+        report = audit(made, table, (0, 0, 1.0 - table[0, 0]), claimed, 6_000, seed=8, horizon=n)
+        if name == "adap_tt" or stands:
+            assert report.passed == stands, str(report)
+
+
+def test_the_report_says_what_was_seen():
+    table, neighbour = tables()
+    report = audit(banditlab.make("dp_bai"), table, neighbour, 1.0, 2000, seed=9, horizon=20)
+    text = str(report)
+    assert "epsilon = 1 stands" in text and "means: at least" in text
+    assert "not audited, for the transcripts lack it: pulls" in text
+    assert (
+        audit(banditlab.make("dp_bai"), table, neighbour, 1.0, 2000, seed=9, horizon=20) == report
+    )
+
+
+def test_a_mechanism_that_shows_all_is_refuted_at_any_epsilon():
+    report = audit(
+        lambda table, rng: Transcript(means=table.sum(axis=1)), *tables(), 5.0, 20_000, seed=1
+    )
+    assert not report.passed and report.epsilon > 7
+
+
+def test_bad_input():
+    table, neighbour = tables()
+    made = banditlab.make("dp_bai")
+    for change, words in (
+        ({"epsilon": 0.0}, "epsilon must be positive, got 0.0"),
+        ({"runs": 10}, "runs must be at least 100, got 10"),
+        ({"alpha": 1.0}, "alpha must lie strictly between 0 and 1, got 1.0"),
+        ({"delta": -0.1}, r"delta must lie in \[0, 1\], got -0.1"),
+        ({"neighbour": (2, 0, 1.0)}, "neighbour must name an arm 0 to 1 and a pull 0 to 8"),
+        ({"neighbour": (0, 0, 1.5)}, r"neighbour must put a reward in \[0, 1\], got 1.5"),
+        ({"table": table + 1.0}, r"table must hold rewards in \[0, 1\]"),
+        ({"mechanism": banditlab.make("lucb")}, "mechanism is not private"),
+    ):
+        given = {"mechanism": made, "table": table, "neighbour": neighbour, "epsilon": 1.0}
+        with pytest.raises(ValueError, match=words):
+            audit(**{**given, **change}, horizon=20)
+    with pytest.raises(ValueError, match="as many pulls and means in every run"):
+        audit(
+            lambda table, rng: Transcript(means=np.zeros(rng.integers(1, 3))),
+            table, neighbour, 1.0, 100,
+        )  # fmt: skip
+    with pytest.raises(ValueError, match="the same empty transcript"):
+        audit(lambda table, rng: Transcript(), table, neighbour, 1.0, 100)
+
+
+def test_a_real_release_has_the_law_of_the_simulation():
+    table, _ = tables(n=9, first=4, second=6)
+    runs = 3000
+    named = [release_arm("dp_bai", list(table), 0.5, 20).arm for _ in range(runs)]
+    wrong = tail(0.5 * 2)  # Q(epsilon (S_2 - S_1))
+    assert abs(np.mean(np.array(named) == 0) - wrong) < 4 * math.sqrt(wrong / runs)
+    shown = release_arm("dp_bai", list(table), 0.5, 20)
+    assert shown.pulls.tolist() == [9, 9] and len(shown.means) == 2
+    again = release_arm("dp_bai", list(table), 0.5, 20)
+    assert again.means != shown.means  # not reproducible
+    with pytest.raises(ValueError, match="arm 0 has too few rewards for a horizon of 30"):
+        release_arm("dp_bai", list(table), 0.5, 30)
