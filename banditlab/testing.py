@@ -28,7 +28,7 @@ import numpy as np
 
 from banditlab import random, registry
 from banditlab.agent import Agent, playable
-from banditlab.compile import _functions, compiled, jit_disabled
+from banditlab.compile import NOT_KERNELS, _functions, compiled, jit_disabled
 from banditlab.core import Task
 from banditlab.mdp import solve, uniform_policy
 from banditlab.protocols import identify, lanes, observe, offline, offline_mdp, online
@@ -223,7 +223,8 @@ def python_equals_jit(s: Subject) -> None:
 
 def stays_in_the_vocabulary(s: Subject) -> None:
     """No kernel calls a function that differs between the jit and plain Python."""
-    for function in _functions(s.algorithm):
+    fields = zip(s.algorithm._fields, s.algorithm, strict=True)
+    for function in _functions(value for field, value in fields if field not in NOT_KERNELS):
         if not function.__module__.startswith(("banditlab.agents", "banditlab_file")):
             continue
         tree = ast.parse(textwrap.dedent(inspect.getsource(function)))

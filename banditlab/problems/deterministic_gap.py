@@ -39,7 +39,7 @@ def draw(params, world, t, rng, out):  # type: ignore[no-untyped-def]
 
 @on_terms
 def deterministic_gap(n_arms: int, gap: float, base: float = 0.5, best: int = 0) -> Losses:
-    """``n_arms`` >= 2 arms that lose ``base`` in (0, 1], but for ``best``: ``gap`` in (0, base] less.
+    """``n_arms`` >= 2 arms that lose ``base`` in (0, 1]; ``best`` loses ``gap`` in (0, base] less.
 
     Raises ValueError for whatever is out of range.
     """

@@ -15,10 +15,11 @@ With 1 = argmax m_a, stop when for all j != 1 ::
 
 This threshold is the one of the authors' experiments; it is not proved to keep the error below
 delta. The rule is for arms of different means: a good arm whose first release came out low is
-tried again only when the challenger's cost has risen above its own, and that of two equal arms
-never rises, so that such a run goes on to the horizon. Neighbours differ in one reward; each enters one released mean and all else follows from
-those, so a run is epsilon-private, however long. For the two kinds of noise see
-:mod:`banditlab.noise`.
+tried again only once the other challengers have become as costly, which of two equal arms neither
+does, so that such a run may go on to the horizon.
+
+Neighbours differ in one reward; each enters one released mean and all else follows from those, so
+a run is epsilon-private, however long. For the two kinds of noise see :mod:`banditlab.noise`.
 
 >>> import banditlab
 >>> banditlab.make("adap_tt", epsilon=0.5).params

@@ -8,8 +8,8 @@ on::
     B above    `batched_omd` with full or flex feedback, B     regret ~ T sqrt(K / B)
 
 Above, what is shown for free is not learned from, but an observation that would have been free is
-not paid for: full feedback spends K - 1 a batch, not K. (The paper has c = 1. Elsewhere the place
-where the two rates meet is derived.)
+not paid for: full feedback spends K - 1 a batch, not K. (The paper has c = 1; for other prices
+the place where the two rates meet is derived.)
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from banditlab.agents.switching.batched_omd import (
     balance,
+    begin,
     budget,
     learner,
     needed,
@@ -66,6 +67,16 @@ def flex(params, task):  # type: ignore[no-untyped-def]
     return above(params, task, spread(task))
 
 
+@kernel
+def init_full(params, task, rng):  # type: ignore[no-untyped-def]
+    return begin(full(params, task), task, rng)
+
+
+@kernel
+def init_flex(params, task, rng):  # type: ignore[no-untyped-def]
+    return begin(flex(params, task), task, rng)
+
+
 def check_flex(task: Task, problem: Losses) -> None:
     """Refuse a problem that shows nothing for free."""
     if not problem.extra:
@@ -93,5 +104,5 @@ def extra_observations(feedback: str = "full", eta: float = 0.0) -> Observe:
     feedback = choice("feedback", feedback, FEEDBACK)
     params = ExtraObservations(feedback, nonnegative("eta", eta))
     if feedback == "full":
-        return learner(params, full, check_full)
-    return learner(params, flex, check_flex)
+        return learner(params, init_full, check_full)
+    return learner(params, init_flex, check_flex)

@@ -19,7 +19,7 @@ import math
 from typing import NamedTuple
 
 from banditlab import numeric
-from banditlab.agents.switching.batched_omd import Plan, learner
+from banditlab.agents.switching.batched_omd import Plan, begin, learner
 from banditlab.agents.switching.shrinking_dartboard import check_full
 from banditlab.check import nonnegative
 from banditlab.core import kernel
@@ -40,10 +40,15 @@ def redraw(params, task):  # type: ignore[no-untyped-def]
     return Plan(task.n_arms, task.horizon, params.eta if params.eta > 0.0 else tuned, False)
 
 
+@kernel
+def init(params, task, rng):  # type: ignore[no-untyped-def]
+    return begin(redraw(params, task), task, rng)
+
+
 def hedge(eta: float = 0.0) -> Observe:
     """Hedge with learning rate ``eta`` >= 0, where 0 stands for the derived one. Losses in [0, 1].
 
     Raises ValueError when ``eta`` is negative; a task is refused that has no known horizon, or
     whose budget is too small for all losses.
     """
-    return learner(Hedge(nonnegative("eta", eta)), redraw, check_full)
+    return learner(Hedge(nonnegative("eta", eta)), init, check_full)

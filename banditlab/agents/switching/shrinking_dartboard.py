@@ -17,7 +17,7 @@ import math
 from typing import NamedTuple
 
 from banditlab import numeric
-from banditlab.agents.switching.batched_omd import Plan, learner, needed, plan_sample
+from banditlab.agents.switching.batched_omd import Plan, begin, learner, needed, plan_sample
 from banditlab.check import choice, nonnegative
 from banditlab.core import Task, kernel
 from banditlab.protocols.observe import Losses, Observe
@@ -47,6 +47,16 @@ def power(params, task):  # type: ignore[no-untyped-def]
     return Plan(task.n_arms, task.horizon, -numeric.log1p(-eta), True)
 
 
+@kernel
+def init_exponential(params, task, rng):  # type: ignore[no-untyped-def]
+    return begin(exponential(params, task), task, rng)
+
+
+@kernel
+def init_power(params, task, rng):  # type: ignore[no-untyped-def]
+    return begin(power(params, task), task, rng)
+
+
 def check_full(task: Task, problem: Losses) -> None:
     """Refuse a task that does not let all losses be seen."""
     budget, pairs = needed(task, problem), task.n_arms * task.horizon
@@ -67,5 +77,5 @@ def shrinking_dartboard(eta: float = 0.0, form: str = "exp") -> Observe:
     eta = nonnegative("eta", eta)
     if form == "power" and eta >= 1.0:
         raise ValueError(f"eta must lie below 1 in the form 'power', got {eta!r}")
-    plan = {"exp": exponential, "power": power}[form]
-    return learner(ShrinkingDartboard(eta, form), plan, check_full)
+    init = {"exp": init_exponential, "power": init_power}[form]
+    return learner(ShrinkingDartboard(eta, form), init, check_full)
