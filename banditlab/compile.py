@@ -20,9 +20,11 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import itertools
 import linecache
 import os
 import re
+import secrets
 import shutil
 import sys
 import tempfile
@@ -39,6 +41,7 @@ from typing import Any, NamedTuple
 
 import numba
 import numpy as np
+from numba.core.bytecode import FunctionIdentity
 from numba.core.errors import NumbaError
 
 MOST_PAIRS = 2000
@@ -47,12 +50,29 @@ NOT_KERNELS = ("check",)  # fields of an algorithm that Python calls, before the
 HOUR = 3600.0  # after which a folder aside was left by a process that was killed
 SEAL = "sha256"  # the file that holds the checksum of a pair's other files
 
+LAYOUT = 2  # of what is kept; another number leaves everything kept before unread
+
 STANDARD_LIBRARY = Path(os.__file__).parent.resolve()
 # Their versions are hashed instead of their code.
 VERSIONED = [Path(str(package.__file__)).parent.resolve() for package in (np, numba)]
 VERSIONS = (sys.version, *(sys.modules[x].__version__ for x in ("llvmlite", "numba", "numpy")))
 # What of Numba's configuration, NUMBA_OPT and so on, changes the machine code.
 SETTINGS = ("OPT", "BOUNDSCHECK", "LOOP_VECTORIZE", "SLP_VECTORIZE", "ENABLE_AVX")
+
+
+def _number_functions_anew() -> None:
+    """Give this process numbers for its functions that no other process gives.
+
+    Numba makes a function's symbol from its name, its argument types and a number counted from 1
+    in every process. Kernels that one builder makes differ in nothing but that number; if two
+    processes gave it to different ones, a third that loads what both compiled would run the first
+    of them for both, silently.
+    """
+    FunctionIdentity._unique_ids = itertools.count(secrets.randbits(60))
+
+
+_number_functions_anew()
+os.register_at_fork(after_in_child=_number_functions_anew)
 
 
 def jit_disabled() -> bool:
@@ -399,7 +419,7 @@ def pair(loop: Callable[..., Any], nouns: tuple[Any, ...], args: tuple[Any, ...]
     types = tuple(numba.typeof(value) for value in (*data, *args))
     target = numba.core.registry.cpu_target.target_context.codegen()
     settings = [getattr(numba.config, name, None) for name in SETTINGS]
-    digest.update(repr((str(types), VERSIONS, settings, target.magic_tuple())).encode())
+    digest.update(repr((LAYOUT, str(types), VERSIONS, settings, target.magic_tuple())).encode())
     name = f"pair-{digest.hexdigest()[:32]}"
     keep = _as_first_seen(found)
     return Pair(name, partial(_machine_code, name, text, space, types, keep), data)

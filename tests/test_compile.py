@@ -586,3 +586,79 @@ def test_two_hundred_starts_at_once(tmp_path):
         hits = race(tmp_path, starts=25, rounds=4, vandal=vandal)
         assert vandal is not None or hits >= 50
         whole(tmp_path)
+
+
+# --- symbols ------------------------------------------------------------------------------------
+
+PICK = '''
+"""Always one arm, by a kernel that one builder makes for each arm, 2026."""
+from functools import cache
+from typing import NamedTuple
+import numpy as np
+from banditlab import numeric
+from banditlab.core import kernel
+from banditlab.protocols.online import Online
+from banditlab.random import normal
+
+class Pick(NamedTuple):
+    arm: int
+
+class Picked(NamedTuple):
+    arm: np.ndarray  # (1,) int64
+    others: np.ndarray  # (n_arms,) float64
+
+@cache
+def picking(arm):
+    @kernel
+    def init(params, task, rng):  # long enough that LLVM calls it
+        others = np.zeros(task.n_arms)
+        for i in range(task.n_arms):
+            for j in range(task.n_arms):
+                others[i] += numeric.exp(-1.0 * abs(i - j)) * numeric.log(2.0 + arm + j)
+            others[i] += numeric.exp(-others[i]) * normal(rng)
+        return Picked(np.full(1, arm), others)
+
+    return init
+
+@kernel
+def act(params, state, t, x, rng):
+    return state.arm[0]
+
+@kernel
+def update(params, state, t, x, arm, reward, rng):
+    pass
+
+@kernel
+def recommend(params, state, x, rng, out):
+    out[:] = 1.0 / out.size
+
+def pick(arm=0):
+    return Online(Pick(int(arm)), picking(int(arm)), act, update, recommend)
+'''
+PICKED = """
+import sys, banditlab
+for arm in map(int, sys.argv[1:]):
+    curves = banditlab.simulate({
+        "problem": {"name": "bernoulli", "means": [0.0, 0.25, 0.5]}, "horizon": 40,
+        "replications": 2, "agents": [{"name": "pick.py", "arm": arm}]})
+    print(curves.raw("pick")[0, -1])
+"""
+
+
+def picked(folder: Path, *arms: int) -> list[float]:
+    done = subprocess.run(
+        [sys.executable, "-c", PICKED, *map(str, arms)],
+        env=environment(folder),
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return [float(word) for word in done.stdout.split()]
+
+
+def test_kernels_of_one_builder_from_different_processes_are_not_mixed_up(tmp_path):
+    (tmp_path / "pick.py").write_text(PICK)
+    alone = [picked(tmp_path, arm)[0] for arm in range(3)]
+    assert alone == [20.0, 10.0, 0.0]
+    assert picked(tmp_path, 0, 1, 2) == alone

@@ -36,6 +36,9 @@ from banditlab.noise import GRID, check_epsilon, release
 from banditlab.protocols.identify import Identify
 from banditlab.protocols.online import UNIT_REWARD
 
+# Close enough for errors.
+example = {"name": "bernoulli", "means": [0.47, 0.5]}
+
 NOISES = ("discrete", "fast")
 MOST_EPOCHS = 64  # pulls grow like 4^e: the 23rd epoch takes more than 2^53
 MOST_PULLS = 9007199254740992.0  # 2^53

@@ -30,6 +30,9 @@ from banditlab.core import kernel, kernel_inline
 from banditlab.protocols.identify import Identify
 from banditlab.protocols.online import UNIT_REWARD
 
+# Close enough for errors.
+example = {"name": "bernoulli", "means": [0.4, 0.5, 0.6]}
+
 
 class LUCB(NamedTuple):
     """Hyper-parameters."""

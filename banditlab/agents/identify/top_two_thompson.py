@@ -41,6 +41,9 @@ from banditlab.protocols.identify import Identify
 from banditlab.random import beta as draw_beta
 from banditlab.random import normal, uniform
 
+# Close enough for errors.
+example = {"name": "bernoulli", "means": [0.4, 0.5, 0.6]}
+
 MOST_TRIES = 1000
 
 
