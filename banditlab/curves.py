@@ -244,7 +244,10 @@ class Curves:
             notes = {}
             if panel["slopes"]:
                 for agent in self.agents(panel["name"]):
-                    notes[agent] = f"slope {self.slope(agent, measure, panel['name']):.2f}"
+                    slope = self.slope(agent, measure, panel["name"])
+                    lo, hi = self.slope_interval(agent, measure, panel["name"])
+                    wide = f" [{lo:.2f}, {hi:.2f}]" if hi - lo >= 0.01 else ""
+                    notes[agent] = f"slope {slope:.2f}{wide}"
             panels.append(
                 {
                     "name": panel["name"],

@@ -485,13 +485,50 @@ def _write_legend(figure: Figure, drawn: Sequence[tuple[Axes, list[Curve]]]) -> 
         legend.remove()
     figure.set_figheight(figure.get_figheight() + box.height / figure.dpi)
     for ax, curves in drawn:
-        own = [curve for curve in curves if curve.label not in agreed]
-        for i, curve in enumerate(reversed(own)):
-            ax.annotate(
-                curve.note, (0.0, 0.0), (3.0, 3.0 + 1.15 * LABEL_SIZE * i),
-                xycoords="axes fraction", textcoords="offset points", va="bottom", ha="left",
-                color=_ink(curve.look["color"]),
-            )  # fmt: skip
+        _write_notes(ax, curves, [curve for curve in curves if curve.label not in agreed])
+
+
+def _write_notes(ax: Axes, curves: Sequence[Curve], own: Sequence[Curve]) -> None:
+    """Notes inside a panel, in the corner where the fewest curves pass."""
+    notes = [
+        ax.annotate(
+            curve.note, (0.0, 0.0), (3.0, 3.0), xycoords="axes fraction",
+            textcoords="offset points",
+            color=_ink(curve.look["color"]),
+        )
+        for curve in own if curve.note
+    ]  # fmt: skip
+    if not notes:
+        return
+    line = 1.15 * LABEL_SIZE
+    frame = ax.get_window_extent()
+    points = 72.0 / ax.figure.dpi
+    if max(note.get_window_extent().width for note in notes) > 0.5 * frame.width:
+        for note in notes:  # no room for intervals
+            note.set_text(note.get_text().partition(" [")[0])
+    width = max(note.get_window_extent().width for note in notes) / frame.width + 0.03
+    height = len(notes) * line / points / frame.height + 0.03
+    passed = []
+    for curve in curves:
+        drawn = np.isfinite(curve.mean) & (curve.mean > 0 if ax.get_yscale() == "log" else True)
+        ends = np.column_stack([curve.t, curve.mean])[drawn]
+        corners = ax.transAxes.inverted().transform(ax.transData.transform(ends))
+        if len(corners) > 1:
+            along = np.linspace(0, len(corners) - 1, 400)
+            steps = np.arange(len(corners))
+            passed.append(np.column_stack([np.interp(along, steps, c) for c in corners.T]))
+    where = np.concatenate(passed) if passed else np.zeros((0, 2))
+
+    def crowd(corner: tuple[int, int]) -> int:
+        inside = [abs(where[:, 0] - corner[0]) < width, abs(where[:, 1] - corner[1]) < height]
+        return int(np.logical_and(*inside).sum())
+
+    right, top = min([(0, 0), (1, 0), (0, 1), (1, 1)], key=crowd)
+    for i, note in enumerate(notes[::-1]):
+        note.xy = (right, top)
+        above = -3.0 - line * (len(notes) - 1 - i) if top else 3.0 + line * i
+        note.set_position((-3.0 if right else 3.0, above))
+        note.set(ha="right" if right else "left", va="top" if top else "bottom")
 
 
 # --- the figure ---------------------------------------------------------------------------------

@@ -89,7 +89,9 @@ def test_slopes_are_shown_and_checked(swept):
     means = swept.raw("lcb, C = 3").mean(axis=0)
     assert slope == pytest.approx(np.polyfit(np.log([100, 400, 1000]), np.log(means), 1)[0])
     [panel] = swept.figure_panels()
-    assert panel["notes"]["lcb, C = 3"] == f"slope {slope:.2f}"
+    lo, hi = swept.slope_interval("lcb, C = 3", "gap")
+    assert lo < slope < hi
+    assert panel["notes"]["lcb, C = 3"] == f"slope {slope:.2f} [{lo:.2f}, {hi:.2f}]"
     legend = swept.plot().legends
     words = [text.get_text() for box in legend for text in box.get_texts()]
     words += [text.get_text() for ax in swept.plot().axes for text in ax.texts]

@@ -467,15 +467,16 @@ class _Bar:
         self.task: Any = None
 
     def __enter__(self) -> _Bar:
-        self.bar.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.bar.stop()
+        if self.task is not None:
+            self.bar.stop()
 
     def show(self, what: str, done: int, total: int) -> None:
         """What simulate calls."""
-        if self.task is None:
+        if self.task is None:  # not before: an error found at once is one line, with nothing above
+            self.bar.start()
             self.task = self.bar.add_task(what, total=total)
         self.bar.update(self.task, description=what, completed=done)
 

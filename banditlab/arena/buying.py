@@ -233,4 +233,4 @@ def render(found: dict[str, Any], console: Console) -> None:
 
 
 def _money(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    return f"{value:,.{0 if abs(value) >= 1000 else 1 if abs(value) >= 100 else 2}f}"

@@ -1,0 +1,179 @@
+"""Files of losses and of rewards on the command line: what is printed, promised and refused."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from banditlab.arena import buying, ratings
+
+ROOT = Path(__file__).parent.parent
+LOSSES = ROOT / "arenas" / "logs" / "digits_losses.csv"
+
+
+def run(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "banditlab.arena", *words], capture_output=True, text=True
+    )
+
+
+# --- losses -------------------------------------------------------------------------------------
+
+
+def test_regret_in_the_users_units_is_what_is_paid_beyond_the_best_arm(tmp_path):
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"a": rng.uniform(10, 30, 200), "b": rng.uniform(0, 40, 200)})
+    table.to_csv(tmp_path / "losses.csv", index=False)
+    terms = {"low": 0, "high": 50, "price": 3.0, "look_price": 0.5, "replications": 20}
+    found = buying.report(str(tmp_path / "losses.csv"), "batched_omd", budget=100, **terms)
+    [row] = found["budgets"]
+    assert found["best_arm_loss"] == pytest.approx(table.sum().min())
+    assert row["observations"] == 100
+    assert row["fees"] == pytest.approx(3.0 * row["switches"] + 0.5 * 100)
+    assert row["regret"] == pytest.approx(row["loss"] - table.sum().min() + row["fees"])
+    assert found["never_switch_regret"] >= 0.0
+
+
+def test_the_budget_that_was_cheapest_is_named():
+    found = buying.report(str(LOSSES), look_price=0.005, replications=50, seed=1)
+    regrets = {row["budget"]: row["regret"] for row in found["budgets"]}
+    assert found["cheapest"] == min(regrets, key=regrets.get)
+    dear = buying.report(str(LOSSES), look_price=0.5, replications=50, seed=1)
+    assert dear["cheapest"] < found["cheapest"]
+    free = buying.report(str(LOSSES), replications=50, seed=1)
+    assert free["guarantee"] is None
+
+
+def test_the_plan_minimises_the_bound_and_agrees_with_the_closed_form():
+    n_arms, horizon, price = 4, 10**6, 2.0
+    budget, cost = buying.plan_budget(n_arms, horizon, price)
+    closed = (horizon * np.sqrt(n_arms * np.log(n_arms) / 2) / price) ** (2 / 3)
+    assert budget == pytest.approx(closed, rel=0.02)
+    for other in (budget // 2, budget * 2):
+        [bound] = buying.worst_case(n_arms, horizon, np.array([other]))
+        assert bound + price * other > cost
+    assert buying.plan_budget(2, 100, 50.0) == (0, 100.0)
+    with pytest.raises(ValueError, match="look_price must be positive, got 0"):
+        buying.plan_budget(2, 100, 0)
+
+
+def test_the_bound_of_the_plan_holds():
+    found = buying.report(str(LOSSES), "batched_omd", replications=50, feedback="flex")
+    for row in found["budgets"]:
+        [bound] = buying.worst_case(4, 899, np.array([row["budget"]]))
+        assert row["regret"] - 1.5 * row["half_width"] <= bound
+
+
+# --- rewards ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def people(tmp_path) -> Path:
+    rng = np.random.default_rng(1)
+    users = np.repeat(np.arange(200), 4)
+    arms = rng.choice(["x", "y", "z"], users.size)
+    means = pd.Series(arms).map({"x": 2.0, "y": 3.0, "z": 4.5}).to_numpy()
+    stars = np.round(rng.normal(means, 1.0))
+    frame = pd.DataFrame({"user": users, "action": arms, "reward": stars})
+    frame.to_csv(tmp_path / "stars.csv", index=False)
+    return tmp_path / "stars.csv"
+
+
+def test_a_person_is_protected_by_a_cap_and_by_more_noise(people):
+    found = ratings.report(
+        str(people), "dp_bai", low=0, high=5, unit="user", most=3, epsilon=0.6, replications=50
+    )
+    receipt = found["receipt"]
+    assert found["rewards"] == 600 and receipt["left_out"] == 200 and found["units"] == 200
+    assert receipt["epsilon"] == 0.6
+    assert receipt["epsilon_per_reward"] == pytest.approx(0.2)
+    assert receipt["protects"] == "a user with all 3 rewards that are kept"
+    stars = pd.read_csv(people)["reward"]
+    assert receipt["clamped"] <= ((stars < 0) | (stars > 5)).sum()
+    assert receipt["clamped"] > 0
+    alone = ratings.report(str(people), "dp_bai", low=0, high=5, epsilon=0.6, replications=50)
+    assert alone["receipt"]["epsilon_per_reward"] == 0.6
+    assert "not a person" in alone["receipt"]["protects"]
+    assert alone["receipt"]["clamped"] == ((stars < 0) | (stars > 5)).sum()
+
+
+def test_the_table_is_the_same_whichever_its_shape(people, tmp_path):
+    long = pd.read_csv(people)
+    wide = pd.DataFrame(
+        {arm: pd.Series(part["reward"].to_numpy()) for arm, part in long.groupby("action")}
+    )
+    wide.to_csv(tmp_path / "wide.csv", index=False)
+    one = ratings.report(str(people), "dp_bai", low=-9, high=9, epsilon=1.0, replications=200)
+    two = ratings.report(
+        str(tmp_path / "wide.csv"), "dp_bai", low=-9, high=9, epsilon=1.0, replications=200
+    )
+    assert one["arms"] == two["arms"]
+    assert one["agents"] == two["agents"]
+    means = long.groupby("action")["reward"].mean()
+    for row in one["arms"]:
+        assert row["mean"] == pytest.approx(means[row["arm"]])
+
+
+def test_much_epsilon_names_the_best_arm_and_little_is_a_guess(people):
+    sure = ratings.report(str(people), "noisy_max", low=-9, high=9, epsilon=100.0, replications=200)
+    assert sure["agents"][0]["error"] == 0.0 and sure["released"]["arm"] == "z"
+    blind = ratings.report(
+        str(people), "noisy_max", low=-9, high=9, epsilon=1e-4, replications=1000
+    )
+    low, high = blind["agents"][0]["error_interval"]
+    assert low < 2 / 3 < high + 0.02
+
+
+def test_command_line(people, tmp_path):
+    done = run("--agent", "dp_bai", "--log", str(people), "--high", "5", "--unit", "user", "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["receipt"]["generator"].startswith("the operating system's cryptographic")
+    assert [row["agent"] for row in found["agents"]] == ["dp_bai", "noisy_max"]
+    done = run("--agent", "batched_omd", "--log", str(LOSSES), "--set", "problem.look_price=0.01")
+    assert done.returncode == 0, done.stderr
+    assert "is cheapest" in done.stdout and "guarantee" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--unit", "usr"), "did you mean user?"),
+        (("--max-per-unit", "2"), "--max-per-unit needs --unit"),
+        (("--low", "5", "--high", "1"), "--low must be below --high"),
+        (("--high", "5", "--horizon", "100000"), "--horizon must be at most"),
+        (("--high", "5", "--horizon", "3"), "horizon must be at least"),
+        (("--high", "5", "--set", "dp_bai.epsilon=0"), "epsilon must be positive"),
+        (("--high", "5", "--set", "lucb.delta=0.1"), "unknown agent 'lucb'"),
+    ],
+)
+def test_bad_input_about_rewards(people, words, said):
+    done = run("--agent", "dp_bai", "--log", str(people), *words)
+    assert done.returncode == 2
+    assert said in done.stderr and done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--agent", "lucb", "--log", "FILE"), "unknown private agent 'lucb'"),
+        (("--agent", "batched_omd", "--log", "FILE", "--unit", "a"), "--unit is not for this run"),
+        (("--agent", "batched_omd", "--log", "FILE", "--high", "0.5"), "in [0, 0.5]"),
+        (("--agent", "batched_omd", "--log", "FILE", "--set", "problem.cost=1"), "unknown argument 'cost'"),
+        (("--agent", "batched_omd", "--log", "FILE", "--set", "problem.price=-1"), "at least 0"),
+        (("--agent", "batched_omd", "--log", "FILE", "--horizon", "900"), "at most 899"),
+        (("--agent", "batched_omd", "--log", "none.csv"), "none.csv"),
+        (("--agent", "extra_observations", "--log", "FILE"), "extra=True"),
+        (("--agent", "lcb", "--low", "1"), "--low is not for this run"),
+    ],
+)
+def test_bad_input_about_losses(words, said):
+    done = run(*(str(LOSSES) if word == "FILE" else word for word in words))
+    assert done.returncode == 2, done.stdout
+    assert said in done.stderr and done.stderr.count("\n") == 1
