@@ -234,6 +234,7 @@ def _limits(scale: str, linthresh: float, curves: Sequence[Curve]) -> tuple[floa
         room = np.inf if _dots_only(curves) else span**0.3
         bands, overlays = bands[bands > 0], overlays[overlays > 0]
         bottom = max(bands.min(initial=low), low / room)
+        bottom = min(bottom, overlays.min(initial=low).clip(low / room, low))
         top = max(bands.max(initial=0.0).clip(0.0, high * room), high)
         return bottom / 1.15, max(top, overlays.max(initial=0.0).clip(0.0, high * span)) * 1.15
     span = high - low or abs(high) or 1.0

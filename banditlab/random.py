@@ -374,7 +374,7 @@ def _gamma_from_one(rng, shape):
             return d * v
 
 
-@kernel
+@kernel_in_loop
 def beta(rng, a, b):
     """Beta(a, b) for a, b > 0, as X / (X + Y) with gamma X and Y; within [0, 1], never nan.
 

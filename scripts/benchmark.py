@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import peers
 
 import banditlab
@@ -274,6 +275,41 @@ def memory() -> dict[str, float]:
     return {"before": before, "peak": after, "beyond": after - before}
 
 
+def other_protocols() -> dict[str, float]:
+    """Wall seconds on all cores of one large run of each, its compilation not counted."""
+    private = [{"name": name} for name in ("dp_bai", "dp_bai_gauss")]
+    private[1]["allow_loose"] = True
+    for placement in ("theta", "pred", "means"):
+        private.append({"name": "dp_od", "label": placement, "placement": placement})
+    epsilon = ", ".join(f"{agent.get('label', agent['name'])}.epsilon" for agent in private)
+    runs = {
+        "batched_omd, 200 replications of 2^20 rounds, 10 arms": {
+            "protocol": "observe",
+            "problem": {"name": "random_walk", "n_arms": 10, "gap": 0.1},
+            "agents": [{"name": "batched_omd"}],
+            "horizon": 2**20,
+            "replications": 200,
+        },
+        "private best arms, 5 methods, 25 cells of 4000 replications": {
+            "protocol": "identify",
+            "problem": {"name": "paper_linear"},
+            "agents": private,
+            "sweep": {
+                "horizon": [250, 500, 1000, 2000, 4000],
+                epsilon: [0.01, 0.03, 0.1, 0.3, 1.0],
+            },
+            "replications": 4000,
+        },
+    }
+    found = {}
+    for name, arena in runs.items():
+        banditlab.simulate({**arena, "replications": 2})
+        began = time.perf_counter()
+        banditlab.simulate(arena)
+        found[name] = time.perf_counter() - began
+    return found
+
+
 def growth(quick: bool) -> dict[str, dict[str, Any]]:
     """CPU seconds against one size at a time, with the exponent fitted to the larger half."""
     arms = registry.make_problem("bernoulli", means=MEANS)
@@ -349,6 +385,7 @@ def measure(quick: bool) -> dict[str, Any]:
     if not quick:
         found["start_to_figure_seconds"] = start_to_figure()
         found["memory_megabytes"] = memory()
+        found["other_protocols_seconds"] = other_protocols()
     return found
 
 
@@ -414,6 +451,8 @@ def show(found: dict[str, Any]) -> None:
         lines.append(f"time grows like {name}^{curve['exponent']:.2f}")
     for name, seconds in found.get("start_to_figure_seconds", {}).items():
         lines.append(f"start to figure, --agent lcb, {name}: {seconds:.1f} s")
+    for name, seconds in found.get("other_protocols_seconds", {}).items():
+        lines.append(f"{name}: {seconds:.1f} s")
     if "memory_megabytes" in found:
         beyond = found["memory_megabytes"]["beyond"]
         lines.append(f"1000 replications of 10^7 rounds: {beyond:.0f} MB beyond the interpreter")
@@ -472,6 +511,10 @@ def main() -> int:
     if folder:
         folder.mkdir(parents=True, exist_ok=True)
         write_text(folder / "benchmark.json", json.dumps(found, indent=1) + "\n")
+        rows = [*found["rates"], *({"how": r["library"], **r} for r in found["peers"])]
+        columns = ["agent", "how", "pulls_per_second", "regret"]
+        table = pd.DataFrame(rows)[columns].sort_values("pulls_per_second", ascending=False)
+        write_text(folder / "rates.csv", table.to_csv(index=False, float_format="%.4g"))
         draw(found, folder)
     if args.json:
         print(json.dumps(found))

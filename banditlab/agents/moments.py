@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from banditlab.core import Task, context, kernel, kernel_inline
+from banditlab.core import Task, context, kernel, kernel_in_loop, kernel_inline
 from banditlab.protocols.lanes import Lanes
 from banditlab.protocols.online import ANY_REWARD, Online
 
@@ -79,7 +79,7 @@ def mean(state, s, k):  # type: ignore[no-untyped-def]
 def learning(learn: Callable[..., None]) -> tuple[Callable[..., None], Callable[..., None]]:
     """``update``, and that of lanes, from ``learn(params, state, s, arm, reward)``, an inline."""
 
-    @kernel
+    @kernel_in_loop
     def update(params, state, t, x, arm, reward, rng):  # type: ignore[no-untyped-def]
         learn(params, state, context(state.pulls.shape[0], x), arm, reward)
 
@@ -121,7 +121,7 @@ def _index_act(
 ) -> tuple[Callable[..., int], Callable[..., None]]:
     against_leader = clock is leader
 
-    @kernel
+    @kernel_in_loop
     def act(params, state, t, x, rng):  # type: ignore[no-untyped-def]
         s = context(state.pulls.shape[0], x)
         now = 0.0

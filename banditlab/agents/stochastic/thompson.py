@@ -32,7 +32,7 @@ from banditlab.agents.moments import (
     update_moments,
 )
 from banditlab.check import nonnegative
-from banditlab.core import context, kernel, kernel_inline
+from banditlab.core import context, kernel, kernel_in_loop, kernel_inline
 from banditlab.protocols.online import ANY_REWARD, UNIT_REWARD, Online
 from banditlab.random import beta, normal, uniform
 
@@ -55,7 +55,7 @@ def update_coin(params, state, t, x, arm, reward, rng):  # type: ignore[no-untyp
     add_reward(params, state, s, arm, 1.0 if uniform(rng) < reward else 0.0)
 
 
-@kernel
+@kernel_in_loop
 def act_beta(params, state, t, x, rng):  # type: ignore[no-untyped-def]
     s = context(state.pulls.shape[0], x)
     best = -np.inf
