@@ -216,7 +216,7 @@ class Agent:
             left = self.task.horizon - self.t
             raise ValueError(f"pulls must sum to at most {left}, what is left of the horizon")
         for k in np.flatnonzero(pulls):
-            self._reward(sums[k] / pulls[k])
+            self._reward(float(sums[k] / pulls[k]), "the mean of an arm's rewards")
         with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
             self.algorithm.update(
                 self.algorithm.params, self.state, self.t, self.features(x), pulls, sums, self._rng
@@ -230,7 +230,7 @@ class Agent:
         arm = self._arm(arm)
         seen = np.flatnonzero(~np.isnan(losses))
         for k in seen:
-            self._reward(losses[k])
+            self._reward(float(losses[k]), "a loss")
         paid = int(seen.size) - int(self._extra and arm in seen)
         if paid > self._left:
             raise ValueError(f"{paid} losses looked at, but {self._left} left of the budget")
@@ -334,11 +334,11 @@ class Agent:
             raise ValueError(f"arm must be an integer, 0 to {self.task.n_arms - 1}, got {arm!r}")
         return int(arm)
 
-    def _reward(self, reward: Any) -> float:
+    def _reward(self, reward: Any, what: str = "reward") -> float:
         low, high = self.algorithm.rewards
         if not (low <= reward <= high and np.isfinite(reward)):
             allowed = "finite" if low == -np.inf else f"in [{low:g}, {high:g}]"
-            raise ValueError(f"reward must be {allowed} for {self.name}, got {reward!r}")
+            raise ValueError(f"{what} must be {allowed} for {self.name}, got {reward!r}")
         return float(reward)
 
     def save(self, path: str | Path) -> None:

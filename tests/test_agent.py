@@ -90,3 +90,53 @@ def test_saved_agents_hold_no_pickle(tmp_path):
     with np.load(path, allow_pickle=False) as stored:
         assert {"about", "rng", "state0"} <= set(stored.files)
     assert banditlab.Agent.load(path).algorithm.params.eta == 0.1
+
+
+def test_an_agent_that_pays_for_losses_keeps_its_budget():
+    agent = banditlab.Agent("batched_omd", n_arms=3, horizon=50, budget=9, price=2.0, seed=4)
+    seen = 0
+    for _ in range(50):
+        arm = agent.act()
+        losses = np.where(agent.look(arm), 0.5, np.nan)
+        seen += int((~np.isnan(losses)).sum())
+        agent.update(None, arm, losses)
+    assert seen == 9 and agent.t == 50
+    with pytest.raises(ValueError, match="1 losses looked at, but 0 left of the budget"):
+        agent.update(None, 0, [0.5, np.nan, np.nan])
+    with pytest.raises(ValueError, match=r"a loss must be in \[0, 1\] for batched_omd, got 1.5"):
+        agent.update(None, 0, [np.nan, 1.5, np.nan])
+    with pytest.raises(ValueError, match="losses must hold 3 numbers, nan where not seen"):
+        agent.update(None, 0, 0.5)
+    with pytest.raises(ValueError, match="batched_omd does not tell its propensities"):
+        agent.propensities()
+    with pytest.raises(ValueError, match="ucb does not choose what to look at"):
+        banditlab.Agent("ucb", n_arms=2).look(0)
+    with pytest.raises(ValueError, match="horizon"):
+        banditlab.Agent("batched_omd", n_arms=3)
+
+
+def test_the_loss_of_the_arm_played_may_be_free():
+    agent = banditlab.Agent("extra_observations", n_arms=3, horizon=40, budget=1, extra=True)
+    for _ in range(40):
+        arm = agent.act()
+        losses = np.full(3, np.nan)
+        losses[arm] = 1.0
+        agent.update(None, arm, losses)
+    with pytest.raises(ValueError, match="2 losses looked at, but 1 left of the budget"):
+        agent.update(None, 0, [1.0, 1.0, 1.0])
+
+
+def test_an_agent_that_names_the_best_arm_asks_for_batches():
+    agent = banditlab.Agent("sequential_halving", n_arms=4, horizon=100)
+    assert agent.act().tolist() == [12, 12, 12, 12]
+    with pytest.raises(ValueError, match="pulls must sum to at most 100"):
+        agent.update(None, [30, 30, 30, 30], np.zeros(4))
+    with pytest.raises(ValueError, match="pulls and sums must each hold 4 numbers"):
+        agent.update(None, [1, 1, 1], np.zeros(3))
+    while (pulls := agent.act()).any():
+        agent.update(None, pulls, pulls * np.array([0.1, 0.2, 0.3, 0.4]))
+    assert agent.t <= 100 and agent.recommend().tolist() == [0.0, 0.0, 0.0, 1.0]
+    with pytest.raises(ValueError, match="horizon must be at least 1, got 0"):
+        banditlab.Agent("sequential_halving", n_arms=4)
+    with pytest.raises(ValueError, match="does not learn from a log of rewards"):
+        agent.fit("nowhere.csv")

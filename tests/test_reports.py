@@ -165,7 +165,10 @@ def test_bad_input_about_rewards(people, words, said):
         (("--agent", "lucb", "--log", "FILE"), "unknown private agent 'lucb'"),
         (("--agent", "batched_omd", "--log", "FILE", "--unit", "a"), "--unit is not for this run"),
         (("--agent", "batched_omd", "--log", "FILE", "--high", "0.5"), "in [0, 0.5]"),
-        (("--agent", "batched_omd", "--log", "FILE", "--set", "problem.cost=1"), "unknown argument 'cost'"),
+        (
+            ("--agent", "batched_omd", "--log", "FILE", "--set", "problem.cost=1"),
+            "unknown argument",
+        ),
         (("--agent", "batched_omd", "--log", "FILE", "--set", "problem.price=-1"), "at least 0"),
         (("--agent", "batched_omd", "--log", "FILE", "--horizon", "900"), "at most 899"),
         (("--agent", "batched_omd", "--log", "none.csv"), "none.csv"),
