@@ -19,7 +19,7 @@ import math
 import numpy as np
 
 from banditlab import linalg
-from banditlab.core import kernel
+from banditlab.core import Task, kernel
 
 SPANNED = 1e-9  # a singular value below this, relative to the largest, is a rounding error
 MOST_SWEEPS = 30  # quadratic convergence needs about ten
@@ -143,3 +143,25 @@ def g_optimal(x, weights):  # type: ignore[no-untyped-def]
     for i in range(n):
         weights[i] /= total
     return largest
+
+
+def spanned(task: Task, x: np.ndarray | None) -> int:
+    """The dimension of the features, which ``x`` (n_arms, dim) must span; n_arms without features.
+
+    ``x`` may be None while it is not known. Raises ValueError for features that do not span.
+    """
+    dim = task.dim or task.n_arms
+    if dim > task.n_arms:
+        raise ValueError(f"dim must be at most n_arms, {task.n_arms}, got {dim}")
+    if task.dim > 0 and x is not None:
+        if x.shape != (task.n_arms, dim) or not np.isfinite(x).all():
+            raise ValueError(
+                f"features must be {task.n_arms} x {dim} finite numbers, a row per arm"
+            )
+        values = np.linalg.svd(x, compute_uv=False)
+        rank = np.count_nonzero(values > SPANNED * values[0])
+        if rank < dim:
+            raise ValueError(
+                f"features must span all {dim} dimensions, but have rank {rank}: project them first"
+            )
+    return dim

@@ -40,6 +40,7 @@ import numpy as np
 
 from banditlab import numeric
 from banditlab.agents import maxdet
+from banditlab.agents.design import spanned
 from banditlab.check import choice, integer, number
 from banditlab.core import Task, kernel
 from banditlab.noise import GRID, check_epsilon, release
@@ -305,19 +306,7 @@ def refuse(params: Any, task: Task, x: np.ndarray) -> None:
 
     ``params`` has fields ``log_base`` and ``tprime``.
     """
-    n_arms = task.n_arms
-    dim = task.dim or n_arms
-    if task.dim > 0:
-        if dim > n_arms:
-            raise ValueError(f"dim must be at most n_arms, {n_arms}, got {dim}")
-        if x.shape != (n_arms, dim) or not np.isfinite(x).all():
-            raise ValueError(f"features must be {n_arms} x {dim} finite numbers, a row per arm")
-        values = np.linalg.svd(x, compute_uv=False)
-        rank = int((values > maxdet.NEGLIGIBLE * values[0]).sum())
-        if rank < dim:
-            raise ValueError(
-                f"features must span all {dim} dimensions, but have rank {rank}: project them first"
-            )
+    n_arms, dim = task.n_arms, spanned(task, x)
     s, first = sizes(n_arms, dim, params.log_base)
     minimal = int(_reserve(s, first, dim, params.tprime == "safe")) + 1
     if n_arms > 1 and task.horizon < minimal:

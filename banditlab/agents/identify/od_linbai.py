@@ -29,7 +29,7 @@ import numpy as np
 
 from banditlab import linalg
 from banditlab.agents import maxdet
-from banditlab.agents.design import SPANNED, g_optimal, information, reduced
+from banditlab.agents.design import g_optimal, information, reduced, spanned
 from banditlab.core import Task, kernel
 from banditlab.protocols.identify import Identify, unprotected
 from banditlab.protocols.online import ANY_REWARD, UNIT_REWARD
@@ -200,20 +200,7 @@ def recommend(params, state, x, rng, out):  # type: ignore[no-untyped-def]
 
 def check(task: Task, x: np.ndarray | None) -> None:
     """Refuse features that do not span d dimensions, and a horizon without a pull for a round."""
-    dim = task.dim or task.n_arms
-    if dim > task.n_arms:
-        raise ValueError(f"dim must be at most n_arms, {task.n_arms}, got {dim}")
-    if task.dim > 0 and x is not None:
-        if x.shape != (task.n_arms, dim) or not np.isfinite(x).all():
-            raise ValueError(
-                f"features must be {task.n_arms} x {dim} finite numbers, a row per arm"
-            )
-        values = np.linalg.svd(x, compute_uv=False)
-        rank = np.count_nonzero(values > SPANNED * values[0])
-        if rank < dim:
-            raise ValueError(
-                f"features must span all {dim} dimensions, but have rank {rank}: project them first"
-            )
+    dim = spanned(task, x)
     minimal = int(extra(task.n_arms, dim) + n_rounds(dim))
     if task.horizon < minimal:
         raise ValueError(
