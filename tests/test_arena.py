@@ -235,3 +235,20 @@ def test_checks_pass_and_fail():
     ]
     found = banditlab.simulate({**SMALL, "checks": checks}).checks
     assert [check["passed"] for check in found] == [True, False, False]
+
+
+def test_arrays_are_as_good_as_lists():
+    arrays = {
+        "problem": {"name": "bernoulli", "means": np.array([0.2, 0.8])},
+        "agents": [{"name": "ucb", "alpha": np.float64(1.0)}],
+        "horizon": 50,
+        "replications": 3,
+    }
+    lists = {
+        **arrays,
+        "problem": {"name": "bernoulli", "means": [0.2, 0.8]},
+        "agents": [{"name": "ucb", "alpha": 1.0}],
+    }
+    one, two = banditlab.simulate(arrays), banditlab.simulate(lists)
+    assert one.hash == two.hash
+    np.testing.assert_array_equal(one.raw("ucb"), two.raw("ucb"))

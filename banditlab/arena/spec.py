@@ -57,6 +57,14 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+def _plain(entry: Any) -> Any:
+    """An entry whose arrays are lists, as a TOML file would have them."""
+    if not isinstance(entry, Mapping):
+        return entry
+    listed = (np.ndarray, np.generic)
+    return {k: v.tolist() if isinstance(v, listed) else v for k, v in entry.items()}
+
+
 class AgentEntry(BaseModel):
     """An agent in a panel; keys beyond these are its hyper-parameters."""
 
@@ -65,6 +73,8 @@ class AgentEntry(BaseModel):
     name: str
     label: str = ""
     warm: bool = False  # learn from the panel's log before the first round
+
+    _lists = model_validator(mode="before")(_plain)
 
     @property
     def hyper(self) -> dict[str, Any]:
@@ -83,6 +93,8 @@ class ProblemEntry(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     name: str
+
+    _lists = model_validator(mode="before")(_plain)
 
     @property
     def parameters(self) -> dict[str, Any]:
