@@ -81,7 +81,8 @@ def exact_bernoulli_exp(rng, a, b):  # type: ignore[no-untyped-def]
 def discrete_laplace(rng, s, t):  # type: ignore[no-untyped-def]
     """An integer Z with P(Z = z) = (1 - q) / (1 + q) q**|z|, q = exp(-s / t), exactly.
 
-    For integers 1 <= s <= 2**52 and 1 <= t <= 2**60. Takes a varying number of words.
+    For integers 1 <= s <= 2**52 and 1 <= t <= 2**60 with t / s <= 2**52. Takes as many words as it
+    needs.
     """
     whole = t // s
     rest = t - whole * s
@@ -159,7 +160,7 @@ def release_mean(
     no rewards, ``low`` >= ``high``, or ``epsilon`` that is not positive and finite.
     """
     low, high = number("low", low), number("high", high)
-    if not low < high:
+    if not low < high or high - low == math.inf:
         raise ValueError(f"low must be below high, got {low!r} and {high!r}")
     epsilon = check_epsilon("epsilon", epsilon)
     values = vector("rewards", rewards, low, high)

@@ -2,7 +2,7 @@
 
 A mechanism run on two neighbouring tables gives two laws of transcripts. If it is epsilon-private,
 no event is more than e^epsilon times as likely under one as under the other. The audit looks for an
-event on one half of the runs, counts it on the other half, and bounds both probabilities by
+event in one set of runs, counts it in another, and bounds both probabilities by
 Clopper and Pearson (1934)::
 
     epsilon >= ln((lower(k1, runs) - delta) / upper(k0, runs))   with probability at least 1 - alpha
@@ -79,7 +79,7 @@ class Audit(NamedTuple):
         verdict = "stands" if self.passed else "is refuted"
         lines = [
             f"epsilon = {self.claimed:g} {verdict}: at least {self.epsilon:.3f} "
-            f"(confidence {1 - self.alpha:.0%}, {self.runs} runs on each table)"
+            f"(confidence {1 - self.alpha:.4g}, {self.runs} runs on each table)"
         ]
         for found in self.findings:
             lines.append(
@@ -89,7 +89,7 @@ class Audit(NamedTuple):
         seen = [found.part for found in self.findings]
         unseen = [part for part in Transcript._fields if part not in seen]
         if unseen:
-            lines.append(f"  not audited, for the transcripts lack it: {', '.join(unseen)}")
+            lines.append(f"  not audited, absent or always the same: {', '.join(unseen)}")
         return "\n".join(lines)
 
 
@@ -126,8 +126,8 @@ def audit(
     ----------
     mechanism
         A function ``(table, rng) -> Transcript`` with ``rng`` a NumPy generator of its own for
-        each run; or an algorithm of protocol ``identify`` (or its name), which then runs as it
-        does in the arena, thousands of times a second.
+        each run; or an algorithm of protocol ``identify`` (or its name, for its default
+        hyper-parameters), which then runs as it does in the arena.
     table
         Rewards in [0, 1], (n_arms, n): row i holds the rewards of arm i in the order of its pulls.
     neighbour
@@ -151,6 +151,8 @@ def audit(
     runs = integer("runs", runs, 100)
     alpha = inside("alpha", alpha, 0.0, 1.0)
     delta = between("delta", delta, 0.0, 1.0)
+    if delta == 1.0:
+        raise ValueError("delta must be below 1, which promises nothing")
     ours = np.array(table, dtype=np.float64)
     if ours.ndim != 2 or not ((ours >= 0.0) & (ours <= 1.0)).all():
         raise ValueError("table must hold rewards in [0, 1], a row for each arm")
@@ -213,7 +215,9 @@ def _shown(runs: tuple[_Runs, _Runs], part: str) -> bool:
     both = np.concatenate([getattr(run, part).reshape(len(run.output), -1) for run in runs])
     if both.shape[1] == 0:
         return False
-    return part == "means" or bool((both != both[0]).any())
+    if part == "means":
+        return bool((~np.isnan(both)).any())
+    return bool((both != both[0]).any())
 
 
 def _conditions(both: _Runs, part: str) -> list[_Condition]:
@@ -369,6 +373,13 @@ def _played(
     args = (task, key, pulls, means, output)
     with np.errstate(all="ignore"):
         compiled(_transcribe, (algorithm, problem), args)(*args)
+    most = pulls.sum(axis=1).max(axis=0)
+    if (most > table.shape[1]).any():
+        k = int(most.argmax())
+        raise ValueError(
+            f"table has {table.shape[1]} rewards an arm, but arm {k} was pulled {most[k]} times: "
+            "give more of them, or a smaller horizon"
+        )
     return _Runs(pulls.reshape(runs, -1), means.reshape(runs, -1), output)
 
 
@@ -402,6 +413,7 @@ def release_arm(
     made = registry.make(algorithm, **{**hyper, "epsilon": math.inf})
     if not isinstance(made, Identify):
         raise ValueError(f"algorithm must name an arm in private, got {algorithm!r}")
+    epsilon = positive("epsilon", epsilon)
     n_arms = len(rewards)
     task = Task(n_arms, 1, 0, integer("horizon", horizon, 1))
     x = np.zeros((1, 1))

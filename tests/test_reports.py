@@ -90,17 +90,19 @@ def test_a_person_is_protected_by_a_cap_and_by_more_noise(people):
         str(people), "dp_bai", low=0, high=5, unit="user", most=3, epsilon=0.6, replications=50
     )
     receipt = found["receipt"]
-    assert found["rewards"] == 600 and receipt["left_out"] == 200 and found["units"] == 200
+    exact = found["not_private"]
+    assert exact["rewards"] == 600 and receipt["left_out"] == 200 and exact["units"] == 200
     assert receipt["epsilon"] == 0.6
     assert receipt["epsilon_per_reward"] == pytest.approx(0.2)
-    assert receipt["protects"] == "a user with all 3 rewards that are kept"
+    assert 3 * receipt["epsilon_per_reward"] <= 0.6
+    assert receipt["protects"] == "the values of all 3 rewards kept of a user"
     stars = pd.read_csv(people)["reward"]
-    assert receipt["clamped"] <= ((stars < 0) | (stars > 5)).sum()
-    assert receipt["clamped"] > 0
+    assert 0 < exact["clamped"] <= ((stars < 0) | (stars > 5)).sum()
+    assert "clamped" not in receipt  # it counts rewards by their values
     alone = ratings.report(str(people), "dp_bai", low=0, high=5, epsilon=0.6, replications=50)
     assert alone["receipt"]["epsilon_per_reward"] == 0.6
     assert "not a person" in alone["receipt"]["protects"]
-    assert alone["receipt"]["clamped"] == ((stars < 0) | (stars > 5)).sum()
+    assert alone["not_private"]["clamped"] == ((stars < 0) | (stars > 5)).sum()
 
 
 def test_the_table_is_the_same_whichever_its_shape(people, tmp_path):
@@ -113,21 +115,54 @@ def test_the_table_is_the_same_whichever_its_shape(people, tmp_path):
     two = ratings.report(
         str(tmp_path / "wide.csv"), "dp_bai", low=-9, high=9, epsilon=1.0, replications=200
     )
-    assert one["arms"] == two["arms"]
-    assert one["agents"] == two["agents"]
+    assert one["not_private"]["arms"] == two["not_private"]["arms"]
+    assert one["not_private"]["agents"] == two["not_private"]["agents"]
     means = long.groupby("action")["reward"].mean()
-    for row in one["arms"]:
+    for row in one["not_private"]["arms"]:
         assert row["mean"] == pytest.approx(means[row["arm"]])
 
 
 def test_much_epsilon_names_the_best_arm_and_little_is_a_guess(people):
     sure = ratings.report(str(people), "noisy_max", low=-9, high=9, epsilon=100.0, replications=200)
-    assert sure["agents"][0]["error"] == 0.0 and sure["released"]["arm"] == "z"
+    assert sure["not_private"]["agents"][0]["error"] == 0.0 and sure["released"]["arm"] == "z"
     blind = ratings.report(
         str(people), "noisy_max", low=-9, high=9, epsilon=1e-4, replications=1000
     )
-    low, high = blind["agents"][0]["error_interval"]
+    low, high = blind["not_private"]["agents"][0]["error_interval"]
     assert low < 2 / 3 < high + 0.02
+
+
+def test_which_rewards_are_kept_does_not_depend_on_their_values(people, tmp_path):
+    frame = pd.read_csv(people)
+    other = frame.copy()
+    other.loc[other["user"] == 0, "reward"] += 1.0  # nobody else's rewards may come or go
+    kept = []
+    for i, part in enumerate((frame, other)):
+        path = tmp_path / f"{i}.csv"
+        part.sort_values("reward").to_csv(path, index=False)
+        ratings_of = ratings.Ratings(str(path), -9, 9, "user", 1, seed=3)
+        kept.append([np.sort(arm) for arm in ratings_of.rewards])
+    changed = sum(
+        not np.isclose(one, two).all() if one.size == two.size else 2
+        for one, two in zip(*kept, strict=True)
+    )
+    assert changed <= 1  # the arm of the one reward that user 0 keeps
+
+
+def test_names_of_columns_do_not_matter(tmp_path):
+    rng = np.random.default_rng(0)
+    wide = pd.DataFrame(
+        {"unit": rng.random(60), "reward": rng.random(60), "who": 100 + np.arange(60)}
+    )
+    wide.to_csv(tmp_path / "wide.csv", index=False)
+    found = ratings.report(str(tmp_path / "wide.csv"), "noisy_max", unit="who", replications=20)
+    assert {row["arm"] for row in found["not_private"]["arms"]} == {"unit", "reward"}
+    with pytest.raises(ValueError, match="all rewards of arm 'who' are outside"):
+        ratings.report(str(tmp_path / "wide.csv"), "noisy_max")
+    with pytest.raises(ValueError, match="--unit must tell persons apart, got 'action'"):
+        long = tmp_path / "long.csv"
+        pd.DataFrame({"action": [0, 1] * 9, "reward": [0.0, 1.0] * 9}).to_csv(long, index=False)
+        ratings.report(str(long), "noisy_max", unit="action")
 
 
 def test_command_line(people, tmp_path):
@@ -135,7 +170,7 @@ def test_command_line(people, tmp_path):
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert found["receipt"]["generator"].startswith("the operating system's cryptographic")
-    assert [row["agent"] for row in found["agents"]] == ["dp_bai", "noisy_max"]
+    assert [row["agent"] for row in found["not_private"]["agents"]] == ["dp_bai", "noisy_max"]
     done = run("--agent", "batched_omd", "--log", str(LOSSES), "--set", "problem.look_price=0.01")
     assert done.returncode == 0, done.stderr
     assert "is cheapest" in done.stdout and "guarantee" in done.stdout

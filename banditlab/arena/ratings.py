@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 
 RELEASABLE = ("dp_bai", "dp_sequential_halving", "dp_uniform", "noisy_max")
 REPLICATIONS = 1000
+NOT_PROTECTED = (
+    "which arms are rewarded by whom, and how often; rewards must not have been collected \
+by a rule that looked at earlier ones"
+)
 GENERATOR = "the operating system's cryptographic generator, exact discrete Laplace noise"
 
 
@@ -45,21 +49,31 @@ class Ratings:
         most: int,
         seed: int,
     ):
+        import pandas as pd
+
         self.low, self.high = number("low", low), number("high", high)
-        if not self.low < self.high:
+        if not self.low < self.high or np.isinf(self.high - self.low):
             raise ValueError(f"--low must be below --high, got {low:g} and {high:g}")
         self.unit, self.most = unit, integer("--max-per-unit", most, 1)
         rows = _tidy(_frame(path), Path(path).name, unit)
         self.left_out = 0
         if unit is not None:
-            # At random, for the rows' order may tell; by a seed, for the choice is no secret: it
-            # does not depend on the rewards.
-            shuffled = rows.sample(frac=1.0, random_state=seed)
-            kept = shuffled[shuffled.groupby("unit").cumcount() < self.most].sort_index()
+            # Which rewards of a person are kept may depend on who rewarded what, which is public,
+            # and on no reward: hence not on the order of the rows.
+            rows = rows.sort_values(["unit", "arm"], kind="stable")
+            rows["draw"] = np.random.default_rng(seed).random(len(rows))
+            kept = rows[rows.groupby("unit")["draw"].rank(method="first") <= self.most]
             self.left_out = len(rows) - len(kept)
             rows = kept
         values = rows["reward"].to_numpy(dtype=np.float64)
-        self.clamped = int(((values < self.low) | (values > self.high)).sum())
+        outside = (values < self.low) | (values > self.high)
+        for arm, all_outside in pd.Series(outside).groupby(rows["arm"].to_numpy()).all().items():
+            if all_outside:
+                raise ValueError(
+                    f"{Path(path).name}: all rewards of arm {arm!r} are outside "
+                    f"[{self.low:g}, {self.high:g}]: --low, --high, or is it the --unit?"
+                )
+        self.clamped = int(outside.sum())
         scaled = (np.clip(values, self.low, self.high) - self.low) / (self.high - self.low)
         self.arms = sorted(rows["arm"].unique(), key=_natural)
         self.rewards = [scaled[(rows["arm"] == arm).to_numpy()] for arm in self.arms]
@@ -71,9 +85,9 @@ class Ratings:
     def protects(self) -> str:
         """What privacy is promised to."""
         if self.unit is None:
-            return "a single reward (not a person: name their column with --unit)"
-        rewards = "reward" if self.most == 1 else "rewards"
-        return f"a {self.unit} with all {self.most} {rewards} that are kept"
+            return "the value of a single reward (not a person: name their column with --unit)"
+        many = "the reward" if self.most == 1 else f"the values of all {self.most} rewards"
+        return f"{many} kept of a {self.unit}"
 
 
 def _natural(arm: Any) -> tuple[bool, float, str]:
@@ -104,15 +118,21 @@ def _tidy(frame: pd.DataFrame, name: str, unit: str | None) -> pd.DataFrame:
 
     if unit is not None and unit not in frame.columns:
         raise ValueError(f"{name}: --unit: {registry.unknown('column', unit, frame.columns)}")
+    who = frame[unit].to_numpy() if unit is not None else None
     if {"action", "reward"} <= set(frame.columns):
-        rows = frame.rename(columns={"action": "arm"})
-        rows = rows.rename(columns={unit: "unit"}) if unit else rows
-        rows = rows[["arm", "reward", *(["unit"] if unit else [])]]
+        if unit in ("action", "reward"):
+            raise ValueError(f"{name}: --unit must tell persons apart, got {unit!r}")
+        rows = pd.DataFrame({"arm": frame["action"], "reward": frame["reward"]})
+        if who is not None:
+            rows["unit"] = who
     else:
-        rows = frame.rename(columns={unit: "unit"}) if unit else frame
-        arms = [column for column in rows.columns if column != "unit"]
-        rows = rows.melt(["unit"] if unit else None, arms, "arm", "reward")
-        rows = rows[rows["reward"].notna()]
+        parts = []
+        for column in frame.columns.drop(unit) if unit is not None else frame.columns:
+            part = pd.DataFrame({"arm": str(column), "reward": frame[column]})
+            if who is not None:
+                part["unit"] = who
+            parts.append(part[part["reward"].notna()])
+        rows = pd.concat(parts, ignore_index=True)
     rewards = pd.to_numeric(rows["reward"], errors="coerce").to_numpy(dtype=np.float64)
     for row in np.flatnonzero(~np.isfinite(rewards))[:1]:
         found = rows["reward"].iloc[row]
@@ -149,7 +169,8 @@ def report(
     hyper = {key: value for key, value in hyper.items() if key != "epsilon"}
     if not np.isfinite(epsilon):
         raise ValueError(f"{name}: epsilon must be finite for a release, got {epsilon}")
-    each = epsilon / (ratings.most if unit is not None else 1)
+    # Rounded down: the rewards of one person must not spend more than epsilon between them.
+    each = epsilon if unit is None else float(np.nextafter(epsilon / ratings.most, 0.0))
     lengths = np.array([len(arm) for arm in ratings.rewards])
     shortest = int(lengths.min())
     pulls = shortest if horizon is None else integer("--horizon", horizon, 1)
@@ -160,13 +181,13 @@ def report(
     contenders.append(("noisy_max", int(lengths.sum()), {"rows": lengths}))
     rows = []
     for agent, budget, given in contenders:
-        errors, losses = _errors(
+        errors, losses, used = _errors(
             ratings, agent, budget, replications, seed, {**given, "epsilon": each}
         )
         rows.append(
             {
                 "agent": agent,
-                "rewards_used": budget,
+                "rewards_used": round(float(used.mean())),
                 "error": float(errors.mean()),
                 "error_interval": _interval(errors),
                 "simple_regret": float(losses.mean() * (ratings.high - ratings.low)),
@@ -180,18 +201,21 @@ def report(
     order = np.argsort(-means)
     return {
         "log": Path(path).name,
-        "rewards": int(lengths.sum()),
-        "units": ratings.units,
-        "arms": [
-            {
-                "arm": str(ratings.arms[k]),
-                "rewards": int(lengths[k]),
-                "mean": float(ratings.low + width * means[k]),
-            }
-            for k in order
-        ],
-        "replications": replications,
-        "agents": rows,
+        "not_private": {  # exact, or computed from what is exact: for the table's owner alone
+            "rewards": int(lengths.sum()),
+            "units": ratings.units,
+            "clamped": ratings.clamped,
+            "arms": [
+                {
+                    "arm": str(ratings.arms[k]),
+                    "rewards": int(lengths[k]),
+                    "mean": float(ratings.low + width * means[k]),
+                }
+                for k in order
+            ],
+            "replications": replications,
+            "agents": rows,
+        },
         "released": {
             "arm": str(ratings.arms[published.arm]),
             "means": [
@@ -204,25 +228,25 @@ def report(
             "epsilon": float(epsilon),
             "delta": 0.0,
             "protects": ratings.protects,
+            "does_not_protect": NOT_PROTECTED,
             "unit": unit,
             "max_rewards_per_unit": ratings.most if unit is not None else None,
+            "left_out": ratings.left_out,
             "epsilon_per_reward": float(each),
-            "neighbours": "tables that differ in the values of the rewards of one such unit; which "
-            "arms it rewarded, and how often, is public",
             "sensitivity_of_a_mean": "(high - low) / n for a mean of n rewards, per reward",
             "low": ratings.low,
             "high": ratings.high,
-            "clamped": ratings.clamped,
-            "left_out": ratings.left_out,
             "generator": GENERATOR,
+            "spent": "each run releases anew and spends epsilon again; so does every choice of "
+            "agent, epsilon or bounds that was made after a look at what is not private",
         },
     }
 
 
 def _errors(
     ratings: Ratings, name: str, budget: int, replications: int, seed: int, hyper: dict[str, Any]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Error and simple regret of every replication: an arm is right that has the largest mean."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Error, simple regret and rewards used of every replication; right is a largest mean."""
     algorithm = registry.make(name, **hyper)
     problem = registry.make_problem("reward_table", rewards=ratings.rewards)
     task = Task(problem.shape[0], 1, 0, budget)
@@ -233,7 +257,7 @@ def _errors(
     args = (task, random.key(seed), 0, 0, points, np.zeros(2, np.int64), record)
     with np.errstate(all="ignore"):
         compiled(identify.run_block, (algorithm, problem), args)(*args)
-    return record[:, 0, 0], record[:, 0, 1]
+    return record[:, 0, 0], record[:, 0, 1], record[:, 0, 2]
 
 
 def _interval(errors: np.ndarray) -> list[float]:
@@ -248,27 +272,26 @@ def render(found: dict[str, Any], console: Console) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    receipt = found["receipt"]
+    receipt, exact = found["receipt"], found["not_private"]
     console.print(
-        f"[bold]{escape(found['log'])}[/]: {found['rewards']:,} rewards of {len(found['arms'])} "
-        f"arms, in [{receipt['low']:g}, {receipt['high']:g}], {receipt['clamped']:,} clamped"
+        f"[bold]{escape(found['log'])}[/]: {exact['rewards']:,} rewards of {len(exact['arms'])} "
+        f"arms, in [{receipt['low']:g}, {receipt['high']:g}], {exact['clamped']:,} clamped"
         + (f", {receipt['left_out']:,} beyond the cap left out" if receipt["unit"] else ""),
         highlight=False,
     )
-    console.print("The table itself, which is not for publication:")
     table = Table("arm")
     for title in ("rewards", "mean"):
         table.add_column(title, justify="right")
-    for row in found["arms"][:10]:
+    for row in exact["arms"][:10]:
         table.add_row(escape(row["arm"]), f"{row['rewards']:,}", f"{row['mean']:.4g}")
     console.print(table)
-    if len(found["arms"]) > 10:
-        console.print(f"and {len(found['arms']) - 10} more arms", style="dim")
-    title = f"epsilon = {receipt['epsilon']:g}, {found['replications']:,} replications"
+    if len(exact["arms"]) > 10:
+        console.print(f"and {len(exact['arms']) - 10} more arms", style="dim")
+    title = f"epsilon = {receipt['epsilon']:g}, {exact['replications']:,} replications"
     table = Table("agent", title=title, title_justify="left")
     for heading in ("rewards used", "error (95%)", "simple regret"):
         table.add_column(heading, justify="right")
-    for row in found["agents"]:
+    for row in exact["agents"]:
         lo, hi = row["error_interval"]
         table.add_row(
             row["agent"],
@@ -277,9 +300,9 @@ def render(found: dict[str, Any], console: Console) -> None:
             f"{row['simple_regret']:.3g}",
         )
     console.print(table)
-    if len(found["agents"]) > 1:
-        first, second = found["agents"]
-        better = min(found["agents"], key=lambda row: row["error"])["agent"]
+    if len(exact["agents"]) > 1:
+        first, second = exact["agents"]
+        better = min(exact["agents"], key=lambda row: row["error"])["agent"]
         told = "neither errs less" if first["error"] == second["error"] else f"{better} errs less"
         console.print(
             f"{told}. noisy_max reads every stored reward, {first['agent']} only those that it "
@@ -287,12 +310,18 @@ def render(found: dict[str, Any], console: Console) -> None:
             highlight=False,
         )
     console.print(
+        "All of the above was computed without privacy and is not for publication.\n",
+        style="bold",
+        highlight=False,
+    )
+    console.print(
         f"Released by {receipt['agent']}: arm [bold]{escape(found['released']['arm'])}[/], for "
         f"epsilon = {receipt['epsilon']:g}. Protected: {escape(receipt['protects'])}.",
         highlight=False,
     )
     console.print(
-        f"Noise: {receipt['generator']}. Every further run releases anew and spends epsilon again.",
+        f"Not protected: {NOT_PROTECTED}. Noise: {receipt['generator']}. Every further run "
+        "releases anew and spends epsilon again.",
         style="dim",
         highlight=False,
     )
