@@ -109,6 +109,7 @@ class Agent:
         self._key = random.key(integer("seed", seed, 0))
         self._rng = random.stream(self._key, 0, random.AGENT)
         self._looker = random.stream(self._key, 0, random.OBSERVATION)
+        self._asked = np.zeros(self.task.n_arms, np.bool_)
         self._left = self.task.budget if self.task.budget >= 0 else UNLIMITED
         with np.errstate(over="ignore"):
             self.state = self.algorithm.init(self.algorithm.params, self.task, self._rng)
@@ -158,13 +159,14 @@ class Agent:
         """
         if not isinstance(self.algorithm, Observe):
             raise ValueError(f"{self.name} does not choose what to look at")
-        asked = np.zeros(self.task.n_arms, np.bool_)
+        asked = self._asked
+        asked[:] = False
         with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
             self.algorithm.look(
                 self.algorithm.params, self.state, self.t, self._arm(arm), self._left,
                 self._looker, asked,
             )  # fmt: skip
-        return asked
+        return asked.copy()
 
     def update(
         self,
@@ -234,6 +236,10 @@ class Agent:
         paid = int(seen.size) - int(self._extra and arm in seen)
         if paid > self._left:
             raise ValueError(f"{paid} losses looked at, but {self._left} left of the budget")
+        missing = np.flatnonzero(self._asked & np.isnan(losses))
+        if missing.size and self._left > paid:
+            raise ValueError(f"the loss of arm {missing[0]} was asked for, but is nan")
+        self._asked[:] = False
         with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
             self.algorithm.update(
                 self.algorithm.params, self.state, self.t, self.features(x), arm, losses, self._rng

@@ -63,6 +63,13 @@ def integer(name: str, value: Any, at_least: int) -> int:
     return int(value)
 
 
+def flag(name: str, value: Any) -> bool:
+    """``value`` as a bool; True, False, 1 and 0 pass, words do not."""
+    if isinstance(value, bool | np.bool_) or value in (0, 1):
+        return bool(value)
+    raise ValueError(f"{name} must be true or false, got {value!r}")
+
+
 def vector(
     name: str,
     values: Any,

@@ -31,6 +31,11 @@ EXAMPLES = """examples:
 """
 
 
+# Flags that mean nothing where a report is printed and no arena runs.
+ARENAS_ONLY = ("vs", "arena", "problem", "bands", "out", "resume")
+FILES_ONLY = ("low", "high", "unit", "max_per_unit")
+
+
 class Parser(argparse.ArgumentParser):
     """Errors in one line."""
 
@@ -104,10 +109,10 @@ def _main(args: argparse.Namespace) -> int:
             raise ValueError(f"--{flag} must be at least {low}, got {value}")
     if args.list:
         return _list(args)
+    if args.env or not args.log:
+        _without(args, *FILES_ONLY)
     if args.env:
         return _env(args)
-    if not args.log:
-        _without(args, "low", "high", "unit", "max_per_unit")
     if args.log:
         from banditlab.arena.planning import is_dataset
 
@@ -164,7 +169,7 @@ def _settings(words: Sequence[str]) -> dict[str, dict[str, Any]]:
         try:
             value = json.loads(text)
         except json.JSONDecodeError:
-            value = text
+            value = {"True": True, "False": False}.get(text, text)
         found.setdefault(name, {})[key] = value
     return found
 
@@ -207,9 +212,20 @@ def _read(args: argparse.Namespace) -> tuple[Any, str]:
     changed = arena.hash() != spec.read_arena(name).hash() or args.bands != "pointwise"
     if problem or parameters:
         arena.checks = []
+    if problem:
+        _distinct(arena)
     if problem and not args.vs:
         _leave_out(arena, args.agent)
     return arena, f"local/{arena.name}-{arena.hash()}" if changed else arena.name
+
+
+def _distinct(arena: Any) -> None:
+    """Keep one of the panels that another problem has made equal."""
+    places = {"name", "row", "column", "slopes"}
+    kept: dict[str, Any] = {}
+    for panel in arena.panels:
+        kept.setdefault(panel.model_dump_json(exclude=places), panel)
+    arena.panels = list(kept.values())
 
 
 def _leave_out(arena: Any, wanted: str | None) -> None:
@@ -462,8 +478,8 @@ class _Bar:
             TimeRemainingColumn(),
             console=Console(stderr=True),
             transient=True,
-            disable=quiet,
         )
+        self.off = quiet or not self.bar.console.is_terminal  # a file has no use for a bar
         self.task: Any = None
 
     def __enter__(self) -> _Bar:
@@ -475,6 +491,8 @@ class _Bar:
 
     def show(self, what: str, done: int, total: int) -> None:
         """What simulate calls."""
+        if self.off:
+            return
         if self.task is None:  # not before: an error found at once is one line, with nothing above
             self.bar.start()
             self.task = self.bar.add_task(what, total=total)
@@ -495,7 +513,7 @@ def _log(args: argparse.Namespace) -> int:
         return _losses(args)
     if isinstance(algorithm, Identify):
         return _ratings(args)
-    _without(args, "low", "high", "unit", "max_per_unit")
+    _without(args, *FILES_ONLY)
     if name in REPORTS:
         settings = _settings(args.set)
         _only(settings, name)
@@ -510,7 +528,7 @@ def _log(args: argparse.Namespace) -> int:
 def _without(args: argparse.Namespace, *flags: str) -> None:
     """Refuse flags that would not change anything."""
     for flag in flags:
-        if getattr(args, flag) is not None:
+        if getattr(args, flag) not in (None, [], False, "pointwise"):
             raise ValueError(f"--{flag.replace('_', '-')} is not for this run")
 
 
@@ -522,7 +540,7 @@ def _losses(args: argparse.Namespace) -> int:
     """A file of losses: what each budget of observations costs on it."""
     from banditlab.arena.buying import render, report
 
-    _without(args, "unit", "max_per_unit")
+    _without(args, "unit", "max_per_unit", *ARENAS_ONLY)
     settings = _settings(args.set)
     terms = settings.pop("problem", {})
     allowed = ("price", "look_price", "budget", "extra")
@@ -543,6 +561,9 @@ def _ratings(args: argparse.Namespace) -> int:
     """A table of rewards: how often a private algorithm names its best arm, and a release."""
     from banditlab.arena.ratings import render, report
 
+    _without(args, "workers", *ARENAS_ONLY)
+    if args.quiet and not args.json:
+        raise ValueError("--quiet would release an arm, spend epsilon and show nothing: add --json")
     settings = _settings(args.set)
     _only(settings, args.agent)
     given = _given(args, "low", "high", "unit", "horizon", "replications", "seed")
@@ -550,9 +571,11 @@ def _ratings(args: argparse.Namespace) -> int:
         if args.unit is None:
             raise ValueError("--max-per-unit needs --unit, the column that tells units apart")
         given["most"] = args.max_per_unit
-    return _show(
-        args, report(args.log, args.agent, **given, **settings.get(args.agent, {})), render
-    )
+    with _Bar(quiet=args.quiet) as bar:
+        found = report(
+            args.log, args.agent, progress=bar.show, **given, **settings.get(args.agent, {})
+        )
+    return _show(args, found, render)
 
 
 def _only(settings: dict[str, Any], name: str) -> None:
@@ -607,6 +630,7 @@ def _transitions(args: argparse.Namespace) -> int:
     """A real log of transitions: what planners would do, and what that is worth."""
     from banditlab.arena import planning
 
+    _without(args, *FILES_ONLY, "arena", "problem", "bands", "resume")
     settings = _settings(args.set)
     parameters = settings.pop("problem", {})
     names = planning.company(args.agent, args.vs)

@@ -22,21 +22,24 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 REPLICATIONS = 100
-CONTROL = "never_switch"
 
 
-def worst_case(n_arms: int, horizon: int, budget: np.ndarray, price: float = 1.0) -> np.ndarray:
-    """What ``batched_omd`` with feedback "flex" may lose, switches paid, with each ``budget``.
+def worst_case(n_arms: int, horizon: int, budget: Any, price: float = 1.0) -> np.ndarray:
+    """What ``batched_omd`` with feedback "flex" loses at most, switches paid, per ``budget``.
 
-    2 T sqrt((ln K / N) (K / (2 m) + c N / T)) with samples of m = ceil(B / T) arms and N = B / m
-    batches, for K arms, T rounds and the price c of a switch (after Cheng, Zhou & Ji 2023). At most
-    T, for a loss is at most 1 and whoever never switches loses no more.
+    With samples of m = ceil(B / T) arms, N = B / m batches of at most tau = ceil(T / N) rounds, the
+    rate eta of ``batched_omd`` and the price c of a switch, for K arms and T rounds::
+
+        tau ln(K) / eta + eta N (tau K / (2 m) + c)
     """
-    B = np.asarray(budget, dtype=np.float64)
-    sample = np.clip(np.ceil(B / horizon), 1, n_arms)
-    batches = np.clip(np.floor(B / sample), 1, horizon)
-    spread = n_arms / (2 * sample) + price * batches / horizon
-    return np.minimum(2 * horizon * np.sqrt(np.log(n_arms) / batches * spread), horizon)
+    B = np.asarray(budget, dtype=np.int64)
+    sample = np.clip(-(-B // horizon), 1, n_arms)
+    batches = np.clip(B // sample, 1, horizon)
+    longest = -(-horizon // batches)
+    cost = n_arms / 2.0 + price * sample * batches / horizon
+    eta = np.sqrt(sample * np.log(n_arms) / (batches * cost))
+    stretch = longest * n_arms / (2.0 * sample) + price
+    return np.asarray(longest * np.log(n_arms) / eta + eta * batches * stretch)
 
 
 def plan_budget(
@@ -44,23 +47,26 @@ def plan_budget(
 ) -> tuple[int, float]:
     """The budget of observations that the guarantee recommends, and what it then promises to cost.
 
-    It minimises ``worst_case`` plus ``look_price`` times the budget: where much fewer than all
-    rounds are looked at it is near (T sqrt(K ln K / 2) / look_price)^(2/3). Prices are in units of
-    the largest loss. 0 when no budget is worth its price: any arm, kept, costs at most ``horizon``.
+    It minimises ``worst_case`` plus ``look_price`` times the budget, over the budgets of batches as
+    equal as can be: where much fewer than all rounds are looked at, near
+    (T sqrt(K ln K / 2) / look_price)^(2/3). Prices are in units of the largest loss. 0 when no
+    budget is worth its price: any arm, kept, costs at most ``horizon``.
 
     Raises ValueError for less than 2 arms, 1 round or a ``price`` of 0, or ``look_price`` <= 0.
 
     >>> plan_budget(n_arms=2, horizon=100_000, look_price=1.0)
-    (1896, 5756.0)
+    (1887, 5757.0)
     """
     n_arms, horizon = integer("n_arms", n_arms, 2), integer("horizon", horizon, 1)
     look_price, price = positive("look_price", look_price), nonnegative("price", price)
-    budgets = np.unique(np.geomspace(n_arms, n_arms * horizon, 4000).astype(np.int64))
+    lengths = np.unique(np.geomspace(1, horizon, 4000).astype(np.int64))
+    samples = horizon * np.arange(1, n_arms + 1)
+    budgets = np.unique(np.concatenate([-(-horizon // lengths), samples]))
     costs = worst_case(n_arms, horizon, budgets, price) + look_price * budgets
     best = int(costs.argmin())
     if costs[best] >= horizon:
         return 0, float(horizon)
-    return int(budgets[best]), float(costs[best].round())
+    return int(budgets[best]), float(np.ceil(costs[best]))
 
 
 def report(
@@ -87,6 +93,7 @@ def report(
     cannot be.
     """
     from banditlab.arena.run import simulate
+    from banditlab.arena.statistics import t_interval
 
     price, look_price = nonnegative("price", price), nonnegative("look_price", look_price)
     losses = registry.make_problem("loss_table", losses=path, low=low, high=high)
@@ -101,7 +108,7 @@ def report(
     }  # fmt: skip
     budgets = [integer("budget", budget, 0)] if budget is not None else _grid(
         name, hyper, losses, rounds, price / width, bool(extra))  # fmt: skip
-    agents = [{"name": name, **hyper}, *({"name": n} for n in (CONTROL,) if n != name)]
+    agents = [{"name": name, **hyper}]
     arena = {
         "name": "losses", "protocol": "observe", "problem": problem, "agents": agents,
         "horizon": rounds, "replications": replications, "seed": seed, "checkpoints": [rounds],
@@ -116,6 +123,8 @@ def report(
             for measure in ("loss_regret", "switches", "observations")
         )
         extra_cost = width * lost + price * switches + look_price * looks
+        interval = t_interval(extra_cost[:, None])
+        half = float(interval.hi[0] - interval.mean[0]) if len(extra_cost) > 1 else None
         rows.append(
             {
                 "budget": bought,
@@ -124,15 +133,10 @@ def report(
                 "loss": float(width * lost.mean() + best.min()),
                 "fees": float(price * switches.mean() + look_price * looks.mean()),
                 "regret": float(extra_cost.mean()),
-                "half_width": float(1.96 * extra_cost.std(ddof=1) / np.sqrt(len(extra_cost)))
-                if len(extra_cost) > 1
-                else None,
+                "half_width": half,
             }
         )
     cheapest = min(rows, key=lambda row: row["regret"])
-    kept = (
-        float(width * curves.raw(CONTROL, "loss_regret")[:, 0].mean()) if name != CONTROL else None
-    )
     advice = None
     if look_price > 0 and rounds > 1:
         advised, promised = plan_budget(n_arms, rounds, look_price / width, price / width)
@@ -150,7 +154,7 @@ def report(
         "replications": replications,
         "best_arm": int(best.argmin()),
         "best_arm_loss": float(best.min()),
-        "never_switch_regret": kept,
+        "never_switch_regret": float(best.mean() - best.min()),  # of an arm drawn evenly
         "budgets": rows,
         "cheapest": cheapest["budget"],
         "guarantee": advice,
@@ -214,18 +218,17 @@ def render(found: dict[str, Any], console: Console) -> None:
         highlight=False,
     )
     cheapest = next(row for row in found["budgets"] if row["budget"] == found["cheapest"])
-    kept = found["never_switch_regret"]
+    kept, half = found["never_switch_regret"], cheapest["half_width"]
     told = f"On these losses a budget of [bold]{found['cheapest']:,}[/] is cheapest"
-    if kept is not None:
-        sure = cheapest["regret"] + (cheapest["half_width"] or 0.0) < kept
-        verdict = "worth buying" if sure else "not clearly worth buying"
+    if half is not None:  # one replication proves nothing
+        verdict = "worth buying" if cheapest["regret"] + half < kept else "not clearly worth buying"
         told += f", and {verdict}: an arm drawn at random and kept has a regret of {_money(kept)}"
     console.print(told + ".", highlight=False)
     if found["guarantee"] is not None:
         advised, most = found["guarantee"]["budget"], found["guarantee"]["at_most"]
         console.print(
-            f"For losses not known beforehand the guarantee of flexible batches recommends "
-            f"{advised:,}: a regret of at most {_money(most)}, whatever they are."
+            "For losses not known beforehand the guarantee of batched_omd with feedback flex "
+            f"recommends {advised:,}: a regret of at most {_money(most)}, whatever they are."
             if advised
             else "For losses not known beforehand no budget is worth its price by the guarantee.",
             highlight=False,

@@ -12,6 +12,7 @@ was drawn once, with noise from the system's cryptographic generator, and spends
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -125,6 +126,8 @@ def _tidy(frame: pd.DataFrame, name: str, unit: str | None) -> pd.DataFrame:
         rows = pd.DataFrame({"arm": frame["action"], "reward": frame["reward"]})
         if who is not None:
             rows["unit"] = who
+    elif "action" in frame.columns:
+        raise ValueError(f"{name}: a file with a column 'action' needs a column 'reward'")
     else:
         parts = []
         for column in frame.columns.drop(unit) if unit is not None else frame.columns:
@@ -153,6 +156,7 @@ def report(
     horizon: int | None = None,
     replications: int = REPLICATIONS,
     seed: int = 0,
+    progress: Callable[[str, int, int], None] | None = None,
     **hyper: Any,
 ) -> dict[str, Any]:
     """Compare a private algorithm with ``noisy_max`` on a table, and release one arm.
@@ -180,7 +184,10 @@ def report(
     contenders = [(name, pulls, hyper)] if name != "noisy_max" else []
     contenders.append(("noisy_max", int(lengths.sum()), {"rows": lengths}))
     rows = []
-    for agent, budget, given in contenders:
+    steps = len(contenders) + 1
+    for done, (agent, budget, given) in enumerate(contenders):
+        if progress is not None:
+            progress(f"simulating {agent}", done, steps)
         errors, losses, used = _errors(
             ratings, agent, budget, replications, seed, {**given, "epsilon": each}
         )
@@ -196,6 +203,8 @@ def report(
     budget, given = (
         (pulls, hyper) if name != "noisy_max" else (int(lengths.sum()), {"rows": lengths})
     )
+    if progress is not None:
+        progress(f"releasing by {name}", steps - 1, steps)
     published = release_arm(name, ratings.rewards, each, budget, **given)
     width = ratings.high - ratings.low
     order = np.argsort(-means)

@@ -403,7 +403,8 @@ def _overridden(panel: dict[str, Any], overrides: Mapping[str, Any]) -> dict[str
             panel[key] = overrides[key]
             panel["sweep"] = _kept_sweep(panel.get("sweep", {}), key, overrides[key])
     if overrides.get("problem") is not None:
-        panel.update(exact=False, worst=[], x="")
+        name = Path(overrides["problem"]["name"]).stem
+        panel.update(exact=False, worst=[], x="", references=[], title=name)
     for argument, value in (overrides.get("parameters") or {}).items():
         panel["problem"] = {**panel.get("problem", {}), argument: value}
         panel["sweep"] = _kept_sweep(panel.get("sweep", {}), f"problem.{argument}", value)

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from banditlab.check import integer, vector
+from banditlab.check import flag, integer, vector
 from banditlab.core import kernel
 from banditlab.problems.lin_sphere import batch, observe, pull, regret, world_of
 from banditlab.protocols.online import Problem
@@ -56,7 +56,7 @@ def hard_family(gaps: Sequence[float], member: int = 0, ties: bool = False) -> P
     is not an arm.
     """
     params = HardFamily(
-        vector("gaps", gaps, 0.0, 0.5, at_least=2), integer("member", member, 0), bool(ties)
+        vector("gaps", gaps, 0.0, 0.5, at_least=2), integer("member", member, 0), flag("ties", ties)
     )
     n_arms = params.gaps.size
     if params.gaps[0] != 0.0:

@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from banditlab import linalg, numeric
-from banditlab.check import integer, nonnegative, number
+from banditlab.check import flag, integer, nonnegative, number
 from banditlab.core import kernel
 from banditlab.protocols.online import ANY_REWARD, Problem
 from banditlab.random import categorical, normal
@@ -124,7 +124,7 @@ def linear(
         integer("dim", dim, 1),
         integer("n_arms", n_arms, 2),
         nonnegative("noise", noise),
-        bool(fixed),
+        flag("fixed", fixed),
         number("skew", skew),
     )
     shape = (params.n_arms, 1, params.dim)

@@ -65,6 +65,8 @@ def loss_table(losses: Any, low: float = 0.0, high: float = 1.0) -> Losses:
     else:
         names, columns = _given(losses)
         where = "losses"
+    if "action" in names:
+        raise ValueError(f"{where}: a column per arm is needed, but one is called 'action'")
     if len(columns) < 2 or columns[0].size < 1:
         rows = columns[0].size if columns else 0
         raise ValueError(

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from banditlab.check import integer, number
+from banditlab.check import flag, integer, number
 from banditlab.core import kernel
 from banditlab.problems.bernoulli import init as shown
 from banditlab.problems.bernoulli import observe, regret
@@ -116,6 +116,7 @@ def reward_table(
     low, high = number("low", low), number("high", high)
     if not low < high or high - low == math.inf:
         raise ValueError(f"low must be below high, got {low!r} and {high!r}")
+    clamp = flag("clamp", clamp)
     columns, clamped = [], 0
     for name, column in _columns(rewards):
         outside = np.flatnonzero(~((column >= low) & (column <= high)))
@@ -132,7 +133,7 @@ def reward_table(
         np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
         # fsum: arms with the same rewards in another order are equally good.
         np.array([math.fsum(column) / column.size for column in columns]),
-        bool(shuffle),
+        flag("shuffle", shuffle),
         int(clamped),
     )
     shape = (len(columns), 1, 0)

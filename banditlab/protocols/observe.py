@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from banditlab.check import integer, nonnegative
+from banditlab.check import flag, integer, nonnegative
 from banditlab.core import kernel, kernel_inline
 from banditlab.protocols.online import SLICE, Online
 from banditlab.random import AGENT, NATURE, OBSERVATION, stream
@@ -228,8 +228,8 @@ def on_terms(factory: Callable[..., Losses]) -> Callable[..., Losses]:
             price=nonnegative("price", price),
             look_price=nonnegative("look_price", look_price),
             budget=-1 if budget is None else integer("budget", budget, 0),
-            extra=bool(extra),
-            count_first=bool(count_first),
+            extra=flag("extra", extra),
+            count_first=flag("count_first", count_first),
         )
 
     own = list(inspect.signature(factory).parameters.values())
@@ -242,6 +242,12 @@ def on_terms(factory: Callable[..., Losses]) -> Callable[..., Losses]:
 
 
 # --- what algorithms share ------------------------------------------------------------------
+
+
+def known_horizon(task: Any, problem: Losses) -> None:
+    """``check`` of an algorithm whose rates need the horizon."""
+    if task.horizon < 1:
+        raise ValueError("needs a known horizon of at least 1 round")
 
 
 @kernel

@@ -27,7 +27,7 @@ from banditlab.agents.identify.dp_bai import (
     refuse,
     spent,
 )
-from banditlab.check import choice, inside
+from banditlab.check import choice, flag, inside
 from banditlab.core import kernel
 from banditlab.noise import analytic_scale, classical_scale, gaussian_scale
 from banditlab.protocols.identify import Identify
@@ -87,7 +87,7 @@ def dp_bai_gauss(
         float(epsilon),
         inside("delta", delta, 0.0, 1.0),
         gauss,
-        bool(allow_loose),
+        flag("allow_loose", allow_loose),
         check_log_base(log_base),
         choice("tprime", tprime, ("safe", "paper")),
     )

@@ -24,7 +24,7 @@ import numpy as np
 
 from banditlab import linalg, numeric
 from banditlab.agents import ridge as regression
-from banditlab.check import positive
+from banditlab.check import flag, positive
 from banditlab.core import kernel, kernel_in_loop
 from banditlab.protocols.online import Online
 from banditlab.random import AGENT, normal, stream
@@ -119,7 +119,7 @@ def lin_ts(scale: float = 1.0, ridge: float = 1.0, disjoint: bool = False) -> On
 
     Raises ValueError when ``scale`` or ``ridge`` is not positive and finite.
     """
-    params = LinTS(positive("scale", scale), positive("ridge", ridge), bool(disjoint))
+    params = LinTS(positive("scale", scale), positive("ridge", ridge), flag("disjoint", disjoint))
     return Online(
         params,
         regression.init,

@@ -33,7 +33,7 @@ import numpy as np
 
 from banditlab import numeric
 from banditlab.agents import ridge as regression
-from banditlab.check import between, nonnegative, positive
+from banditlab.check import between, flag, nonnegative, positive
 from banditlab.core import kernel, kernel_in_loop, kernel_inline
 from banditlab.protocols.online import Online
 
@@ -183,7 +183,7 @@ def linucb(
     params = LinUCB(
         nonnegative("alpha", alpha),
         positive("ridge", ridge),
-        bool(disjoint),
+        flag("disjoint", disjoint),
         between("delta", delta, 0.0, np.nextafter(1.0, 0.0)),
         positive("noise", noise),
         positive("bound", bound),

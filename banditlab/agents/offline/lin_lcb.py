@@ -42,7 +42,7 @@ import numpy as np
 
 from banditlab import linalg, numeric
 from banditlab.agents import ridge as regression
-from banditlab.check import between, nonnegative, positive
+from banditlab.check import between, flag, nonnegative, positive
 from banditlab.core import features, kernel
 from banditlab.protocols.online import Online
 from banditlab.random import categorical
@@ -279,8 +279,8 @@ def lin_lcb(
         nonnegative("beta", beta),
         positive("ridge", ridge),
         math.inf if p == math.inf else between("p", p, 1.0, np.finfo(float).max),
-        bool(disjoint),
-        bool(frozen),
+        flag("disjoint", disjoint),
+        flag("frozen", frozen),
         between("delta", delta, 0.0, np.nextafter(1.0, 0.0)),
         positive("noise", noise),
         positive("bound", bound),

@@ -38,7 +38,7 @@ import numpy as np
 
 from banditlab import numeric
 from banditlab.agents.offline.lcb import BY_MODE
-from banditlab.check import choice, inside, integer, nonnegative
+from banditlab.check import choice, flag, inside, integer, nonnegative
 from banditlab.core import kernel
 from banditlab.protocols.offline_mdp import OfflineMDP, count_rows, deploy, shuffled_rows
 
@@ -260,6 +260,6 @@ def vi_lcb(
         mode_of(mode, MODES),
         BY_MODE if c_b == BY_MODE else nonnegative("c_b", c_b),
         inside("delta", delta, 0.0, 1.0),
-        bool(subsample),
+        flag("subsample", subsample),
     )
     return OfflineMDP(params, plan)

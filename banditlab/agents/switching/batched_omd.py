@@ -45,7 +45,7 @@ import numpy as np
 
 from banditlab import numeric
 from banditlab.agents.weights import smallest
-from banditlab.check import choice, integer, nonnegative
+from banditlab.check import choice, flag, integer, nonnegative
 from banditlab.core import Task, kernel, kernel_in_loop, kernel_inline
 from banditlab.protocols.observe import Losses, Observe
 from banditlab.random import below, uniform
@@ -368,13 +368,15 @@ def batched_omd(
     """
     feedback = choice("feedback", feedback, FEEDBACK)
     n_batches = integer("n_batches", n_batches, 0)
-    dartboard = feedback != "bandit" if dartboard is None else bool(dartboard)
+    dartboard = feedback != "bandit" if dartboard is None else flag("dartboard", dartboard)
     if dartboard and feedback == "bandit" and not unsafe:
         raise ValueError(
             "dartboard must be False with feedback 'bandit', whose estimates it biases "
             "(unsafe=True plays it all the same), got True"
         )
     rate = nonnegative("eta", eta)
-    params = BatchedOMD(feedback, n_batches, rate, bool(cap), dartboard, bool(unsafe))
+    params = BatchedOMD(
+        feedback, n_batches, rate, flag("cap", cap), dartboard, flag("unsafe", unsafe)
+    )
     init = {"full": init_full, "flex": init_flex, "bandit": init_bandit}[feedback]
     return learner(params, init, checking(feedback, n_batches))

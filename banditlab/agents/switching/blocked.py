@@ -26,7 +26,7 @@ import numpy as np
 from banditlab import numeric, registry
 from banditlab.check import choice, integer
 from banditlab.core import Task, kernel, kernel_inline
-from banditlab.protocols.observe import Observe, look_at_played
+from banditlab.protocols.observe import Observe, known_horizon, look_at_played
 from banditlab.protocols.online import Online
 
 example = {"name": "deterministic_gap", "n_arms": 3, "gap": 0.2}
@@ -169,7 +169,7 @@ def in_blocks(
     """
     kernels = base.init, base.act, base.update, base.recommend
     init, update, recommend = _kernels(*kernels, length, loss_of, own)
-    return Observe(params, init, act_block, look_at_played, update, recommend)
+    return Observe(params, init, act_block, look_at_played, update, recommend, known_horizon)
 
 
 def blocked(base: str = "exp3", tau: int = 0, feed: str = "mean", base_hyper: Any = ()) -> Observe:

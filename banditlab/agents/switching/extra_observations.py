@@ -44,9 +44,12 @@ class ExtraObservations(NamedTuple):
 
 @kernel_inline
 def too_few(task):  # type: ignore[no-untyped-def]
-    """Whether B <= K^(1/3) (T / c)^(2/3), in third powers: exact where they are."""
+    """Whether B <= K^(1/3) (T / c)^(2/3), in third powers: exact where they are.
+
+    And B <= T: where switches cost next to nothing the free feedback is one observation a round.
+    """
     B, T = budget(task) * 1.0, task.horizon * 1.0
-    return B * B * B * (task.price * task.price) <= T * T * task.n_arms
+    return B <= T and B * B * B * (task.price * task.price) <= T * T * task.n_arms
 
 
 @kernel_inline

@@ -26,7 +26,7 @@ from banditlab import numeric
 from banditlab.agents.switching.never_switch import act, recommend
 from banditlab.check import nonnegative
 from banditlab.core import kernel, kernel_inline
-from banditlab.protocols.observe import Observe, look_at_all
+from banditlab.protocols.observe import Observe, known_horizon, look_at_all
 from banditlab.random import exponential
 
 example = {"name": "deterministic_gap", "n_arms": 3, "gap": 0.2}
@@ -90,4 +90,6 @@ def ftpl(eta: float = 0.0) -> Observe:
     Looks at all losses in every round; rounds that the budget does not show in full are left out.
     Raises ValueError when ``eta`` is negative.
     """
-    return Observe(FTPL(nonnegative("eta", eta)), init, act, look_at_all, update, recommend)
+    return Observe(
+        FTPL(nonnegative("eta", eta)), init, act, look_at_all, update, recommend, known_horizon
+    )

@@ -27,7 +27,7 @@ from banditlab.agents.switching.ftpl import add_losses
 from banditlab.agents.switching.never_switch import act, recommend
 from banditlab.check import nonnegative
 from banditlab.core import kernel, kernel_inline
-from banditlab.protocols.observe import Observe, look_at_all
+from banditlab.protocols.observe import Observe, known_horizon, look_at_all
 from banditlab.random import uniform
 
 example = {"name": "deterministic_gap", "n_arms": 3, "gap": 0.2}
@@ -84,4 +84,4 @@ def lazy_leader(eta: float = 0.0) -> Observe:
     Raises ValueError when ``eta`` is negative.
     """
     params = LazyLeader(nonnegative("eta", eta))
-    return Observe(params, init, act, look_at_all, update, recommend)
+    return Observe(params, init, act, look_at_all, update, recommend, known_horizon)
