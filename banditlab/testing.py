@@ -244,11 +244,8 @@ def same_seed_same_curve(s: Subject) -> None:
     """Two runs agree bit for bit; another seed does not give the same run."""
     first = run(s)
     assert np.array_equal(first, run(s), equal_nan=True), f"{s.name}: two runs with one seed differ"
-    if isinstance(s.algorithm, online.Online | identify.Identify):
-        # Whoever names an arm shows luck only when it is done: enough pulls for that.
-        rounds = 3000 if isinstance(s.algorithm, identify.Identify) else ROUNDS
-        other = run(s, rounds, seed=SEED + 1, count=40)[:, :, :3]
-        first = run(s, rounds, count=40)[:, :, :3]
+    if isinstance(s.algorithm, online.Online):  # an arm named may be right whatever the luck
+        other = run(s, seed=SEED + 1)
         assert not np.array_equal(first, other), f"{s.name}: the seed changes nothing"
 
 

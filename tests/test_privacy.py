@@ -179,7 +179,7 @@ def test_bad_input():
             audit(**{**given, **change}, horizon=20)
     with pytest.raises(ValueError, match="table has 9 rewards an arm, but arm . was pulled"):
         audit(made, table, neighbour, 1.0, 100, horizon=60)
-    with pytest.raises(ValueError, match="epsilon must be positive, got -1"):
+    with pytest.raises(ValueError, match="epsilon must be positive and finite, got -1"):
         release_arm("dp_bai", list(table), -1, 20)
     with pytest.raises(ValueError, match="as many pulls and means in every run"):
         audit(

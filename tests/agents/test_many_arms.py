@@ -71,7 +71,7 @@ def scaled(rounds):
 
 
 @pytest.mark.parametrize("name", MANY)
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_chooses_the_arms_of_the_plain_scan(name, seed):
     plain, lazy = both(name)
     assert lazy.act is not plain.act

@@ -328,6 +328,7 @@ def test_an_affine_change_of_rewards_and_range_changes_no_choice():
             np.testing.assert_array_equal(learn(rule, other), learn(rule, model))
 
 
+@pytest.mark.slow
 def test_values_are_lower_bounds():
     truth = a_truth(5)
     rows, logs, delta = 2000, 200, 0.1
