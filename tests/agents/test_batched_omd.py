@@ -136,7 +136,8 @@ def test_plans_are_those_of_the_formulas(price, budget):
         assert plan_of("bandit", K, T, budget, price, cap=cap) == (0, N, eta, False)
     for kind in ("full", "flex"):
         assert plan_of(kind, K, T, budget, price) == expected[kind]
-        threshold = K ** (1 / 3) * (T / price) ** (2 / 3) if price > 0 else math.inf
+        # Beyond T the free feedback is outnumbered whatever a switch costs.
+        threshold = min(T, K ** (1 / 3) * (T / price) ** (2 / 3)) if price > 0 else T
         if budget <= threshold:
             N = min(T, max(1, tuned))
             eta = pytest.approx(math.sqrt(2 * math.log(K) / (K * N)), rel=1e-13)

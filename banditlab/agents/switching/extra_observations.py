@@ -9,7 +9,7 @@ on::
 
 Above, what is shown for free is not learned from, but an observation that would have been free is
 not paid for: full feedback spends K - 1 a batch, not K. (The paper has c = 1; for other prices
-the place where the two rates meet is derived.)
+the place where the two rates meet is derived; it is never beyond T.)
 """
 
 from __future__ import annotations
