@@ -347,14 +347,23 @@ def _second_compiler(arena: Arena, jobs: list[Job], workers: int) -> Iterator[No
     """
     absent = missing(job.pair for job in jobs)
     todo = {job.pair.name: (job.panel, job.agent) for job in jobs if job.pair.name in absent}
-    idle = min(workers, os.cpu_count() or 1) - os.getloadavg()[0]
-    process = _started(arena, [*todo.values()][::-1]) if len(todo) > 1 and idle >= 1.0 else None
+    idle = min(workers, os.cpu_count() or 1) - _others_at_work()
+    process = _started(arena, [*todo.values()][::-1]) if len(todo) > 1 and idle > 1.0 else None
     try:
         yield
     finally:
         if process is not None:
             process.terminate()
             process.wait()
+
+
+def _others_at_work() -> float:
+    """How many other threads of this machine want a core now; the last minute's mean if unknown."""
+    try:
+        running = Path("/proc/loadavg").read_text().split()[3].partition("/")[0]
+        return int(running) - 1.0  # this one asks
+    except (OSError, IndexError, ValueError):
+        return os.getloadavg()[0]
 
 
 def _started(arena: Arena, wanted: list[tuple[Panel, AgentEntry]]) -> subprocess.Popen | None:
