@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from banditlab import random, registry
-from banditlab.check import integer, nonnegative
+from banditlab.check import flag, integer, nonnegative
 from banditlab.core import Task
 from banditlab.protocols.identify import Identify
 from banditlab.protocols.observe import UNLIMITED, Losses, Observe
@@ -103,7 +103,7 @@ class Agent:
         )
         if getattr(self.algorithm, "features", False) and self.task.dim == 0:
             raise ValueError(f"{self.name} needs features: give Agent their number as dim")
-        self._extra = bool(extra)
+        self._extra = flag("extra", extra)
         self._suits(np.zeros((1, 1)) if self.task.dim == 0 else None)
         self.t = 0
         self._key = random.key(integer("seed", seed, 0))

@@ -232,6 +232,11 @@ class Curves:
             "error": "error probability",
             "pulls": "pulls until it stops",
         }
+        axes = {
+            "n_arms": "number of arms",
+            "budget": "budget (observations)",
+            "price": "price of a switch",
+        }
         panels = []
         for panel in self.arena["panels"]:
             if panel["name"] not in self.panels:
@@ -241,6 +246,8 @@ class Curves:
                 words["regret"] = "regret, switches paid"
             places = [place.strip() for place in panel["x"].split(",")]
             swept = "" if "horizon" in places else places[0].rpartition(".")[2]
+            if "horizon" in places and panel["protocol"] in ("online", "observe"):
+                swept = "horizon"  # every point is a run of its own
             notes = {}
             if panel["slopes"]:
                 for agent in self.agents(panel["name"]):
@@ -253,7 +260,7 @@ class Curves:
                     "name": panel["name"],
                     "title": panel["title"] or panel["name"],
                     "measure": measure,
-                    "xlabel": labels[panel["protocol"]] if not swept else swept,
+                    "xlabel": labels[panel["protocol"]] if not swept else axes.get(swept, swept),
                     "ylabel": words.get(measure, measure),
                     "xscale": panel["xscale"],
                     "yscale": panel["yscale"],

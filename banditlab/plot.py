@@ -153,6 +153,10 @@ def _looks(panels: Sequence[Mapping[str, Any]], tables: Sequence[Any]) -> dict[s
                 looks[label] = _grey(grey)
                 grey += 1
             else:
+                # Beyond the palette colours recur, but not beside each other if that can be.
+                beside = {looks[x]["color"] for x in rows["label"] if x in looks}
+                while PALETTE[coloured % len(PALETTE)] in beside and not beside >= set(PALETTE):
+                    coloured += 1
                 marker, size = MARKERS[coloured % len(MARKERS)]
                 looks[label] = {
                     "color": PALETTE[coloured % len(PALETTE)],

@@ -198,3 +198,17 @@ def test_a_simulation_draws_without_replacement():
     assert abs(error - other) > 10 * noise
     regret = curves.raw("uniform_design", "simple_regret").mean()
     assert regret == pytest.approx(error * 4 / 24)
+
+
+@pytest.mark.parametrize("protocol, agent", [("online", "ucb"), ("identify", "dp_uniform")])
+def test_no_protocol_asks_for_more_rows_than_there_are(protocol, agent):
+    arena = {
+        "protocol": protocol,
+        "problem": {"name": "reward_table", "rewards": [[0.0, 1.0] * 10, [1.0] * 30]},
+        "agents": [{"name": agent}],
+        "replications": 3,
+    }
+    curves = banditlab.simulate({**arena, "horizon": 20})
+    assert np.isfinite(curves.raw(agent)).all()
+    with pytest.raises(ValueError, match="horizon must be at most 20, the rewards that each arm"):
+        banditlab.simulate({**arena, "horizon": 21})

@@ -98,6 +98,16 @@ def _matched(panel: Panel, entry: AgentEntry, algorithm: Any, problem: Any) -> N
         raise ValueError(f"{who} learns from a log: give the panel log = ROUNDS, at least 1")
     if panel.exact and not exact.summable(problem):
         raise ValueError(f"panel {panel.name!r}: exact is for two_arm, not {panel.problem.name}")
+    supply, wanted = getattr(problem, "supply", 0), panel.horizon + panel.log
+    if supply and wanted > supply:
+        name = panel.problem.name
+        held = f"the rewards that each arm of {name} has"  # one arm may be pulled throughout
+        if panel.protocol == "observe":
+            held = f"the rounds that {name} has losses for"
+        raise ValueError(
+            f"panel {panel.name!r}: horizon must be at most {supply - panel.log}, {held}, "
+            f"got {panel.horizon}"
+        )
     if panel.protocol == "observe":
         _affordable(panel, who, algorithm, problem)
     if panel.protocol == "identify":
@@ -122,21 +132,11 @@ def _affordable(panel: Panel, who: str, algorithm: Any, problem: observe.Losses)
             f"panel {panel.name!r}: budget must be at most arms x horizon, {pairs}, "
             f"got {problem.budget}"
         )
-    if problem.supply and panel.horizon > problem.supply:
-        raise ValueError(
-            f"panel {panel.name!r}: horizon must be at most {problem.supply}, the rounds that "
-            f"{panel.problem.name} has losses for, got {panel.horizon}"
-        )
     _suits(who, algorithm, _task(panel, problem), problem)
 
 
 def _identifiable(panel: Panel, who: str, algorithm: Any, problem: online.Problem) -> None:
-    """Refuse more pulls than a problem can pay, and a budget in which an agent cannot decide."""
-    if problem.supply and panel.horizon > problem.supply:
-        raise ValueError(
-            f"panel {panel.name!r}: horizon must be at most {problem.supply}, the rewards that "
-            f"each arm of {panel.problem.name} has, got {panel.horizon}"
-        )
+    """Refuse a budget in which an agent cannot decide."""
     if getattr(algorithm, "check", None) is not None:
         with np.errstate(all="ignore"):
             nature = random.stream(random.key(0), 0, random.NATURE)
