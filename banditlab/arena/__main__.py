@@ -10,10 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-import numpy as np
-
 import banditlab
-from banditlab.curves import Curves
+from banditlab.arena.terminal import Bar, show, summary
 from banditlab.protocols.identify import Identify
 from banditlab.protocols.observe import Observe
 
@@ -303,7 +301,7 @@ def _run(args: argparse.Namespace) -> int:
     keep = folder / ".partial"
     if keep.exists() and not args.resume:
         _empty(keep)
-    bar = _Bar(quiet=args.quiet)
+    bar = Bar(quiet=args.quiet)
     try:
         with bar:
             curves = simulate(arena, workers=args.workers, progress=bar.show, keep=keep)
@@ -318,9 +316,9 @@ def _run(args: argparse.Namespace) -> int:
     _empty(keep)
     failed = [check for check in curves.checks if not check["passed"]]
     if args.json:
-        print(json.dumps(_summary(curves, folder)))
+        print(json.dumps(summary(curves, folder)))
     elif not args.quiet:
-        _print(curves, folder)
+        show(curves, folder)
     for check in failed:
         print(f"check failed: {check['check']}: {check['found']}", file=sys.stderr)
     return 1 if failed else 0
@@ -352,151 +350,6 @@ def _remove_empty(folder: Path) -> None:
     while folder.name and folder.is_dir() and not any(folder.iterdir()):  # "." has no name
         folder.rmdir()
         folder = folder.parent
-
-
-def _rows(curves: Curves, panel: str) -> list[dict[str, Any]]:
-    """Final results of a panel, best first."""
-    from banditlab.arena.statistics import holm, paired_p, t_interval
-
-    agents = curves.agents(panel)
-    final = {a: curves.raw(a, curves.shown(panel), panel)[:, -1] for a in agents}
-    order = sorted(agents, key=lambda a: final[a].mean())
-    best = order[0]
-    p = holm(np.array([paired_p(final[a], final[best]) for a in order[1:]]))
-    rows = []
-    for i, agent in enumerate(order):
-        mean, sem, _, hi = t_interval(final[agent][:, None])
-        smallest = final[best].mean()
-        rows.append(
-            {
-                "agent": agent,
-                "best": agent == best,
-                "mean": float(mean[0]),
-                "half_width": float(hi[0] - mean[0]) if np.isfinite(sem[0]) else None,
-                "relative": float(mean[0] / smallest) if smallest > 0 else None,
-                "p": float(p[i - 1]) if i and np.isfinite(p[i - 1]) else None,
-                "seconds": round(curves.seconds.get((panel, agent), 0.0), 3),
-            }
-        )
-    return rows
-
-
-def _summary(curves: Curves, folder: Path) -> dict[str, Any]:
-    """What ``--json`` prints."""
-    return {
-        "arena": curves.arena["name"],
-        "hash": curves.hash,
-        "seed": curves.arena["seed"],
-        "folder": str(folder),
-        "panels": [
-            {
-                "panel": panel,
-                "measure": curves.shown(panel),
-                "t": curves.checkpoints(panel)[-1].item(),
-                "replications": int(curves.raw(curves.agents(panel)[0], None, panel).shape[0]),
-                "results": _rows(curves, panel),
-            }
-            for panel in curves.panels
-        ],
-        "checks": curves.checks,
-    }
-
-
-def _print(curves: Curves, folder: Path) -> None:
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
-    console = Console()
-    for panel in curves.figure_panels():
-        measure = panel["measure"]
-        count = curves.raw(curves.agents(panel["name"])[0], measure, panel["name"]).shape[0]
-        runs = f"{count} replications" if count > 1 else "no chance involved"
-        t = f"{panel['xlabel']} {curves.checkpoints(panel['name'])[-1]:,}"
-        console.print(
-            f"[bold]{escape(panel['title'])}[/], {measure} at {t}, {runs}", highlight=False
-        )
-        table = Table()
-        table.add_column("agent")
-        for name in (f"{measure} (95%)", "x best", "p vs best", "CPU s"):
-            table.add_column(name, justify="right")
-        for row in _rows(curves, panel["name"]):
-            half = "" if row["half_width"] is None else f" ± {_short(row['half_width'])}"
-            table.add_row(
-                escape(row["agent"]),
-                f"{_short(row['mean'])}{half}",
-                "" if row["relative"] is None else _short(row["relative"]),
-                "best" if row["best"] else _p_value(row["p"]),
-                f"{row['seconds']:.2f}",
-            )
-        console.print(table)
-    if len(curves.panels) and any(len(curves.agents(p)) > 1 for p in curves.panels):
-        console.print("p: paired t-test against the best of the panel, Holm-corrected", style="dim")
-    passed = sum(check["passed"] for check in curves.checks)
-    if curves.checks:
-        console.print(f"{passed} of {len(curves.checks)} checks passed: {curves.arena['claim']}")
-    console.print(f"figure and curves in {folder}", highlight=False)
-
-
-def _short(value: float) -> str:
-    if value == 0:
-        return "0"
-    if abs(value) >= 1000:
-        return f"{value:,.0f}"
-    if abs(value) >= 100:
-        return f"{value:.1f}"
-    return f"{value:.3g}" if abs(value) < 1 else f"{value:.2f}"
-
-
-def _p_value(p: float | None) -> str:
-    if p is None:
-        return ""
-    return "<0.001" if p < 0.001 else f"{p:.3f}"
-
-
-class _Bar:
-    """A progress bar with the time left on standard error, once a run takes two seconds."""
-
-    def __init__(self, quiet: bool):
-        from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            Progress,
-            TaskProgressColumn,
-            TextColumn,
-            TimeElapsedColumn,
-            TimeRemainingColumn,
-        )
-
-        self.bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TaskProgressColumn(),
-            TextColumn("elapsed"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            console=Console(stderr=True),
-            transient=True,
-        )
-        self.off = quiet or not self.bar.console.is_terminal  # a file has no use for a bar
-        self.task: Any = None
-
-    def __enter__(self) -> _Bar:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.task is not None:
-            self.bar.stop()
-
-    def show(self, what: str, done: int, total: int) -> None:
-        """What simulate calls."""
-        if self.off:
-            return
-        if self.task is None:  # not before: an error found at once is one line, with nothing above
-            self.bar.start()
-            self.task = self.bar.add_task(what, total=total)
-        self.bar.update(self.task, description=what, completed=done)
 
 
 def _log(args: argparse.Namespace) -> int:
@@ -552,7 +405,7 @@ def _losses(args: argparse.Namespace) -> int:
     _only(settings, args.agent)
     given = _given(args, "low", "high", "horizon", "replications", "seed", "workers")
     hyper = settings.get(args.agent, {})
-    with _Bar(quiet=args.quiet) as bar:
+    with Bar(quiet=args.quiet) as bar:
         found = report(args.log, args.agent, progress=bar.show, **terms, **given, **hyper)
     return _show(args, found, render)
 
@@ -571,7 +424,7 @@ def _ratings(args: argparse.Namespace) -> int:
         if args.unit is None:
             raise ValueError("--max-per-unit needs --unit, the column that tells units apart")
         given["most"] = args.max_per_unit
-    with _Bar(quiet=args.quiet) as bar:
+    with Bar(quiet=args.quiet) as bar:
         found = report(
             args.log, args.agent, progress=bar.show, **given, **settings.get(args.agent, {})
         )
@@ -610,7 +463,7 @@ def _env(args: argparse.Namespace) -> int:
     folder = Path(args.out) if args.out else None
     if folder is not None:
         _check_writable(folder)
-    with _Bar(quiet=args.quiet) as bar:
+    with Bar(quiet=args.quiet) as bar:
         found, data = planning.play(
             args.env,
             names,
@@ -634,7 +487,7 @@ def _transitions(args: argparse.Namespace) -> int:
     settings = _settings(args.set)
     parameters = settings.pop("problem", {})
     names = planning.company(args.agent, args.vs)
-    with _Bar(quiet=args.quiet) as bar:
+    with Bar(quiet=args.quiet) as bar:
         found = planning.report(
             args.log, names, settings, parameters, seed=args.seed or 0, progress=bar.show
         )
