@@ -541,12 +541,12 @@ def delete_everything(cache_folder: Path) -> None:
 
 
 def truncate_a_file(cache_folder: Path) -> None:
-    for i, file in enumerate(sorted(cache_folder.glob("pair-*/**/*"))):
-        if i == time.monotonic_ns() % 4 and file.is_file():
-            try:
+    try:  # a folder that a process deletes meanwhile ends the listing too
+        for i, file in enumerate(sorted(cache_folder.glob("pair-*/**/*"))):
+            if i == time.monotonic_ns() % 4 and file.is_file():
                 os.truncate(file, file.stat().st_size // 2)
-            except OSError:  # just deleted
-                pass
+    except OSError:
+        pass
 
 
 def whole(folder: Path) -> None:
