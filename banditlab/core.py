@@ -14,19 +14,62 @@ A *kernel* is a function that runs compiled inside the arena's loops and, with
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cached_property
 from typing import Any, NamedTuple
 
+import numba
 import numpy as np
 from numba import njit
+from numba.core.registry import CPUDispatcher
 
 # error_model="numpy": x/0 is inf, as in NumPy, and the check that would raise is not compiled in.
-kernel = njit(nogil=True, error_model="numpy")
+OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+
+
+class Kernel(CPUDispatcher):  # type: ignore[misc]
+    """A kernel as other kernels see it: compiled without a way in for Python.
+
+    The way in, which unpacks every array of every tuple, takes a sixth of the time to compile and
+    few kernels need it; those that Python calls are compiled a second time.
+    """
+
+    @cached_property
+    def from_python(self) -> Callable[..., Any]:
+        """The same function for callers in Python."""
+        return njit(self.py_func, **OPTIONS)  # type: ignore[no-any-return]
+
+    def __call__(self, *args: Any, **named: Any) -> Any:
+        """Call it from Python."""
+        return self.from_python(*args, **named)
+
+
+def jit_disabled() -> bool:
+    """Whether kernels run as plain Python (NUMBA_DISABLE_JIT=1)."""
+    config: Any = numba.config
+    return bool(config.DISABLE_JIT)
+
+
+def _decorator(**options: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    bare = {"nopython": True, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        if jit_disabled():
+            return function
+        return Kernel(function, targetoptions={**OPTIONS, **bare, **options})
+
+    return decorate
+
+
+kernel = _decorator()
 # A kernel that the loop takes in whole. A call costs a reference count for every array that it is
 # handed (5 ns each, over 100 ns a round in the worst case), unless what it calls is taken in as
 # well: inside, only kernel_inline and small kernels, and loops that may have no rounds instead of
 # branches.
-kernel_in_loop = njit(nogil=True, error_model="numpy", forceinline=True)
-kernel_inline = njit(inline="always", nogil=True, error_model="numpy")
+kernel_in_loop = _decorator(forceinline=True)
+# A kernel whose text the caller takes in, for those that are handed functions or arrays. It costs
+# the compiler more than a call does: arithmetic on numbers is better off in the loop.
+kernel_inline = _decorator(inline="always")
 
 
 class Task(NamedTuple):

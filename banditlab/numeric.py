@@ -16,7 +16,7 @@ import math
 
 import numpy as np
 
-from banditlab.core import kernel, kernel_inline
+from banditlab.core import kernel, kernel_in_loop, kernel_inline
 
 # log 2 in two parts: k * LN2_HIGH is exact for |k| < 2**20 (fdlibm).
 LN2_HIGH = 0.6931471803691238
@@ -40,7 +40,7 @@ HALF_LOG_2PI = 0.9189385332046728
 # --- log, exp: branch-free, so that loops over them become SIMD code ----------------------------
 
 
-@kernel_inline
+@kernel_in_loop
 def log(x):
     """Natural logarithm of a positive normal `x` (2.3e-308 up), relative error below 5e-16.
 
@@ -64,7 +64,7 @@ def log(x):
     return k * LN2_HIGH + (2.0 * s + (2.0 * s * z * series + k * LN2_LOW))
 
 
-@kernel_inline
+@kernel_in_loop
 def exp(x):
     """Exponential of `x`, which is first clamped to [-700, 700]; relative error below 5e-16.
 
@@ -89,7 +89,7 @@ def exp(x):
     return series * np.int64(exponent).view(np.float64)
 
 
-@kernel_inline
+@kernel_in_loop
 def log1p(x):
     """log(1 + x) for -1 < x < 1e300, relative error below 5e-16; -1 itself divides by zero."""
     y = 1.0 + x

@@ -24,9 +24,9 @@ import numpy as np
 from banditlab import numeric
 from banditlab.core import kernel, kernel_in_loop, kernel_inline
 
-NATURE = 0
-AGENT = 1
-OBSERVATION = 2  # what is looked at, or a behaviour policy
+NATURE = np.int64(0)
+AGENT = np.int64(1)
+OBSERVATION = np.int64(2)  # what is looked at, or a behaviour policy
 
 TWO = np.uint64(2)
 # splitmix64 (Steele, Lea & Flood 2014; constants of Vigna's splitmix64.c)

@@ -28,8 +28,8 @@ import numpy as np
 
 from banditlab import random, registry
 from banditlab.agent import Agent, playable
-from banditlab.compile import NOT_KERNELS, _functions, compiled, jit_disabled
-from banditlab.core import Task
+from banditlab.compile import NOT_KERNELS, _functions, compiled
+from banditlab.core import Task, jit_disabled
 from banditlab.mdp import solve, uniform_policy
 from banditlab.protocols import identify, lanes, observe, offline, offline_mdp, online
 

@@ -589,6 +589,31 @@ def test_two_hundred_starts_at_once(tmp_path):
         whole(tmp_path)
 
 
+# --- kernels and Python -------------------------------------------------------------------------
+
+
+def test_python_calls_a_kernel_that_a_pair_has_compiled_without_a_way_in():
+    """For a kernel's callers its machine code has no entry for Python: it must not be used."""
+
+    @kernel
+    def half(x):
+        return 0.5 * x
+
+    @kernel
+    def loop(noun, out):
+        out[0] = noun.value(out[0])
+
+    class Halver(NamedTuple):
+        value: object
+
+    out = np.array([3.0])
+    cache.compiled(loop, (Halver(half),), (out,))(out)
+    assert out[0] == 1.5
+    assert half(3.0) == 1.5
+    assert half(x=5.0) == 2.5
+    assert half(np.array([1.0, 2.0])).tolist() == [0.5, 1.0]
+
+
 # --- symbols ------------------------------------------------------------------------------------
 
 PICK = '''

@@ -14,8 +14,8 @@ from banditlab import exact, random
 from banditlab.agents.offline.bc import bc
 from banditlab.agents.offline.greedy_offline import greedy_offline
 from banditlab.agents.offline.lcb import lcb
-from banditlab.compile import compiled, jit_disabled
-from banditlab.core import Task
+from banditlab.compile import compiled
+from banditlab.core import Task, jit_disabled
 from banditlab.problems import cb_composition, cb_tables, two_arm
 from banditlab.problems.cb_contested import cb_contested
 from banditlab.problems.cb_missing_mass import cb_missing_mass

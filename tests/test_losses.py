@@ -14,8 +14,7 @@ import pandas
 import pytest
 
 from banditlab import random, simulate
-from banditlab.compile import jit_disabled
-from banditlab.core import Task, kernel
+from banditlab.core import Task, jit_disabled, kernel
 from banditlab.problems import random_walk as random_walk_file
 from banditlab.protocols import observe
 from banditlab.registry import make, make_problem

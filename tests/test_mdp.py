@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from banditlab import mdp, random
-from banditlab.compile import jit_disabled
+from banditlab.core import jit_disabled
 from banditlab.problems.gambler import gambler
 from banditlab.problems.hard_replicas import hard_replicas
 from banditlab.problems.imitation_mdp import imitation_mdp

@@ -18,8 +18,8 @@ import pytest
 from scipy import stats
 
 from banditlab import random
-from banditlab.compile import compiled, jit_disabled
-from banditlab.core import Task, kernel, kernel_inline
+from banditlab.compile import compiled
+from banditlab.core import Task, jit_disabled, kernel, kernel_inline
 from banditlab.log import Log
 from banditlab.problems import delayed as delayed_file
 from banditlab.problems import drifting as drifting_file

@@ -9,7 +9,7 @@ from scipy import stats
 
 import banditlab
 from banditlab import random
-from banditlab.compile import jit_disabled
+from banditlab.core import jit_disabled
 from banditlab.problems.reward_table import neighbour, reward_table
 from banditlab.protocols.online import UNIT_REWARD
 

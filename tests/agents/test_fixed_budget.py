@@ -15,8 +15,7 @@ import banditlab
 from banditlab import random
 from banditlab.agents.identify import successive_rejects, ugape_b
 from banditlab.agents.identify.sequential_halving import halvings
-from banditlab.compile import jit_disabled
-from banditlab.core import Task
+from banditlab.core import Task, jit_disabled
 
 AUDIBERT = [0.5] + [0.4] * 19  # problem 1 of Audibert, Bubeck & Munos (2010), T = 2000
 R = 4000

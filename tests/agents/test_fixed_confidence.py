@@ -10,8 +10,7 @@ import banditlab
 from banditlab import random
 from banditlab.agents.identify import adap_tt, dp_se, lucb, track_and_stop
 from banditlab.agents.identify.track_and_stop import oracle_weights
-from banditlab.compile import jit_disabled
-from banditlab.core import Task
+from banditlab.core import Task, jit_disabled
 
 X = np.zeros((1, 1))
 compiled_only = pytest.mark.skipif(jit_disabled(), reason="simulates millions of pulls")

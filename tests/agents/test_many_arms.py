@@ -9,8 +9,8 @@ import banditlab
 from banditlab import random, testing
 from banditlab.agents.lazy import bounded_index_policy, many_armed
 from banditlab.agents.stochastic import kl_ucb, moss, ucb
-from banditlab.compile import compiled, jit_disabled
-from banditlab.core import Task, kernel_inline
+from banditlab.compile import compiled
+from banditlab.core import Task, jit_disabled, kernel_inline
 from banditlab.protocols import lanes, online
 
 MANY = {"ucb": 512, "moss": 256, "kl_ucb": 48, "greedy": 512}

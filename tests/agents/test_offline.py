@@ -13,8 +13,8 @@ from banditlab.agents.offline.bc import bc
 from banditlab.agents.offline.behaviour import behaviour
 from banditlab.agents.offline.greedy_offline import greedy_offline
 from banditlab.agents.offline.lcb import lcb, lower_bounds
-from banditlab.compile import compiled, jit_disabled
-from banditlab.core import Task
+from banditlab.compile import compiled
+from banditlab.core import Task, jit_disabled
 from banditlab.problems.cb_composition import cb_composition
 from banditlab.protocols import offline, online
 

@@ -18,8 +18,8 @@ from banditlab.agents.stochastic import (
     ucb,
     ucb_v,
 )
-from banditlab.compile import compiled, jit_disabled
-from banditlab.core import Task
+from banditlab.compile import compiled
+from banditlab.core import Task, jit_disabled
 from banditlab.protocols import online
 
 NO_FEATURES = np.empty((0, 0))

@@ -15,8 +15,7 @@ from scipy.optimize import brentq
 import banditlab
 from banditlab import random
 from banditlab.agents.switching import batched_exp3, blocked, switch_tsallis_switch, tsallis_switch
-from banditlab.compile import jit_disabled
-from banditlab.core import Task
+from banditlab.core import Task, jit_disabled
 
 SEED = 11
 FULL = ("ftpl", "lazy_leader")

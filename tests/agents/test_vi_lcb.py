@@ -20,8 +20,8 @@ from banditlab.agents.offline.vi_ce import vi_ce
 from banditlab.agents.offline.vi_lcb import vi_lcb
 from banditlab.agents.offline.vi_lcb_hoeffding import vi_lcb_hoeffding
 from banditlab.agents.offline.vi_lcb_split import vi_lcb_split
-from banditlab.compile import compiled, jit_disabled
-from banditlab.core import Task
+from banditlab.compile import compiled
+from banditlab.core import Task, jit_disabled
 from banditlab.problems.gambler import AUTHORS_VI, AUTHORS_VI_LCB, SIZES, gambler
 from banditlab.problems.hard_replicas import hard_replicas
 from banditlab.problems.imitation_mdp import imitation_mdp
