@@ -135,13 +135,8 @@ def _lgamma_small(x):
 
 
 @kernel
-def stirling_tail(x):
-    """What Stirling's formula lacks: log Gamma(x) - ((x - 1/2) log x - x + log(2 pi) / 2).
-
-    For x > 0; absolute error below 1e-14 for x >= 1e-3 (six terms of DLMF 5.11.1 do from 10 on).
-    """
-    if x < 10.0:
-        return _lgamma_small(x) - ((x - 0.5) * log(x) - x + HALF_LOG_2PI)
+def _stirling_series(x):
+    """`stirling_tail` for x >= 10: six terms of DLMF 5.11.1."""
     z = 1.0 / (x * x)
     series = -691.0 / 360360.0
     series = series * z + 1.0 / 1188.0
@@ -153,11 +148,36 @@ def stirling_tail(x):
 
 
 @kernel
+def stirling_tail(x):
+    """What Stirling's formula lacks: log Gamma(x) - ((x - 1/2) log x - x + log(2 pi) / 2).
+
+    For x > 0; absolute error below 1e-14 for x >= 1e-3.
+    """
+    if x < 10.0:
+        return _lgamma_small(x) - ((x - 0.5) * log(x) - x + HALF_LOG_2PI)
+    return _stirling_series(x)
+
+
+# stirling_tail(k + 1) for k = 0, ..., 8.
+FACTORIAL_TAILS = (
+    0.08106146679532726, 0.0413406959554093, 0.02767792568499834, 0.020790672103765093,
+    0.016644691189821193, 0.013876128823070748, 0.01189670994589177, 0.010411265261972096,
+    0.009255462182712733,
+)  # fmt: skip
+
+
+@kernel
+def factorial_tail(k):
+    """`stirling_tail` of k + 1, for an integer k >= 0 as a float; error below 1e-15."""
+    return FACTORIAL_TAILS[int(k)] if k < 9.0 else _stirling_series(k + 1.0)
+
+
+@kernel
 def lgamma(x):
     """log Gamma(x) for x >= 1e-300, relative error below 2e-15, next to its zeros too."""
     if x < 10.0:
         return _lgamma_small(x)
-    return (x - 0.5) * log(x) - x + HALF_LOG_2PI + stirling_tail(x)
+    return (x - 0.5) * log(x) - x + HALF_LOG_2PI + _stirling_series(x)
 
 
 # --- normal distribution ------------------------------------------------------------------------

@@ -444,7 +444,7 @@ def _binomial_rejection(rng, n, p):
     alpha = (2.83 + 5.1 / b) * sd
     mode = math.floor((n + 1.0) * p) * 1.0
     log_slope = numeric.log((mode + 1.0) / (odds * (n - mode + 1.0)))
-    tails = _factorial_tail(mode) + _factorial_tail(n - mode)
+    tails = numeric.factorial_tail(mode) + numeric.factorial_tail(n - mode)
     while True:
         u = uniform_open(rng) - 0.5
         v = uniform_open(rng)
@@ -460,13 +460,7 @@ def _binomial_rejection(rng, n, p):
             (k + 0.5) * numeric.log1p(shift / (k + 1.0))
             - (n - k + 0.5) * numeric.log1p(shift / (n - mode + 1.0))
             + shift * log_slope
-            + (tails - _factorial_tail(k * 1.0) - _factorial_tail(n - k * 1.0))
+            + (tails - numeric.factorial_tail(k * 1.0) - numeric.factorial_tail(n - k * 1.0))
         )
         if numeric.log(v * alpha / (a / (s * s) + b)) <= log_pmf:
             return k
-
-
-@kernel
-def _factorial_tail(k):
-    """log k! - ((k + 1/2) log(k + 1) - (k + 1) + log(2 pi) / 2), for an integer k as a float."""
-    return numeric.stirling_tail(k + 1.0)

@@ -35,10 +35,11 @@ def names() -> list[str]:
     return sorted(name for members in families().values() for name in members)
 
 
-def problem_names() -> list[str]:
+@cache
+def problem_names() -> tuple[str, ...]:
     """All problem names, sorted."""
     hidden = ("__init__", *NOT_PROBLEMS)
-    return sorted(f.stem for f in PROBLEMS.glob("*.py") if f.stem not in hidden)
+    return tuple(sorted(f.stem for f in PROBLEMS.glob("*.py") if f.stem not in hidden))
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:

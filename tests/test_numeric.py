@@ -1,6 +1,7 @@
 """Special functions against SciPy, at their stated accuracy, and with the same bits unjitted."""
 
 import math
+from decimal import Decimal, localcontext
 from functools import cache
 
 import numpy as np
@@ -116,6 +117,17 @@ def test_stirling_tail():
     formula = (x - 0.5) * np.log(x) - x + 0.5 * np.log(2.0 * np.pi)
     difference = over(numeric.stirling_tail, x) - (special.gammaln(x) - formula)
     assert np.abs(difference / np.maximum(1.0, special.gammaln(x))).max() < 1e-14
+
+
+def test_factorial_tail():
+    """Against 40 digits of decimal arithmetic."""
+    with localcontext(prec=40):
+        two_pi = 2 * Decimal("3.141592653589793238462643383279502884197")
+        for k in [*range(60), 10**4]:
+            x = Decimal(k + 1)
+            stirling = (x - Decimal("0.5")) * x.ln() - x + two_pi.ln() / 2
+            exact = sum(Decimal(i).ln() for i in range(2, k + 1)) - stirling
+            assert abs(numeric.factorial_tail(float(k)) - float(exact)) < 1e-15
 
 
 def test_normal_cdf():
@@ -236,6 +248,7 @@ def every_value():
         "log1p": over(numeric.log1p, np.expm1(g.normal(size=1000))),
         "lgamma": over(numeric.lgamma, np.exp(g.uniform(-20, 15, 2000))),
         "stirling_tail": over(numeric.stirling_tail, np.exp(g.uniform(-7, 15, 1000))),
+        "factorial_tail": over(numeric.factorial_tail, np.arange(100.0)),
         "normal_cdf": over(numeric.normal_cdf, normal),
         "normal_quantile": over(numeric.normal_quantile, np.append(p, [0.0, 1.0, 1e-300])),
         "beta_cdf": over(numeric.beta_cdf, g.beta(2.0, 2.0, 200), a, b),

@@ -90,7 +90,7 @@ def at_once(params, world, t, x, arm, reward):  # type: ignore[no-untyped-def]
 @kernel
 def no_arrival(params, world, i):  # type: ignore[no-untyped-def]
     """Gives ``arrival`` its type where nothing ever waits."""
-    return 0, np.empty((0, 0)), 0, 0.0
+    return i, np.empty((0, 0)), i, 0.0  # not 0: for a constant, update would be compiled anew
 
 
 @kernel
