@@ -314,8 +314,11 @@ def growth(quick: bool) -> dict[str, dict[str, Any]]:
     """CPU seconds against one size at a time, with the exponent fitted to the larger half."""
     arms = registry.make_problem("bernoulli", means=MEANS)
 
+    def in_lanes(n_arms: int) -> bool:  # as the arena decides
+        return many_armed(registry.make("ucb"), n_arms).lanes is not None
+
     def ucb(horizon: int, replications: int, problem: Any = arms) -> float:
-        lock_step = problem.shape[0] <= 100
+        lock_step = in_lanes(problem.shape[0])
         pair, args = pair_of("ucb", problem, horizon, replications, lock_step)
         run = play_blocks if lock_step else play
         return horizon * replications / max(run(pair, args)[0] for _ in range(2))
@@ -327,7 +330,8 @@ def growth(quick: bool) -> dict[str, dict[str, Any]]:
 
     def many(n_arms: int) -> float:
         problem = registry.make_problem("bernoulli", means=np.linspace(0.1, 0.9, n_arms))
-        return ucb(20_000, 64 if n_arms <= 100 else 2, problem) / (64 if n_arms <= 100 else 2)
+        replications = 64 if in_lanes(n_arms) else 2
+        return ucb(20_000, replications, problem) / replications
 
     last = 5 if quick else 6
     sizes: dict[str, tuple[Callable[[int], float], list[int]]] = {

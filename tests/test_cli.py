@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -165,7 +166,14 @@ def test_ctrl_c_says_what_was_kept_and_resume_goes_on(tmp_path):
     )
     words = [sys.executable, "-m", "banditlab.arena", "--arena", str(path)]
     words += ["--out", str(tmp_path / "out"), "--workers", "1"]
-    process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    process = subprocess.Popen(
+        words,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        # Started from a shell's background, the tests and their children ignore Ctrl-C.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
+    )
     kept = tmp_path / "out" / ".partial"
     deadline = time.monotonic() + 240
     while not (kept.exists() and any(kept.glob("*.npy"))):
