@@ -24,6 +24,7 @@ import numpy as np
 from banditlab import numeric
 from banditlab.core import kernel, kernel_in_loop, kernel_inline
 
+# No plain ints: for each of those the compiler would make `stream` and `fill_stream` anew.
 NATURE = np.int64(0)
 AGENT = np.int64(1)
 OBSERVATION = np.int64(2)  # what is looked at, or a behaviour policy

@@ -478,27 +478,27 @@ def draw(found: dict[str, Any], folder: Path) -> None:
         figure = Figure(figsize=(7.0, 1.2 + 0.135 * len(names)), layout="constrained")
         left, right = figure.subplots(1, 2, width_ratios=(3, 2))
         for i, (_, rate, row) in enumerate(names):
-            kind = (
-                3
-                if row is None
-                else 1
-                if row["agent"] == "C"
-                else 0
-                if row["how"] == "lanes"
-                else 2
-            )
+            if row is None:
+                kind = 3
+            elif row["agent"] == "C":
+                kind = 1
+            else:
+                kind = 0 if row["how"] == "lanes" else 2
             left.plot(rate, i, plot.MARKERS[kind][0], color=plot.PALETTE[kind], markersize=4)
             left.hlines(i, 1e3, rate, color=plot.PALETTE[kind], linewidth=0.5)
         left.set_yticks(range(len(names)), [name for name, _, _ in names])
         left.set(xscale="log", xlim=(1e3, None), ylim=(-1, len(names)))
         left.set_xlabel("pulls per core-second")
+        instance = found["instance"]
+        left.set_title(f"{instance['arms']} arms, {instance['horizon']:,} rounds")
         for i, (name, curve) in enumerate(found["growth"].items()):
             look = {"color": plot.PALETTE[i], "marker": plot.MARKERS[i][0], "markersize": 3.5}
             label = f"{name}^{curve['exponent']:.2f}"
             scale = np.array(curve["sizes"], float) / curve["sizes"][0]
             right.plot(scale, np.array(curve["seconds"]) / curve["seconds"][0], label=label, **look)
-        right.set(xscale="log", yscale="log", xlabel="size, of the smallest")
-        right.set_ylabel("time, of the smallest")
+        right.set(xscale="log", yscale="log", title="growth (dimension: LinUCB)")
+        right.set_xlabel("size / smallest size")
+        right.set_ylabel("CPU time / that of the smallest size")
         right.legend(frameon=False)
         plot.save(figure, folder)
 

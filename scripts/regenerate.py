@@ -22,7 +22,7 @@ RESULTS = Path(__file__).parent.parent / "results"
 
 
 def redraw(folder: Path) -> bool:
-    """Draw the figure of one arena again."""
+    """Draw the figure of one arena again; always true."""
     figure = json.loads((folder / "run.json").read_text())["figure"]
     frame = pd.read_csv(folder / "curves.csv", keep_default_na=False, na_values=["nan", "NaN"])
     frame["simultaneous"] = pd.to_numeric(frame["simultaneous"], errors="coerce")
@@ -43,9 +43,9 @@ def check(folder: Path) -> bool:
     return same and not failed
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run; returns 1 when something is not as it was."""
-    known = {p.parent.name: p.parent for p in sorted(RESULTS.glob("*/run.json"))}
+def main(argv: list[str] | None = None, root: Path = RESULTS) -> int:
+    """Run; returns 1 when something is not as it was, or there is nothing."""
+    known = {p.parent.name: p.parent for p in sorted(root.glob("*/run.json"))}
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("arenas", nargs="*", metavar="ARENA", help="by default all that have run")
     parser.add_argument("--check", action="store_true", help="run anew (all: 20 minutes), compare")
@@ -54,7 +54,8 @@ def main(argv: list[str] | None = None) -> int:
         if name not in known:
             parser.error(f"no results of arena {name!r}; there are: {', '.join(known)}")
     do = check if args.check else redraw
-    return 0 if all([do(known[name]) for name in args.arenas or known]) else 1
+    verdicts = [do(known[name]) for name in args.arenas or known]
+    return 0 if verdicts and all(verdicts) else 1
 
 
 if __name__ == "__main__":

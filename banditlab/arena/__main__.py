@@ -309,7 +309,7 @@ def _run(args: argparse.Namespace) -> int:
     if keep.exists() and not args.resume:
         _empty(keep)
     bar = Bar(quiet=args.quiet)
-    Thread(target=_load_what_saves, daemon=True).start()
+    Thread(target=_load_what_saves).start()  # no daemon: Python must not end within an import
     try:
         with bar:
             curves = simulate(arena, workers=args.workers, progress=bar.show, keep=keep)
