@@ -407,7 +407,8 @@ def _ink(color: str) -> tuple[float, ...]:
 
 
 def _named(label: str, note: str) -> str:
-    return f"{label}: {note}" if note else label
+    whole = note.replace(", ", ",\N{NO-BREAK SPACE}")  # an interval stays on one line
+    return f"{label}: {whole}" if note else label
 
 
 def _write_labels(figure: Figure, drawn: Sequence[tuple[Axes, list[Curve]]], width: float) -> bool:
