@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from banditlab import random, registry
-from banditlab.check import flag, integer, nonnegative
 from banditlab.core import Task
 from banditlab.protocols.identify import Identify
 from banditlab.protocols.observe import UNLIMITED, Losses, Observe
 from banditlab.protocols.offline import Offline, deployed
 from banditlab.protocols.online import Online, deterministic
+from banditlab.validate import flag, integer, nonnegative
 
 SCHEMA = 2
 
@@ -283,14 +283,14 @@ class Agent:
     def fit(self, log: Any) -> Agent:
         """Learn from a log of other people's choices; returns the agent.
 
-        ``log`` is a :class:`banditlab.log.Log`, a pandas frame with its columns, or a path to a
+        ``log`` is a :class:`banditlab.Log`, a pandas frame with its columns, or a path to a
         CSV or Parquet file. The agent's clock does not move. A task with features learns from the
         log's features, one row that all arms share; one with contexts from its contexts.
 
         Raises ValueError for a log that the task cannot be learned from (other features, no
         contexts, more arms), and for a reward that the algorithm cannot use.
         """
-        from banditlab.log import Log
+        from banditlab.data.log import Log
 
         if not isinstance(self.algorithm, Online):
             raise ValueError(f"{self.name} does not learn from a log of rewards")

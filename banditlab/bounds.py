@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from scipy.special import rel_entr
 
-from banditlab.check import choice, integer, positive, vector
+from banditlab.validate import choice, integer, positive, vector
 
 
 def lai_robbins(means: Sequence[float], kind: str = "bernoulli", sigma: float = 1.0) -> float:

@@ -129,7 +129,7 @@ class Curves:
         panel: str | None = None,
     ) -> Comparison:
         """The paired difference ``a - b`` of one measure at round ``at`` (the last by default)."""
-        from banditlab.arena.statistics import paired_p, t_interval
+        from banditlab.statistics import paired_p, t_interval
 
         left, right = self.at(at, a, measure, panel), self.at(at, b, measure, panel)
         mean, _, lo, hi = t_interval((left - right)[:, None])
@@ -166,7 +166,7 @@ class Curves:
 
         nan where the slope is nan or there is just one replication.
         """
-        from banditlab.arena.statistics import resampled_slopes
+        from banditlab.statistics import resampled_slopes
 
         points = self.record(agent, panel).checkpoints if at is None else at
         raw = np.stack([self.at(t, agent, measure, panel) for t in points], axis=1)
@@ -182,7 +182,7 @@ class Curves:
         """
         import pandas as pd
 
-        from banditlab.arena.statistics import (
+        from banditlab.statistics import (
             clopper_pearson,
             simultaneous_critical,
             t_interval,
@@ -381,7 +381,7 @@ def split(dotted: str) -> tuple[str, str | None]:
 
 def evaluate(check: Mapping[str, Any], curves: Curves) -> list[dict[str, Any]]:
     """The verdicts of one check of the arena: passed or failed, with the numbers."""
-    from banditlab.arena.statistics import t_interval
+    from banditlab.statistics import t_interval
 
     panel = check["panel"] or None
     if check["slope"]:

@@ -22,7 +22,7 @@ so who uses it keeps ``A`` too and calls ``cholesky`` and ``invert`` every thous
 Matrices are C-contiguous float64. Inner loops run along rows and, where the algebra allows it,
 without sums: a compiler may not reorder a sum, hence cannot make SIMD code of one. Where it does
 not, four sums run side by side. What agents call every round is kernel_inline and takes no slices:
-see banditlab.agents.ridge.
+see banditlab.parts.ridge.
 """
 
 import math

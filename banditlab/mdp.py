@@ -29,8 +29,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from banditlab import numeric
-from banditlab.check import choice, integer, number
 from banditlab.core import kernel
+from banditlab.validate import choice, integer, number
 
 TOLERANCE = 1e-10  # of a value
 # Relative to the range of values: what an improvement must exceed, and what still counts as equal.

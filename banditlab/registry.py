@@ -15,8 +15,6 @@ from typing import Any
 
 AGENTS = Path(__file__).parent / "agents"
 PROBLEMS = Path(__file__).parent / "problems"
-# Modules of the problems folder that are no problem: the Gymnasium shell.
-NOT_PROBLEMS = ("gym",)
 
 
 @cache
@@ -38,8 +36,7 @@ def names() -> list[str]:
 @cache
 def problem_names() -> tuple[str, ...]:
     """All problem names, sorted."""
-    hidden = ("__init__", *NOT_PROBLEMS)
-    return tuple(sorted(f.stem for f in PROBLEMS.glob("*.py") if f.stem not in hidden))
+    return tuple(sorted(f.stem for f in PROBLEMS.glob("*.py") if f.stem != "__init__"))
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:

@@ -36,11 +36,12 @@ import peers
 
 import banditlab
 from banditlab import random, registry
-from banditlab.agents.lazy import many_armed
 from banditlab.compile import compiled
 from banditlab.core import Task
 from banditlab.curves import write_text
-from banditlab.protocols import lanes, online
+from banditlab.parts.many_arms import many_armed
+from banditlab.protocols import online
+from banditlab.protocols.loops import lanes
 
 ROOT = Path(__file__).parent.parent
 ARMS = 10
@@ -467,7 +468,7 @@ def draw(found: dict[str, Any], folder: Path) -> None:
     """Rates of all contestants, and growth."""
     from matplotlib.figure import Figure
 
-    from banditlab import plot
+    from banditlab.plot import figure as plot
 
     names = [
         *((f"{r['agent']}, {r['how']}", r["pulls_per_second"], r) for r in found["rates"]),

@@ -51,12 +51,12 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.tree import DecisionTreeClassifier
 
-from banditlab.agents.offline.bc import bc
-from banditlab.agents.offline.behaviour import behaviour
-from banditlab.agents.offline.greedy_offline import greedy_offline
-from banditlab.agents.offline.lcb import lcb
-from banditlab.agents.offline.lin_lcb import lin_lcb
-from banditlab.log import Log
+from banditlab.agents.offline_bandit.bc import bc
+from banditlab.agents.offline_bandit.behaviour import behaviour
+from banditlab.agents.offline_bandit.greedy_offline import greedy_offline
+from banditlab.agents.offline_bandit.lcb import lcb
+from banditlab.agents.offline_bandit.lin_lcb import lin_lcb
+from banditlab.data.log import Log
 from banditlab.offpolicy import learned, learned_by_row
 
 CONTEXTS, ARMS, ROUNDS, LABELLED, EXPLORE = 20, 10, 5000, 30, 0.10

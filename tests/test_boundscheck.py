@@ -13,8 +13,9 @@ import sys
 import numpy as np
 import pytest
 
-from banditlab import registry, testing
+from banditlab import registry
 from banditlab.protocols import identify
+from banditlab.testing import contract as testing
 
 CHECKED = os.environ.get("NUMBA_BOUNDSCHECK") == "1"
 

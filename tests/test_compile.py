@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from banditlab import compile as cache
+from banditlab.compile import pair as cache
 from banditlab.core import kernel, kernel_inline
 
 # --- a whole arena ------------------------------------------------------------------------------
@@ -24,7 +24,7 @@ from banditlab.core import kernel, kernel_inline
 AGENT = '''
 """An index policy with a constant in the file, 2026."""
 from typing import NamedTuple
-from banditlab.agents.moments import index_policy
+from banditlab.parts.index import index_policy
 from banditlab.core import kernel_inline
 import helper
 
@@ -44,7 +44,7 @@ def mine(bonus=1.0):
 '''
 RUN = """
 import sys, banditlab
-from banditlab import compile
+from banditlab.compile import pair as compile
 arena = {"problem": {"name": "bernoulli", "means": [0.4, 0.6]}, "agents": [{"name": sys.argv[1]}],
          "horizon": 300, "replications": 20}
 curves = banditlab.simulate(arena)
@@ -209,7 +209,7 @@ warnings.simplefilter("error")
 from pathlib import Path
 import numpy as np
 import tiny
-from banditlab import compile
+from banditlab.compile import pair as compile
 if len(sys.argv) > 2:  # all start at once
     print("ready", flush=True)
     while not Path(sys.argv[2]).exists():

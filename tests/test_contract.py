@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import pytest
 
-from banditlab import registry, testing
+from banditlab import registry
+from banditlab.testing import contract as testing
 
 AGENTS = [pair for name in registry.names() for pair in testing.algorithm_checks(name)]
 PROBLEMS = [pair for name in registry.problem_names() for pair in testing.problem_checks(name)]

@@ -6,7 +6,7 @@ import pandas
 import pytest
 from gymnasium.vector import AutoresetMode
 
-from banditlab.dataset import COLUMNS, Dataset
+from banditlab.data.transitions import COLUMNS, Dataset
 from banditlab.mdp import from_table, new_mdp, occupancy, solve, uniform_policy
 from banditlab.protocols.offline_mdp import learn
 
@@ -383,7 +383,7 @@ def test_a_policy_may_change_with_the_step():
 
 def test_a_planner_learns_from_a_collected_log():
     # Deterministic and fully logged: the log is the model, and pessimism has nothing to say.
-    from banditlab.agents.offline.pevi import pevi
+    from banditlab.agents.offline_rl.pevi import pevi
 
     env = gymnasium.make("FrozenLake-v1", is_slippery=False)
     data = Dataset.collect(env, episodes=3000, seed=11)

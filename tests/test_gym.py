@@ -13,7 +13,7 @@ import banditlab
 from banditlab import random
 from banditlab.compile import compiled
 from banditlab.core import Task
-from banditlab.problems.gym import BanditEnv, bandit_names, env_id, register_envs
+from banditlab.envs import BanditEnv, bandit_names, env_id, register_envs
 from banditlab.protocols import online
 
 MEANS = [0.2, 0.5, 0.8]
@@ -197,7 +197,7 @@ def test_mistakes_are_named_in_one_line(act, error, line):
 def test_a_module_prefix_registers_without_an_import():
     code = (
         "import gymnasium; "
-        "env = gymnasium.make('banditlab.problems.gym:banditlab/BernoulliBandit-v0', means=[0, 1]);"
+        "env = gymnasium.make('banditlab.envs:banditlab/BernoulliBandit-v0', means=[0, 1]);"
         "env.reset(seed=0); print(env.step(1)[1])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

@@ -10,10 +10,10 @@ import pytest
 from scipy.stats import binom
 
 import banditlab
-from banditlab import exact, random
-from banditlab.agents.offline.bc import bc
-from banditlab.agents.offline.greedy_offline import greedy_offline
-from banditlab.agents.offline.lcb import lcb
+from banditlab import random
+from banditlab.agents.offline_bandit.bc import bc
+from banditlab.agents.offline_bandit.greedy_offline import greedy_offline
+from banditlab.agents.offline_bandit.lcb import lcb
 from banditlab.compile import compiled
 from banditlab.core import Task, jit_disabled
 from banditlab.problems import cb_composition, cb_tables, two_arm
@@ -22,6 +22,7 @@ from banditlab.problems.cb_missing_mass import cb_missing_mass
 from banditlab.problems.cb_popular_wrong import cb_popular_wrong
 from banditlab.problems.two_arm import two_arm as instance
 from banditlab.protocols import offline
+from banditlab.protocols.loops import exact
 
 L1 = math.log(4) / 2  # L for two arms and delta = 1
 SIZES = [30, 100, 300, 1000, 3000]

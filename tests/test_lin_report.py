@@ -11,9 +11,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from banditlab.arena import report as module
-from banditlab.arena.report import linear_report, render, report
-from banditlab.log import Log
+from banditlab.data.log import Log
 from banditlab.offpolicy import (
     direct_method,
     doubly_robust,
@@ -24,6 +22,8 @@ from banditlab.offpolicy import (
     switch_dr,
 )
 from banditlab.registry import make
+from banditlab.reports import rules as module
+from banditlab.reports.rules import linear_report, render, report
 
 ROOT = Path(__file__).parent.parent
 DIGITS_X = ROOT / "arenas" / "logs" / "digits_x.csv"

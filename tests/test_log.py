@@ -9,7 +9,7 @@ import pandas
 import pytest
 
 from banditlab.core import Task
-from banditlab.log import Log
+from banditlab.data.log import Log
 
 DIGITS_X = Path(__file__).parent.parent / "arenas" / "logs" / "digits_x.csv"
 DIGITS = Path(__file__).parent.parent / "arenas" / "logs" / "digits.csv"
@@ -194,7 +194,8 @@ def test_a_log_may_say_more_than_the_task_asks_for():
 
 
 def test_pandas_is_imported_only_where_it_is_used():
-    program = "import sys, banditlab.log, banditlab.offpolicy; sys.exit('pandas' in sys.modules)"
+    modules = "banditlab.data.log, banditlab.offpolicy"
+    program = f"import sys, {modules}; sys.exit('pandas' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program]).returncode == 0
 
 

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from banditlab import noise, random
+from banditlab import random
 from banditlab.core import kernel
+from banditlab.parts import noise
 
 SIZE = 200_000
 LEVEL = 1e-4  # a test fails by chance this often; seeds are fixed, so it then fails always

@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from banditlab.agents.offline.greedy_offline import greedy_offline
-from banditlab.agents.offline.lcb import lcb
-from banditlab.arena.report import SHOWN, render, report
-from banditlab.log import Log
+from banditlab.agents.offline_bandit.greedy_offline import greedy_offline
+from banditlab.agents.offline_bandit.lcb import lcb
+from banditlab.data.log import Log
 from banditlab.offpolicy import (
     direct_method,
     doubly_robust,
@@ -22,6 +21,7 @@ from banditlab.offpolicy import (
     snips,
     switch_dr,
 )
+from banditlab.reports.rules import SHOWN, render, report
 
 DIGITS = Path(__file__).parent.parent / "arenas" / "logs" / "digits.csv"
 ALL = (ips, snips, direct_method, doubly_robust, switch_dr)

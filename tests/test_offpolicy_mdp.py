@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from banditlab.dataset import Dataset
+from banditlab.data.transitions import Dataset
 from banditlab.mdp import evaluate, new_mdp, value
 from banditlab.offpolicy import fqe, pdis, resample, wpdis
 

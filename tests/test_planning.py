@@ -10,12 +10,13 @@ import pytest
 from rich.console import Console
 
 from banditlab import make
-from banditlab.arena import planning, spec
+from banditlab.arena import spec
 from banditlab.arena.__main__ import main
-from banditlab.dataset import Dataset
+from banditlab.data.transitions import Dataset
 from banditlab.mdp import evaluate, from_table, solve, uniform_policy, value
 from banditlab.offpolicy import fqe
 from banditlab.protocols.offline_mdp import learn
+from banditlab.reports import transitions as planning
 
 LAST = 4
 

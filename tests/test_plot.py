@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from banditlab import plot
 from banditlab.plot import draw, save
+from banditlab.plot import figure as plot
 
 T = np.unique(np.geomspace(1, 10_000, 40).astype(int))
 PANEL = {"name": "main", "measure": "regret", "xlabel": "round", "ylabel": "regret"}

@@ -20,10 +20,10 @@ from scipy import stats
 from banditlab import random
 from banditlab.compile import compiled
 from banditlab.core import Task, jit_disabled, kernel, kernel_inline
-from banditlab.log import Log
+from banditlab.data.log import Log
+from banditlab.envs import bandit_names
 from banditlab.problems import delayed as delayed_file
 from banditlab.problems import drifting as drifting_file
-from banditlab.problems.gym import bandit_names
 from banditlab.protocols import online
 from banditlab.registry import make, make_problem
 

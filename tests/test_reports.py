@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 
 import banditlab
-from banditlab.arena import buying, ratings
+from banditlab.reports import budget as buying
+from banditlab.reports import release as ratings
 
 ROOT = Path(__file__).parent.parent
 LOSSES = ROOT / "arenas" / "logs" / "digits_losses.csv"

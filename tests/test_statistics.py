@@ -9,7 +9,8 @@ import pytest
 import scipy.stats
 
 from banditlab import bounds
-from banditlab.arena.statistics import (
+from banditlab.curves import Curves, Record
+from banditlab.statistics import (
     clopper_pearson,
     holm,
     mean_sem,
@@ -18,7 +19,6 @@ from banditlab.arena.statistics import (
     simultaneous_critical,
     t_interval,
 )
-from banditlab.curves import Curves, Record
 
 RNG = np.random.default_rng(0)
 
@@ -166,7 +166,7 @@ def test_holm_controls_the_family_and_rejects_more_than_bonferroni():
 
 
 def test_the_module_does_not_import_scipy_stats():
-    script = "import sys, banditlab.arena.statistics; print('scipy.stats' in sys.modules)"
+    script = "import sys, banditlab.statistics; print('scipy.stats' in sys.modules)"
     out = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "False"
 

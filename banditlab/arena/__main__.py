@@ -14,7 +14,7 @@ from threading import Thread
 from typing import Any, NoReturn
 
 import banditlab
-from banditlab.arena.terminal import Bar, show, summary
+from banditlab.cli.console import Bar, show, summary
 from banditlab.protocols.identify import Identify
 from banditlab.protocols.observe import Observe
 
@@ -119,7 +119,7 @@ def _main(args: argparse.Namespace) -> int:
     if args.env:
         return _env(args)
     if args.log:
-        from banditlab.arena.planning import is_dataset
+        from banditlab.reports.transitions import is_dataset
 
         return _transitions(args) if is_dataset(args.log) else _log(args)
     if not (args.agent or args.arena or args.vs):
@@ -251,7 +251,7 @@ def _leave_out(arena: Any, wanted: str | None) -> None:
 def _replay(args: argparse.Namespace, agents: list[str]) -> Any:
     """Online agents on a simulator built from the log's own rows."""
     from banditlab.arena import spec
-    from banditlab.log import Log
+    from banditlab.data.log import Log
     from banditlab.problems.replay import incomplete
 
     entries = [{"name": name, **_settings(args.set).get(name, {})} for name in agents]
@@ -276,7 +276,8 @@ def _replay(args: argparse.Namespace, agents: list[str]) -> Any:
 
 def _environment(args: argparse.Namespace) -> Any:
     """Planners on logs of an environment whose transitions are known."""
-    from banditlab.arena import planning, spec
+    from banditlab.arena import spec
+    from banditlab.reports import transitions as planning
 
     settings = _settings(args.set)
     parameters = settings.pop("problem", {})
@@ -372,8 +373,8 @@ def _log(args: argparse.Namespace) -> int:
 
     For agents of protocol ``observe`` the file holds losses, for those of ``identify`` rewards.
     """
-    from banditlab.arena.report import REPLAY, REPORTS, render
-    from banditlab.log import Log
+    from banditlab.data.log import Log
+    from banditlab.reports.rules import REPLAY, REPORTS, render
 
     name = args.agent or "lcb"
     algorithm = banditlab.make(name, **_settings(args.set).get(name, {}))
@@ -406,7 +407,7 @@ def _given(args: argparse.Namespace, *flags: str) -> dict[str, Any]:
 
 def _losses(args: argparse.Namespace) -> int:
     """A file of losses: what each budget of observations costs on it."""
-    from banditlab.arena.buying import render, report
+    from banditlab.reports.budget import render, report
 
     _without(args, "unit", "max_per_unit", *ARENAS_ONLY)
     settings = _settings(args.set)
@@ -427,7 +428,7 @@ def _losses(args: argparse.Namespace) -> int:
 
 def _ratings(args: argparse.Namespace) -> int:
     """A table of rewards: how often a private algorithm names its best arm, and a release."""
-    from banditlab.arena.ratings import render, report
+    from banditlab.reports.release import render, report
 
     _without(args, "workers", *ARENAS_ONLY)
     if args.quiet and not args.json:
@@ -464,7 +465,7 @@ def _show(args: argparse.Namespace, found: dict[str, Any], render: Any) -> int:
 
 def _env(args: argparse.Namespace) -> int:
     """A Gymnasium environment: an arena if its transitions are known, else a log of it."""
-    from banditlab.arena import planning
+    from banditlab.reports import transitions as planning
 
     for flag in ("arena", "problem", "log"):
         if getattr(args, flag):
@@ -496,7 +497,7 @@ def _env(args: argparse.Namespace) -> int:
 
 def _transitions(args: argparse.Namespace) -> int:
     """A real log of transitions: what planners would do, and what that is worth."""
-    from banditlab.arena import planning
+    from banditlab.reports import transitions as planning
 
     _without(args, *FILES_ONLY, "arena", "problem", "bands", "resume")
     settings = _settings(args.set)
@@ -510,7 +511,7 @@ def _transitions(args: argparse.Namespace) -> int:
 
 
 def _show_plans(args: argparse.Namespace, found: dict[str, Any]) -> int:
-    from banditlab.arena.planning import render
+    from banditlab.reports.transitions import render
 
     if args.json:
         print(json.dumps(found))

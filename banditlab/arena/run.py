@@ -24,14 +24,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from banditlab import exact, random, registry
-from banditlab.agents.lazy import many_armed
+from banditlab import random, registry
 from banditlab.arena.spec import AgentEntry, Arena, Panel, cells, read_arena
-from banditlab.check import integer
 from banditlab.compile import Pair, missing, pair, under_way
 from banditlab.core import Task
 from banditlab.curves import Curves, Record, evaluate
-from banditlab.protocols import identify, lanes, observe, offline, offline_mdp, online
+from banditlab.parts.many_arms import many_armed
+from banditlab.protocols import identify, observe, offline, offline_mdp, online
+from banditlab.protocols.loops import exact, lanes
+from banditlab.validate import integer
 
 BLOCK = 64
 SPEAKERS: dict[str, tuple[type, ...]] = {

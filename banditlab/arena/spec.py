@@ -47,8 +47,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from banditlab.check import integer
 from banditlab.registry import factory, unknown
+from banditlab.validate import integer
 
 
 class Strict(BaseModel):

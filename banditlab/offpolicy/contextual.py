@@ -62,13 +62,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from banditlab.check import inside, integer, number
 from banditlab.compile import compiled
 from banditlab.core import Task, kernel_inline
-from banditlab.log import Log
+from banditlab.data.log import Log
 from banditlab.offpolicy.resample import Estimate, bootstrap, effective
 from banditlab.protocols.offline import Offline
 from banditlab.protocols.online import Online
+from banditlab.validate import inside, integer, number
 
 CANDIDATES = 20  # thresholds that switch_dr chooses from, beside 0 and infinity
 

@@ -31,7 +31,7 @@ steps, with 300 episodes and weights below 10, those of 95 % covered the exact v
 - `fqe` where the target does what was hardly ever logged. A pair without rows is without rows in
   every draw too, so that the bootstrap cannot see the error.
 
->>> from banditlab.dataset import Dataset
+>>> from banditlab.data.transitions import Dataset
 >>> data = Dataset([0, 0], [0, 1], [0, 1], [0, 0], [1, 1], [0, 0], [0.5, 0.5], [0, 1])
 >>> pdis(data, [[0.0, 1.0]]).value
 1.0
@@ -44,9 +44,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from banditlab.check import between, inside, integer, number
-from banditlab.dataset import Dataset
+from banditlab.data.transitions import Dataset
 from banditlab.offpolicy.resample import Estimate, bootstrap, effective
+from banditlab.validate import between, inside, integer, number
 
 
 class Paths(NamedTuple):

@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from banditlab.check import vector
 from banditlab.core import kernel, kernel_inline
-from banditlab.protocols.lanes import Arms
+from banditlab.protocols.loops.lanes import Arms
 from banditlab.protocols.online import Problem
 from banditlab.random import binomial, fork, uniform, uniforms
+from banditlab.validate import vector
 
 example = {"means": [0.2, 0.5, 0.8]}
 

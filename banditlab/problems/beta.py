@@ -17,10 +17,10 @@ from typing import NamedTuple
 import numpy as np
 
 from banditlab import random
-from banditlab.check import inside, positive, vector
 from banditlab.core import kernel
 from banditlab.problems.bernoulli import init, observe, regret
 from banditlab.protocols.online import Problem
+from banditlab.validate import inside, positive, vector
 
 example = {"means": [0.3, 0.5, 0.7]}
 

@@ -24,10 +24,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from banditlab.check import integer, number
 from banditlab.core import context, kernel
 from banditlab.protocols.online import Problem
 from banditlab.random import below, binomial, categorical, shuffle, uniform
+from banditlab.validate import integer, number
 
 example = {"C": 3.0}
 

@@ -26,11 +26,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from banditlab.check import integer, number
 from banditlab.core import kernel
 from banditlab.problems.cb_tables import contextual, world_of
 from banditlab.protocols.online import Problem
 from banditlab.random import uniform
+from banditlab.validate import integer, number
 
 example = {"C": 1.5, "N": 1000}
 

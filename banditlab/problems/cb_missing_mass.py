@@ -9,7 +9,7 @@ the last, in which all arms pay 1. Whatever copies logged arms and guesses elsew
 
     S z (1 - z)^N (1 - 1/A)
 
-which :func:`banditlab.exact.missing_mass` gives.
+which :func:`banditlab.protocols.loops.exact.missing_mass` gives.
 
 >>> cb_missing_mass(N=1000, S=50).shape
 (2, 51, 0)
@@ -21,11 +21,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from banditlab.check import integer
 from banditlab.core import kernel
 from banditlab.problems.cb_tables import contextual, world_of
 from banditlab.protocols.online import Problem
 from banditlab.random import below
+from banditlab.validate import integer
 
 example = {"N": 100, "S": 10}
 

@@ -16,9 +16,9 @@ array([[0.2667, 0.3333],
 
 from __future__ import annotations
 
-from banditlab.check import inside
 from banditlab.problems.cb_tables import cb_tables
 from banditlab.protocols.online import Problem
+from banditlab.validate import inside
 
 example = {"C": 1.5, "e": 0.1}
 

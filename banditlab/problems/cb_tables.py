@@ -23,10 +23,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from banditlab import random
-from banditlab.check import vector
 from banditlab.core import context, kernel
 from banditlab.protocols.online import Problem
 from banditlab.random import binomial, categorical, uniform
+from banditlab.validate import vector
 
 example = {"rho": [0.5, 0.5], "mu": [[0.4, 0.1], [0.1, 0.4]], "means": [[1.0, 0.0], [0.2, 0.7]]}
 

@@ -31,11 +31,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from banditlab.check import choice, integer, nonnegative
 from banditlab.core import kernel, kernel_inline
 from banditlab.protocols.online import Problem, at_once
 from banditlab.random import fork, uniform
 from banditlab.registry import make_problem
+from banditlab.validate import choice, integer, nonnegative
 
 KINDS = ("geometric", "constant", "uniform")
 

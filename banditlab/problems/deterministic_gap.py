@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from banditlab.check import between, integer
 from banditlab.core import kernel
 from banditlab.protocols.observe import Losses, on_terms
+from banditlab.validate import between, integer
 
 example = {"n_arms": 3, "gap": 0.2}
 

@@ -17,10 +17,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from banditlab.check import between, nonnegative, vector
 from banditlab.core import kernel, kernel_inline
 from banditlab.protocols.online import Problem
 from banditlab.random import normal, uniform
+from banditlab.validate import between, nonnegative, vector
 
 example = {"means": [0.3, 0.5, 0.7]}
 

@@ -20,9 +20,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from banditlab.check import inside, integer
 from banditlab.mdp import MDP, mixture, new_mdp, solve
 from banditlab.protocols.offline_mdp import LoggedMDP, draw_everywhere, logged
+from banditlab.validate import inside, integer
 
 example = {"goal": 10, "H": 10}
 # Mean gap over the authors' 10 seeds at N = floor(e^3), floor(e^3.5), ..., floor(e^10), read from

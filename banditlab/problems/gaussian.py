@@ -15,12 +15,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from banditlab.check import nonnegative, vector
 from banditlab.core import kernel, kernel_inline
 from banditlab.problems.bernoulli import init, observe, regret
-from banditlab.protocols.lanes import Arms
+from banditlab.protocols.loops.lanes import Arms
 from banditlab.protocols.online import ANY_REWARD, Problem
 from banditlab.random import normal, normals
+from banditlab.validate import nonnegative, vector
 
 example = {"means": [-0.5, 0.0, 0.5]}
 

@@ -19,10 +19,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from banditlab.check import flag, integer, vector
 from banditlab.core import kernel
 from banditlab.problems.lin_sphere import batch, observe, pull, regret, world_of
 from banditlab.protocols.online import Problem
+from banditlab.validate import flag, integer, vector
 
 example = {"gaps": [0.0, 0.1, 0.2], "member": 1}
 

@@ -24,11 +24,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from banditlab.check import between, integer, number
 from banditlab.core import kernel
 from banditlab.mdp import MDP, discount, new_mdp
 from banditlab.protocols.offline_mdp import Case, LoggedMDP
 from banditlab.random import uniform
+from banditlab.validate import between, integer, number
 
 example = {"N": 1000, "n": 3}
 

@@ -15,11 +15,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from banditlab.check import integer
 from banditlab.core import kernel
 from banditlab.mdp import MDP, discount, new_mdp
 from banditlab.protocols.offline_mdp import Case, LoggedMDP
 from banditlab.random import below
+from banditlab.validate import integer
 
 example = {"N": 100}
 

@@ -19,10 +19,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from banditlab.check import integer, positive
 from banditlab.core import kernel
 from banditlab.protocols.online import Problem
 from banditlab.random import binomial, fill_splitmix, fork, normal, uniform
+from banditlab.validate import integer, positive
 
 TOP = 0.9  # the largest mean
 RAREST = 0.01  # the smallest share of directions that may pass: else drawing takes for ever

@@ -19,10 +19,10 @@ from typing import NamedTuple
 import numpy as np
 
 from banditlab import linalg, numeric
-from banditlab.check import flag, integer, nonnegative, number
 from banditlab.core import kernel
 from banditlab.protocols.online import ANY_REWARD, Problem
 from banditlab.random import categorical, normal
+from banditlab.validate import flag, integer, nonnegative, number
 
 example = {"dim": 3, "n_arms": 5}
 

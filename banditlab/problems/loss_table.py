@@ -18,9 +18,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from banditlab.check import number
 from banditlab.core import kernel
 from banditlab.protocols.observe import Losses, on_terms
+from banditlab.validate import number
 
 example = {"losses": [[t * k % 7 / 6.0 for k in (1, 2, 3)] for t in range(300)]}
 

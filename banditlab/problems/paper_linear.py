@@ -23,11 +23,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from banditlab.check import choice
 from banditlab.core import kernel
 from banditlab.problems.lin_sphere import observe, regret, world_of
 from banditlab.protocols.online import Problem
 from banditlab.random import fork, uniform
+from banditlab.validate import choice
 
 N_ARMS, DIM = 30, 2
 THETA = (0.045, 0.5)

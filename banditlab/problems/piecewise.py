@@ -17,12 +17,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from banditlab.check import integer, vector
 from banditlab.core import kernel
 from banditlab.problems.bernoulli import reward
-from banditlab.protocols.lanes import Arms
+from banditlab.protocols.loops.lanes import Arms
 from banditlab.protocols.online import Problem
 from banditlab.random import uniform, uniforms
+from banditlab.validate import integer, vector
 
 example = {"segments": [[0.2, 0.5, 0.8], [0.8, 0.5, 0.2]], "breaks": [500]}
 

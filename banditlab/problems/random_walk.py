@@ -39,10 +39,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from banditlab.check import choice, integer, nonnegative, number, positive
 from banditlab.core import kernel, kernel_in_loop, kernel_inline
 from banditlab.protocols.observe import Losses, on_terms
 from banditlab.random import below, normal
+from banditlab.validate import choice, integer, nonnegative, number, positive
 
 example = {"n_arms": 3, "gap": 0.2}
 

@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from banditlab.core import context, kernel
-from banditlab.log import Log
+from banditlab.data.log import Log
 from banditlab.protocols.online import Problem
 from banditlab.random import below
 
@@ -120,7 +120,7 @@ def replay(log: Any, complete: bool = False) -> Problem:
     """A problem that draws contexts and rewards from ``log``.
 
     ``log``: a path to a CSV or Parquet file, a pandas frame or a dict of its columns (action,
-    reward, context), or a :class:`banditlab.log.Log`. With ``complete`` the contexts in which some
+    reward, context), or a :class:`banditlab.Log`. With ``complete`` the contexts in which some
     arm has no row are left out, and the others numbered anew. Raises ValueError for a log that
     cannot be read, and when it has no row for some arm in some context that is left.
     """

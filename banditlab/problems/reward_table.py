@@ -19,13 +19,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from banditlab.check import flag, integer, number
 from banditlab.core import kernel
 from banditlab.problems.bernoulli import init as shown
 from banditlab.problems.bernoulli import observe, regret
 from banditlab.problems.loss_table import _numbers, _read
 from banditlab.protocols.online import Problem
 from banditlab.random import below
+from banditlab.validate import flag, integer, number
 
 example = {"rewards": [[0.0, 0.5, 1.0] * 40, [0.25, 0.75, 0.5, 1.0] * 50]}
 

@@ -22,11 +22,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from banditlab.check import number
 from banditlab.core import kernel
 from banditlab.problems.deterministic_gap import gapped
 from banditlab.protocols.observe import Losses, on_terms
 from banditlab.random import uniform
+from banditlab.validate import number
 
 example = {"n_arms": 3, "gap": 0.2}
 

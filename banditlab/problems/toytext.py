@@ -29,7 +29,6 @@ from typing import Any
 
 import numpy as np
 
-from banditlab.check import choice, nonnegative
 from banditlab.mdp import (
     MDP,
     decoy_policy,
@@ -47,6 +46,7 @@ from banditlab.protocols.offline_mdp import (
     logged,
     the_rollout_case,
 )
+from banditlab.validate import choice, nonnegative
 
 example = {"id": "FrozenLake-v1", "gamma": 0.9}
 DATA = ("mixture", "policy", "uniform")

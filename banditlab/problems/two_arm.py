@@ -38,10 +38,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from banditlab.check import between, choice, inside, integer, nonnegative, number
 from banditlab.core import kernel
 from banditlab.protocols.online import Problem
 from banditlab.random import binomial, uniform
+from banditlab.validate import between, choice, inside, integer, nonnegative, number
 
 example = {"kind": "thm3_mixed", "N": 100}
 

@@ -27,10 +27,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from banditlab.check import flag, integer, nonnegative
 from banditlab.core import kernel, kernel_inline
 from banditlab.protocols.online import SLICE, Online
 from banditlab.random import AGENT, NATURE, OBSERVATION, stream
+from banditlab.validate import flag, integer, nonnegative
 
 MEASURES = ("regret", "loss_regret", "switches", "observations", "denied", "clipped")
 

@@ -22,7 +22,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from banditlab import random
-from banditlab.check import integer
 from banditlab.compile import compiled
 from banditlab.core import Task, kernel, kernel_inline
 from banditlab.mdp import (
@@ -38,6 +37,7 @@ from banditlab.mdp import (
 from banditlab.protocols.offline import Offline
 from banditlab.protocols.online import ANY_REWARD
 from banditlab.random import AGENT, NATURE, OBSERVATION, binomial, categorical, stream
+from banditlab.validate import integer
 
 MEASURES = ("gap",)
 

@@ -9,9 +9,9 @@ from scipy.optimize import brentq
 import banditlab
 from banditlab import random
 from banditlab.agents.adversarial import exp3, exp3_ix, tsallis_inf
-from banditlab.agents.weights import weighing
 from banditlab.compile import compiled
 from banditlab.core import Task, jit_disabled
+from banditlab.parts.weights import weighing
 from banditlab.protocols import online
 
 NO_FEATURES = np.empty((0, 0))

@@ -8,11 +8,11 @@ import pytest
 from scipy import stats
 
 import banditlab
-from banditlab import noise, random
-from banditlab.agents import maxdet
-from banditlab.agents.identify.dp_bai import dp_bai, schedule
-from banditlab.agents.identify.dp_bai_gauss import dp_bai_gauss
+from banditlab import random
+from banditlab.agents.best_arm.dp_bai import dp_bai, schedule
+from banditlab.agents.best_arm.dp_bai_gauss import dp_bai_gauss
 from banditlab.core import Task
+from banditlab.parts import maxdet, noise
 from banditlab.problems.paper_linear import fixed_arms
 
 PAPER = fixed_arms()

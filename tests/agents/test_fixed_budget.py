@@ -13,8 +13,8 @@ from scipy import stats
 
 import banditlab
 from banditlab import random
-from banditlab.agents.identify import successive_rejects, ugape_b
-from banditlab.agents.identify.sequential_halving import halvings
+from banditlab.agents.best_arm import successive_rejects, ugape_b
+from banditlab.agents.best_arm.sequential_halving import halvings
 from banditlab.core import Task, jit_disabled
 
 AUDIBERT = [0.5] + [0.4] * 19  # problem 1 of Audibert, Bubeck & Munos (2010), T = 2000

@@ -8,8 +8,8 @@ from scipy import optimize, special, stats
 
 import banditlab
 from banditlab import random
-from banditlab.agents.identify import adap_tt, dp_se, lucb, track_and_stop
-from banditlab.agents.identify.track_and_stop import oracle_weights
+from banditlab.agents.best_arm import adap_tt, dp_se, lucb, track_and_stop
+from banditlab.agents.best_arm.track_and_stop import oracle_weights
 from banditlab.core import Task, jit_disabled
 
 X = np.zeros((1, 1))

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 import banditlab
-from banditlab.agents.offline import lin_lcb as module
-from banditlab.agents.offline.lcb import lcb, lower_bounds
-from banditlab.agents.offline.lin_lcb import lin_lcb
-from banditlab.agents.offline.pevi import pevi
+from banditlab.agents.offline_bandit import lin_lcb as module
+from banditlab.agents.offline_bandit.lcb import lcb, lower_bounds
+from banditlab.agents.offline_bandit.lin_lcb import lin_lcb
+from banditlab.agents.offline_rl.pevi import pevi
 from banditlab.compile import compiled
 from banditlab.core import Task
-from banditlab.log import Log
+from banditlab.data.log import Log
 from banditlab.mdp import evaluate, from_table, new_mdp, solve
 from banditlab.offpolicy import learned_by_row
 from banditlab.problems.linear import linear

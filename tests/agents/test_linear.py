@@ -11,10 +11,10 @@ import pytest
 
 import banditlab
 from banditlab import random
-from banditlab.agents import ridge as ridge_regression
 from banditlab.agents.linear import lin_ts, linucb
 from banditlab.compile import compiled
 from banditlab.core import Task
+from banditlab.parts import ridge as ridge_regression
 from banditlab.protocols import online
 
 ARMS, DIM = 4, 3

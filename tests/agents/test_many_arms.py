@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 
 import banditlab
-from banditlab import random, testing
-from banditlab.agents.lazy import bounded_index_policy, many_armed
+from banditlab import random
 from banditlab.agents.stochastic import kl_ucb, moss, ucb
 from banditlab.compile import compiled
 from banditlab.core import Task, jit_disabled, kernel_inline
-from banditlab.protocols import lanes, online
+from banditlab.parts.many_arms import bounded_index_policy, many_armed
+from banditlab.protocols import online
+from banditlab.protocols.loops import lanes
+from banditlab.testing import contract as testing
 
 MANY = {"ucb": 512, "moss": 256, "kl_ucb": 48, "greedy": 512}
 ALWAYS = 10**9  # arms

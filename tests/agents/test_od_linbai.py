@@ -11,9 +11,9 @@ import pytest
 from scipy import optimize
 
 from banditlab import make, make_problem, random, simulate
-from banditlab.agents import design
-from banditlab.agents.identify import dp_od, od_linbai
+from banditlab.agents.best_arm import dp_od, od_linbai
 from banditlab.core import Task
+from banditlab.parts import designs as design
 
 Z = 4.5
 EPS = 0.7

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from banditlab import random
-from banditlab.agents.offline.bc import bc
-from banditlab.agents.offline.behaviour import behaviour
-from banditlab.agents.offline.greedy_offline import greedy_offline
-from banditlab.agents.offline.lcb import lcb, lower_bounds
+from banditlab.agents.offline_bandit.bc import bc
+from banditlab.agents.offline_bandit.behaviour import behaviour
+from banditlab.agents.offline_bandit.greedy_offline import greedy_offline
+from banditlab.agents.offline_bandit.lcb import lcb, lower_bounds
 from banditlab.compile import compiled
 from banditlab.core import Task, jit_disabled
 from banditlab.problems.cb_composition import cb_composition

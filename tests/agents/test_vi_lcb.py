@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 
 from banditlab import mdp, random
-from banditlab.agents.offline import vi_lcb as bernstein
-from banditlab.agents.offline.bc import bc
-from banditlab.agents.offline.behaviour import behaviour
-from banditlab.agents.offline.greedy_offline import greedy_offline
-from banditlab.agents.offline.pevi_adv import pevi_adv
-from banditlab.agents.offline.vi_ce import vi_ce
-from banditlab.agents.offline.vi_lcb import vi_lcb
-from banditlab.agents.offline.vi_lcb_hoeffding import vi_lcb_hoeffding
-from banditlab.agents.offline.vi_lcb_split import vi_lcb_split
+from banditlab.agents.offline_bandit.bc import bc
+from banditlab.agents.offline_bandit.behaviour import behaviour
+from banditlab.agents.offline_bandit.greedy_offline import greedy_offline
+from banditlab.agents.offline_rl import vi_lcb as bernstein
+from banditlab.agents.offline_rl.pevi_adv import pevi_adv
+from banditlab.agents.offline_rl.vi_ce import vi_ce
+from banditlab.agents.offline_rl.vi_lcb import vi_lcb
+from banditlab.agents.offline_rl.vi_lcb_hoeffding import vi_lcb_hoeffding
+from banditlab.agents.offline_rl.vi_lcb_split import vi_lcb_split
 from banditlab.compile import compiled
 from banditlab.core import Task, jit_disabled
 from banditlab.problems.gambler import AUTHORS_VI, AUTHORS_VI_LCB, SIZES, gambler

@@ -22,11 +22,11 @@ import math
 from typing import NamedTuple
 
 from banditlab import numeric
-from banditlab.agents.moments import rounds_per_context
-from banditlab.agents.weights import weight_policy
-from banditlab.check import nonnegative
 from banditlab.core import kernel_inline
+from banditlab.parts.index import rounds_per_context
+from banditlab.parts.weights import weight_policy
 from banditlab.protocols.online import Online
+from banditlab.validate import nonnegative
 
 
 class Exp3(NamedTuple):

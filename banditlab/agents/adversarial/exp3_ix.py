@@ -16,10 +16,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from banditlab.agents.adversarial.exp3 import rate, weight
-from banditlab.agents.weights import weight_policy
-from banditlab.check import nonnegative
 from banditlab.core import kernel_inline
+from banditlab.parts.weights import weight_policy
 from banditlab.protocols.online import Online
+from banditlab.validate import nonnegative
 
 
 class Exp3IX(NamedTuple):

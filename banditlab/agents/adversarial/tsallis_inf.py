@@ -22,10 +22,10 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from banditlab.agents.weights import weight_policy
-from banditlab.check import integer
 from banditlab.core import kernel_inline
+from banditlab.parts.weights import weight_policy
 from banditlab.protocols.online import Online
+from banditlab.validate import integer
 
 
 class TsallisINF(NamedTuple):

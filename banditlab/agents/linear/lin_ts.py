@@ -23,11 +23,11 @@ from typing import NamedTuple
 import numpy as np
 
 from banditlab import linalg, numeric
-from banditlab.agents import ridge as regression
-from banditlab.check import flag, positive
 from banditlab.core import kernel, kernel_in_loop
+from banditlab.parts import ridge as regression
 from banditlab.protocols.online import Online
 from banditlab.random import AGENT, normal, stream
+from banditlab.validate import flag, positive
 
 # What draws the estimate of propensities for more than two arms.
 KEY = np.array([0x6C696E5F74732121, 0x70726F70656E7321], dtype=np.uint64)

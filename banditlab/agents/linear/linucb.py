@@ -12,7 +12,7 @@ holds the true ``theta`` in all rounds at once with probability ``1 - delta``, f
     noise * sqrt(2 ln(1 / delta) + ln det(A / ridge)) + sqrt(ridge) * bound
 
 Features that come again, round after round, cost O(n_arms dim) a round instead of O(n_arms dim^2):
-their whitened form ``w`` (banditlab.agents.ridge) is rotated with the factor, and what is left over
+their whitened form ``w`` (banditlab.parts.ridge) is rotated with the factor, and what is left over
 of every ``w . w`` and ``w . z`` is subtracted from the last predictions. Which features these are
 is decided where rewards are learned; ``act`` uses what it finds if it is shown the same, else it
 computes from scratch, and remembers nothing.
@@ -32,10 +32,10 @@ from typing import NamedTuple
 import numpy as np
 
 from banditlab import numeric
-from banditlab.agents import ridge as regression
-from banditlab.check import between, flag, nonnegative, positive
 from banditlab.core import kernel, kernel_in_loop, kernel_inline
+from banditlab.parts import ridge as regression
 from banditlab.protocols.online import Online
+from banditlab.validate import between, flag, nonnegative, positive
 
 
 class LinUCB(NamedTuple):
@@ -50,7 +50,7 @@ class LinUCB(NamedTuple):
 
 
 class State(NamedTuple):
-    """A ridge regression (banditlab.agents.ridge), and predictions for features that come again.
+    """A ridge regression (banditlab.parts.ridge), and predictions for features that come again.
 
     ``n_kept`` is ``n_arms``, or 0 if disjoint.
     """

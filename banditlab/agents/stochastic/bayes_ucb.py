@@ -20,10 +20,10 @@ import math
 from typing import NamedTuple
 
 from banditlab import numeric
-from banditlab.agents.moments import index_policy, rounds_per_context
-from banditlab.check import nonnegative
 from banditlab.core import kernel_inline
+from banditlab.parts.index import index_policy, rounds_per_context
 from banditlab.protocols.online import ANY_REWARD, UNIT_REWARD, Online
+from banditlab.validate import nonnegative
 
 
 class BayesUCB(NamedTuple):

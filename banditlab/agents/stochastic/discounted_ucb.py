@@ -19,10 +19,10 @@ import math
 from typing import NamedTuple
 
 from banditlab import numeric
-from banditlab.agents.moments import index_policy
-from banditlab.check import inside, positive
 from banditlab.core import kernel_inline
+from banditlab.parts.index import index_policy
 from banditlab.protocols.online import Online
+from banditlab.validate import inside, positive
 
 FORGOTTEN = 1e-100  # discounted pulls below this count as none, long before 1 / pulls overflows
 

@@ -23,19 +23,19 @@ from typing import NamedTuple
 
 import numpy as np
 
-from banditlab.agents.moments import (
+from banditlab.agents.stochastic.greedy import greedy
+from banditlab.core import context, kernel, kernel_inline
+from banditlab.parts.index import (
     new_moments,
     recommend_best_mean,
     task_of,
     update_moments,
     update_moments_lanes,
 )
-from banditlab.agents.stochastic.greedy import greedy
-from banditlab.check import between, nonnegative
-from banditlab.core import context, kernel, kernel_inline
-from banditlab.protocols.lanes import Lanes
+from banditlab.protocols.loops.lanes import Lanes
 from banditlab.protocols.online import Online
 from banditlab.random import below, uniform, uniforms
+from banditlab.validate import between, nonnegative
 
 exploit = greedy().act
 exploit_lanes = greedy().lanes.act

@@ -20,7 +20,8 @@ from typing import NamedTuple
 import numpy as np
 
 from banditlab import numeric
-from banditlab.agents.moments import (
+from banditlab.core import context, kernel, kernel_inline
+from banditlab.parts.index import (
     add_reward,
     learning,
     mean,
@@ -28,10 +29,9 @@ from banditlab.agents.moments import (
     recommend_best_mean,
     rounds_per_context,
 )
-from banditlab.check import integer
-from banditlab.core import context, kernel, kernel_inline
-from banditlab.protocols.lanes import Lanes
+from banditlab.protocols.loops.lanes import Lanes
 from banditlab.protocols.online import Online
+from banditlab.validate import integer
 
 PULLS_WITHOUT_HORIZON = 30.0
 

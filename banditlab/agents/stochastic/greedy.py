@@ -15,8 +15,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from banditlab.agents.lazy import bounded_index_policy
 from banditlab.core import kernel_inline
+from banditlab.parts.many_arms import bounded_index_policy
 from banditlab.protocols.online import Online
 
 is_baseline = True

@@ -19,10 +19,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from banditlab import numeric
-from banditlab.agents.moments import index_policy, leader
-from banditlab.check import nonnegative
 from banditlab.core import kernel_inline
+from banditlab.parts.index import index_policy, leader
 from banditlab.protocols.online import ANY_REWARD, UNIT_REWARD, Online
+from banditlab.validate import nonnegative
 
 
 class IMED(NamedTuple):

@@ -21,10 +21,10 @@ import math
 from typing import NamedTuple
 
 from banditlab import numeric
-from banditlab.agents.lazy import bounded_index_policy
-from banditlab.check import nonnegative
 from banditlab.core import kernel_inline
+from banditlab.parts.many_arms import bounded_index_policy
 from banditlab.protocols.online import UNIT_REWARD, Online
+from banditlab.validate import nonnegative
 
 ALMOST_ONE = 1.0 - 1e-15
 TINY = 1e-300  # makes 0 / 0 at q = p a 0

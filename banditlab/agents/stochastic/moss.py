@@ -20,11 +20,11 @@ import math
 from typing import NamedTuple
 
 from banditlab import numeric
-from banditlab.agents.lazy import bounded_index_policy
-from banditlab.agents.moments import rounds_per_context
-from banditlab.check import positive
 from banditlab.core import kernel_inline
+from banditlab.parts.index import rounds_per_context
+from banditlab.parts.many_arms import bounded_index_policy
 from banditlab.protocols.online import Online
+from banditlab.validate import positive
 
 
 class MOSS(NamedTuple):

@@ -22,10 +22,10 @@ from typing import NamedTuple
 import numpy as np
 
 from banditlab import numeric
-from banditlab.agents.moments import add_reward, index_policy, new_moments
-from banditlab.check import integer, positive
 from banditlab.core import kernel, kernel_inline
+from banditlab.parts.index import add_reward, index_policy, new_moments
 from banditlab.protocols.online import Online
+from banditlab.validate import integer, positive
 
 
 class SlidingUCB(NamedTuple):

@@ -25,16 +25,16 @@ from typing import NamedTuple
 import numpy as np
 
 from banditlab import numeric
-from banditlab.agents.moments import (
+from banditlab.core import context, kernel, kernel_in_loop, kernel_inline
+from banditlab.parts.index import (
     add_reward,
     new_moments,
     recommend_best_mean,
     update_moments,
 )
-from banditlab.check import nonnegative
-from banditlab.core import context, kernel, kernel_in_loop, kernel_inline
 from banditlab.protocols.online import ANY_REWARD, UNIT_REWARD, Online
 from banditlab.random import beta, normal, uniform
+from banditlab.validate import nonnegative
 
 # Posterior quantiles of every arm at these levels cut the line into panels on which all densities
 # and distribution functions are smooth; each panel gets a Gauss-Legendre rule of 8 points.

@@ -19,10 +19,10 @@ import math
 from typing import NamedTuple
 
 from banditlab import numeric
-from banditlab.agents.lazy import bounded_index_policy
-from banditlab.check import positive
 from banditlab.core import kernel_inline
+from banditlab.parts.many_arms import bounded_index_policy
 from banditlab.protocols.online import Online
+from banditlab.validate import positive
 
 
 class UCB(NamedTuple):

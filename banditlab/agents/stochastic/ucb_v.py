@@ -20,10 +20,10 @@ from typing import NamedTuple
 import numpy as np
 
 from banditlab import numeric
-from banditlab.agents.moments import add_reward, index_policy, mean, new_moments, table
-from banditlab.check import positive
 from banditlab.core import kernel, kernel_inline
+from banditlab.parts.index import add_reward, index_policy, mean, new_moments, table
 from banditlab.protocols.online import UNIT_REWARD, Online
+from banditlab.validate import positive
 
 
 class UCBV(NamedTuple):

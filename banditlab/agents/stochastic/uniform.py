@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from banditlab.agents.moments import new_moments, recommend_best_mean, update_moments
 from banditlab.core import kernel
+from banditlab.parts.index import new_moments, recommend_best_mean, update_moments
 from banditlab.protocols.online import Online
 from banditlab.random import below
 

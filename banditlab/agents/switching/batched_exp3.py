@@ -24,9 +24,9 @@ from typing import NamedTuple
 from banditlab import numeric
 from banditlab.agents.adversarial.exp3 import exp3
 from banditlab.agents.switching.blocked import given_or_tuned, in_blocks
-from banditlab.check import integer, nonnegative
 from banditlab.core import kernel_inline
 from banditlab.protocols.observe import Observe
+from banditlab.validate import integer, nonnegative
 
 example = {"name": "deterministic_gap", "n_arms": 3, "gap": 0.2}
 

@@ -44,11 +44,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from banditlab import numeric
-from banditlab.agents.weights import smallest
-from banditlab.check import choice, flag, integer, nonnegative
 from banditlab.core import Task, kernel, kernel_in_loop, kernel_inline
+from banditlab.parts.weights import smallest
 from banditlab.protocols.observe import Losses, Observe
 from banditlab.random import below, uniform
+from banditlab.validate import choice, flag, integer, nonnegative
 
 example = {"name": "deterministic_gap", "n_arms": 3, "gap": 0.2, "budget": 60}
 

@@ -24,10 +24,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from banditlab import numeric, registry
-from banditlab.check import choice, integer
 from banditlab.core import Task, kernel, kernel_inline
 from banditlab.protocols.observe import Observe, known_horizon, look_at_played
 from banditlab.protocols.online import Online
+from banditlab.validate import choice, integer
 
 example = {"name": "deterministic_gap", "n_arms": 3, "gap": 0.2}
 

@@ -26,9 +26,9 @@ from banditlab.agents.switching.batched_omd import (
     plan_sample,
     spread,
 )
-from banditlab.check import choice, nonnegative
 from banditlab.core import Task, kernel, kernel_inline
 from banditlab.protocols.observe import Losses, Observe
+from banditlab.validate import choice, nonnegative
 
 example = {"name": "deterministic_gap", "n_arms": 3, "gap": 0.2, "extra": True, "budget": 60}
 

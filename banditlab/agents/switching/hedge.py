@@ -21,9 +21,9 @@ from typing import NamedTuple
 from banditlab import numeric
 from banditlab.agents.switching.batched_omd import Plan, begin, learner
 from banditlab.agents.switching.shrinking_dartboard import check_full
-from banditlab.check import nonnegative
 from banditlab.core import kernel
 from banditlab.protocols.observe import Observe
+from banditlab.validate import nonnegative
 
 example = {"name": "deterministic_gap", "n_arms": 3, "gap": 0.2}
 

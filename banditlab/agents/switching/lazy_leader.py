@@ -25,10 +25,10 @@ import numpy as np
 
 from banditlab.agents.switching.ftpl import add_losses
 from banditlab.agents.switching.never_switch import act, recommend
-from banditlab.check import nonnegative
 from banditlab.core import kernel, kernel_inline
 from banditlab.protocols.observe import Observe, known_horizon, look_at_all
 from banditlab.random import uniform
+from banditlab.validate import nonnegative
 
 example = {"name": "deterministic_gap", "n_arms": 3, "gap": 0.2}
 

@@ -18,9 +18,9 @@ from typing import NamedTuple
 
 from banditlab import numeric
 from banditlab.agents.switching.batched_omd import Plan, begin, learner, needed, plan_sample
-from banditlab.check import choice, nonnegative
 from banditlab.core import Task, kernel
 from banditlab.protocols.observe import Losses, Observe
+from banditlab.validate import choice, nonnegative
 
 example = {"name": "deterministic_gap", "n_arms": 3, "gap": 0.2}
 

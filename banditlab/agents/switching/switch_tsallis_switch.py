@@ -34,8 +34,8 @@ from banditlab.agents.switching.blocked import (
     open_block,
 )
 from banditlab.agents.switching.tsallis_switch import weigh
-from banditlab.agents.weights import recommend_least_loss
 from banditlab.core import kernel, kernel_inline
+from banditlab.parts.weights import recommend_least_loss
 from banditlab.protocols.observe import Observe, look_at_played
 from banditlab.random import below, categorical
 

@@ -32,8 +32,8 @@ from banditlab.agents.switching.blocked import (
     open_block,
     sum_of_losses,
 )
-from banditlab.agents.weights import recommend_least_loss, weighing
 from banditlab.core import kernel, kernel_inline
+from banditlab.parts.weights import recommend_least_loss, weighing
 from banditlab.protocols.observe import Observe, look_at_played
 from banditlab.random import below, categorical
 

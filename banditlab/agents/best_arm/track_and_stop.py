@@ -1,0 +1,392 @@
+"""Track-and-Stop (Garivier & Kaufmann 2016): pull as the lower bound says, stop when sure.
+
+Re-implementation from memory. To name the best arm with probability 1 - delta takes about
+T* ln(1/delta) pulls, whatever the rule, where with arm 1 the best and d the divergence of two
+rewards with the given means (theorem 1, equations 3 and 4, theorem 5)::
+
+    1 / T* = max_w min_{a != 1} [ w_1 d(mu_1, m_a) + w_a d(mu_a, m_a) ],  m_a pooling both means
+
+    g_a(x) = d(mu_1, m) + x d(mu_a, m),  m = (mu_1 + x mu_a) / (1 + x)
+    find y with sum_{a != 1} d(mu_1, m_a) / d(mu_a, m_a) = 1 at x_a = g_a^{-1}(y)
+    w ~ (1, x_2, ..., x_K) and T* = (1 + sum x_a) / y
+
+*D-tracking*: after t pulls take the arm with the fewest, N, if N < sqrt(t) - K/2, else the arm that
+lags its weight most, argmax t w_a - N_a, with w of the empirical means. w is uniform while these
+have no single best arm, or one of them is on the boundary (0 or 1). *Stop* when the evidence
+against the likeliest rival b of the empirical best arm exceeds a threshold::
+
+    min_b [ N_best d(mean_best, m) + N_b d(mean_b, m) ] > ln((1 + ln t) / delta)    "practical"
+                                                        > ln(2 t (K - 1) / delta)   "proved"
+
+"proved" is theorem 10, for Bernoulli rewards (theirs, or any in [0, 1]); "practical" is what the
+paper's experiments use. The weights are computed in every round, to nine digits; there is no
+schedule.
+
+>>> weights, T = oracle_weights([0.5, 0.45, 0.43, 0.4])
+>>> weights.round(4), round(T, 2)
+(array([0.4165, 0.3903, 0.1362, 0.057 ]), 989.79)
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from banditlab import numeric
+from banditlab.core import kernel, kernel_inline
+from banditlab.protocols.identify import Identify
+from banditlab.protocols.online import ANY_REWARD, UNIT_REWARD
+from banditlab.validate import choice, inside, positive, vector
+
+# A Newton step this small, relative to the number it corrects, is the last one. Its error is
+# about the square of the step: the inner solutions are then carried on to first order.
+INNER = 1e-6
+OUTER = 1e-9
+MOST_STEPS = 60  # a bound for loops that take fewer than ten steps each
+EDGE = 1e-15
+
+
+class TrackAndStop(NamedTuple):
+    """Hyper-parameters."""
+
+    delta: float = 0.05  # in (0, 1): probability of naming a wrong arm
+    law: str = "bernoulli"  # or "gaussian"
+    sigma: float = 1.0  # > 0, standard deviation of Gaussian rewards
+    threshold: str = "practical"  # or "proved"
+
+
+class Race(NamedTuple):
+    """Pulls and rewards so far, and the arm that is next."""
+
+    pulls: np.ndarray  # (n_arms,) float64
+    sums: np.ndarray  # (n_arms,) float64
+    means: np.ndarray  # (n_arms,) float64: 0 before the first pull
+    weights: np.ndarray  # (n_arms,) float64: scratch of the oracle
+    chosen: np.ndarray  # (1,) int64
+
+
+# --- laws: divergence and variance by mean -------------------------------------------------------
+
+
+@kernel
+def bernoulli_divergence(sigma, p, q):  # type: ignore[no-untyped-def]
+    """KL(Bernoulli(p) || Bernoulli(q)), with `q` clamped to [1e-15, 1 - 1e-15].
+
+    Relative error about 1e-16 / |q - p|, where numeric.bernoulli_kl has an absolute one of 1e-15:
+    weights are made of quotients of divergences between means that may lie close.
+    """
+    q = EDGE if q < EDGE else q
+    q = 1.0 - EDGE if q > 1.0 - EDGE else q
+    shift = q - p
+    ones = p * numeric.log1p(shift / p) if p > 0.0 else 0.0
+    zeros = (1.0 - p) * numeric.log1p(-shift / (1.0 - p)) if p < 1.0 else 0.0
+    return -ones - zeros
+
+
+@kernel_inline
+def bernoulli_variance(sigma, mean):  # type: ignore[no-untyped-def]
+    return mean * (1.0 - mean)
+
+
+@kernel_inline
+def gaussian_divergence(sigma, p, q):  # type: ignore[no-untyped-def]
+    return (p - q) * (p - q) / (2.0 * sigma * sigma)
+
+
+@kernel_inline
+def gaussian_variance(sigma, mean):  # type: ignore[no-untyped-def]
+    return sigma * sigma
+
+
+LAWS: dict[str, tuple[Callable[..., float], Callable[..., float]]] = {
+    "bernoulli": (bernoulli_divergence, bernoulli_variance),
+    "gaussian": (gaussian_divergence, gaussian_variance),
+}
+REWARDS = {"bernoulli": UNIT_REWARD, "gaussian": ANY_REWARD}
+
+
+# --- the oracle's weights ------------------------------------------------------------------------
+
+
+@cache
+def oracle(law: str) -> Callable[..., float]:
+    """The kernel ``solve(sigma, means, best, out)``: fills the weights in, returns 1 / T*.
+
+    It returns 0 and leaves nonsense in ``out`` when ``best`` is not the single best arm up to
+    rounding. Means lie in the interior of the law's range.
+    """
+    divergence, variance = LAWS[law]
+
+    @kernel
+    def solve(sigma, means, best, out):  # type: ignore[no-untyped-def]
+        top = means[best]
+        y = np.inf
+        low = 0.0
+        high = np.inf  # g_a rises to d(mu_1, mu_a), which y must not reach
+        for k in range(means.size):
+            if k != best:
+                m = 0.5 * (top + means[k])
+                y = min(y, divergence(sigma, top, m) + divergence(sigma, means[k], m))
+                high = min(high, divergence(sigma, top, means[k]))
+            out[k] = 1.0
+        if not y > 0.0:
+            return 0.0
+        for _ in range(MOST_STEPS):
+            total = 0.0
+            slope = 0.0
+            for k in range(means.size):
+                if k == best:
+                    continue
+                # x = g^{-1}(y). As g is concave with g' = far, Newton's steps rise to the
+                # solution from wherever they are left of it, and the first brings them there.
+                x = out[k]
+                far = 1.0
+                ratio = 0.0
+                bend = 0.0
+                for _ in range(MOST_STEPS):
+                    m = (top + x * means[k]) / (1.0 + x)
+                    near = divergence(sigma, top, m)
+                    far = divergence(sigma, means[k], m)
+                    step = (y - near - x * far) / far
+                    ratio = near / far
+                    shift = m - means[k]
+                    bend = shift * shift * (near + x * far)
+                    bend = bend / (variance(sigma, m) * (1.0 + x) * far * far)
+                    ratio += bend * step
+                    x = max(x + step, 0.0)
+                    if abs(step) <= INNER * x:
+                        break
+                out[k] = x
+                total += ratio
+                slope += bend / far
+            step = (1.0 - total) / slope
+            if abs(step) <= OUTER * y:
+                break
+            if total > 1.0:
+                high = y
+            else:
+                low = y
+            y = y + step if low < y + step and y + step < high else 0.5 * (low + high)
+        size = 0.0
+        for k in range(means.size):
+            size += out[k]
+        for k in range(means.size):
+            out[k] /= size
+        return y / size
+
+    return solve
+
+
+def oracle_weights(
+    means: Sequence[float], law: str = "bernoulli", sigma: float = 1.0
+) -> tuple[np.ndarray, float]:
+    """The optimal shares of pulls (n_arms,), and T*, for arms with these ``means``.
+
+    ``law`` is "bernoulli", with means strictly between 0 and 1, or "gaussian" with standard
+    deviation ``sigma`` > 0, which the weights do not depend on.
+
+    Raises ValueError for means out of range, fewer than two, or with more than one largest.
+    """
+    law, sigma = choice("law", law, tuple(LAWS)), positive("sigma", sigma)
+    given = vector("means", means, at_least=2)
+    for k, value in enumerate(given.tolist()):
+        if law == "bernoulli":
+            inside(f"means[{k}]", value, 0.0, 1.0)
+    out = np.empty(given.size)
+    with np.errstate(all="ignore"):
+        rate = oracle(law)(sigma, given, int(given.argmax()), out)
+    if not rate > 0.0:
+        raise ValueError(f"means must have a single largest one, got {means!r}")
+    return out, float(1.0 / rate)
+
+
+# --- what all rules of the family share ----------------------------------------------------------
+
+
+@kernel_inline
+def leader(pulls, means):  # type: ignore[no-untyped-def]
+    """The arm of the largest empirical mean, the first of several; 0 before any pull."""
+    best = -np.inf
+    arm = 0
+    for k in range(pulls.size):
+        larger = pulls[k] > 0.0 and means[k] > best
+        best = means[k] if larger else best
+        arm = k if larger else arm
+    return arm
+
+
+@kernel_inline
+def least_pulled(pulls):  # type: ignore[no-untyped-def]
+    """The arm with the fewest pulls, the first of several."""
+    arm = 0
+    for k in range(pulls.size):
+        arm = k if pulls[k] < pulls[arm] else arm
+    return arm
+
+
+@kernel
+def name_largest(values, eligible, out):  # type: ignore[no-untyped-def]
+    """Even odds over the largest ``values`` where ``eligible`` > 0; over all arms if none is."""
+    best = -np.inf
+    for k in range(out.size):
+        if eligible[k] > 0 and values[k] > best:
+            best = values[k]
+    ties = 0.0
+    for k in range(out.size):
+        out[k] = 0.0
+        if best == -np.inf or (eligible[k] > 0 and values[k] == best):
+            out[k] = 1.0
+            ties += 1.0
+    for k in range(out.size):
+        out[k] /= ties
+
+
+@kernel
+def recommend_best(params, state, x, rng, out):  # type: ignore[no-untyped-def]
+    name_largest(state.means, state.pulls, out)
+
+
+@kernel_inline
+def add_batch(state, pulls, sums):  # type: ignore[no-untyped-def]
+    """Learn from a batch."""
+    for k in range(pulls.size):
+        if pulls[k] > 0:
+            state.pulls[k] += pulls[k]
+            state.sums[k] += sums[k]
+            state.means[k] = state.sums[k] / state.pulls[k]
+
+
+@kernel
+def act_chosen(params, state, t, x, rng, out):  # type: ignore[no-untyped-def]
+    out[state.chosen[0]] = 1
+
+
+@kernel_inline
+def practical(params, n_arms, t):  # type: ignore[no-untyped-def]
+    return numeric.log((1.0 + numeric.log(t * 1.0)) / params.delta)
+
+
+@kernel_inline
+def proved(params, n_arms, t):  # type: ignore[no-untyped-def]
+    return numeric.log(2.0 * t * (n_arms - 1.0) / params.delta)
+
+
+THRESHOLDS: dict[str, Callable[..., float]] = {"practical": practical, "proved": proved}
+
+
+@cache
+def evidence(law: str) -> Callable[..., float]:
+    """The kernel ``against(sigma, state, best, k)``: evidence that ``best`` beats arm ``k``."""
+    divergence, _ = LAWS[law]
+
+    @kernel
+    def against(sigma, state, best, k):  # type: ignore[no-untyped-def]
+        n, n_best = state.pulls[k], state.pulls[best]
+        if n == 0.0 or n_best == 0.0 or state.means[k] >= state.means[best]:
+            return 0.0
+        m = (state.sums[best] + state.sums[k]) / (n_best + n)
+        near = n_best * divergence(sigma, state.means[best], m)
+        return near + n * divergence(sigma, state.means[k], m)
+
+    return against
+
+
+@cache
+def stopping(law: str, threshold: str) -> Callable[..., bool]:
+    """``stop`` of the family."""
+    against, limit = evidence(law), THRESHOLDS[threshold]
+
+    @kernel
+    def stop(params, state, t):  # type: ignore[no-untyped-def]
+        n_arms = state.pulls.size
+        if t < n_arms:
+            return False
+        best = leader(state.pulls, state.means)
+        least = np.inf
+        for k in range(n_arms):
+            if k != best:
+                least = min(least, against(params.sigma, state, best, k))
+        return least > limit(params, n_arms, t)
+
+    return stop
+
+
+def checked(delta: Any, law: Any, sigma: Any, threshold: Any) -> tuple[float, str, float, str]:
+    """The arguments that the family has in common, checked and cast."""
+    law = choice("law", law, tuple(LAWS))
+    threshold = choice("threshold", threshold, tuple(THRESHOLDS))
+    if law == "gaussian" and threshold == "proved":
+        raise ValueError("threshold 'proved' is for law bernoulli; gaussian has 'practical'")
+    return inside("delta", delta, 0.0, 1.0), law, positive("sigma", sigma), threshold
+
+
+# --- Track-and-Stop ------------------------------------------------------------------------------
+
+
+@kernel
+def init(params, task, rng):  # type: ignore[no-untyped-def]
+    n_arms = task.n_arms
+    zeros = np.zeros(n_arms)
+    return Race(zeros, np.zeros(n_arms), np.zeros(n_arms), np.zeros(n_arms), np.zeros(1, np.int64))
+
+
+@cache
+def _tracking(law: str) -> Callable[..., None]:
+    solve, (_, variance) = oracle(law), LAWS[law]
+
+    @kernel
+    def update(params, state, t, x, pulls, sums, rng):  # type: ignore[no-untyped-def]
+        add_batch(state, pulls, sums)
+        n_arms = state.pulls.size
+        fewest = least_pulled(state.pulls)
+        state.chosen[0] = fewest  # what uniform weights ask for, too
+        total = 0.0
+        inside = True
+        for k in range(n_arms):
+            total += state.pulls[k]
+            inside = inside and variance(params.sigma, state.means[k]) > 0.0
+        few = state.pulls[fewest]
+        if few == 0.0 or few < math.sqrt(total) - 0.5 * n_arms or not inside:
+            return
+        best = leader(state.pulls, state.means)
+        if not solve(params.sigma, state.means, best, state.weights) > 0.0:
+            return
+        lag = -np.inf
+        for k in range(n_arms):
+            value = total * state.weights[k] - state.pulls[k]
+            state.chosen[0] = k if value > lag else state.chosen[0]
+            lag = value if value > lag else lag
+
+    return update
+
+
+def track_and_stop(
+    delta: float = 0.05,
+    law: str = "bernoulli",
+    sigma: float = 1.0,
+    threshold: str = "practical",
+) -> Identify:
+    """Track-and-Stop with D-tracking; the task's horizon is where a run is cut off.
+
+    Parameters
+    ----------
+    delta
+        Probability in (0, 1) of naming a wrong arm.
+    law
+        "bernoulli", for rewards in [0, 1], or "gaussian".
+    sigma
+        Standard deviation > 0 of Gaussian rewards.
+    threshold
+        "practical", or "proved", which is for law "bernoulli" and stops later.
+
+    Raises ValueError for whatever is out of range.
+    """
+    params = TrackAndStop(*checked(delta, law, sigma, threshold))
+    stop = stopping(params.law, params.threshold)
+    update = _tracking(params.law)
+    rewards = REWARDS[params.law]
+    return Identify(params, init, act_chosen, update, recommend_best, stop, rewards=rewards)

@@ -1,0 +1,1 @@
+"""Offline learning of sequential decisions: policies planned from a log of transitions."""

@@ -1,0 +1,127 @@
+"""VI-LCB with Hoeffding penalties, all data in every sweep (Rashidinejad et al. 2021, section 5).
+
+The paper's Algorithm 3 without its sample splitting, which the authors call unnecessary in
+practice. Discounted: start from V = v_min and the most played action, and repeat::
+
+    Q(s,a) = r + gamma P V - b,    b = span sqrt(L / max(N(s,a), 1)),    L = c log(2 S A / delta)
+
+keeping V(s) and the action of s until max_a Q(s, a) exceeds V(s). So the most played action stays
+until a certified improvement appears, and the value never falls. A pair without data is worth
+r + gamma v_min - b. With a finite horizon: the backward recursion of Algorithm 4, with
+b = span sqrt(L / N) and span sqrt(L) without data, clipped at v_min in practical mode.
+
+Modes: ``practical`` has c = 0.05, ``paper`` 2000. span = v_max - v_min.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from banditlab import numeric
+from banditlab.agents.offline_bandit.lcb import BY_MODE, MODES, PAPER
+from banditlab.agents.offline_rl.vi_lcb import mode_of
+from banditlab.core import kernel
+from banditlab.protocols.offline_mdp import OfflineMDP, deploy
+from banditlab.validate import inside, nonnegative
+
+
+class VILCBHoeffding(NamedTuple):
+    """Hyper-parameters."""
+
+    mode: int = 0  # place in MODES
+    c: float = BY_MODE  # >= 0: constant of the penalty; -1 leaves it to the mode
+    delta: float = 0.1  # in (0, 1): failure probability
+
+
+@kernel
+def fill_q(model, counts, n, h, V, L, q):  # type: ignore[no-untyped-def]
+    """Penalised Q (S, A) of step h, with next values V."""
+    S, A, K = counts.shape
+    span = model.v_max - model.v_min
+    for s in range(S):
+        for a in range(A):
+            mean = 0.0
+            income = 0.0
+            for k in range(K):
+                mean += counts[s, a, k] * V[model.succ[s, a, k]]
+                income += counts[s, a, k] * model.reward[s, a, k]
+            seen = n[s, a] > 0.0
+            mean = mean / n[s, a] if seen else model.v_min
+            r = model.r[h, s, a]
+            if not model.known:
+                r = income / n[s, a] if seen else 0.0
+            b = span * math.sqrt(L / max(n[s, a], 1.0))
+            q[s, a] = r + model.gamma * mean - b if model.legal[s, a] else -np.inf
+
+
+@kernel
+def start_monotone(model, n, V, policy):  # type: ignore[no-untyped-def]
+    """V = v_min and the most played action, from which the monotone steps begin."""
+    even = np.zeros(n.shape[1])
+    for s in range(V.size):
+        V[s] = 0.0 if model.terminal[s] else model.v_min
+        deploy(even, n[s], model.legal[s], False, policy[s])
+
+
+@kernel
+def step_monotone(model, n, q, V, policy):  # type: ignore[no-untyped-def]
+    """Where the best Q exceeds V, replace both value and action; return the largest change."""
+    change = 0.0
+    for s in range(V.size):
+        best = -np.inf
+        for a in range(q.shape[1]):
+            best = max(best, q[s, a])
+        if best > V[s] and not model.terminal[s]:
+            change = max(change, best - V[s])
+            V[s] = best
+            deploy(q[s], n[s], model.legal[s], False, policy[s])
+    return change
+
+
+@kernel
+def plan(params, model, rng, policy):  # type: ignore[no-untyped-def]
+    S, A, K = model.succ.shape
+    c = params.c
+    if c < 0.0:
+        c = 2000.0 if params.mode == PAPER else 0.05
+    L = c * numeric.log(2.0 * S * A / params.delta)
+    V = np.zeros(S)
+    q = np.empty((S, A))
+    if model.horizon > 0:
+        for h in range(model.horizon - 1, -1, -1):
+            fill_q(model, model.counts[h], model.n[h], h, V, L, q)
+            for s in range(S):
+                best = -np.inf
+                for a in range(A):
+                    if params.mode != PAPER and model.legal[s, a]:
+                        q[s, a] = max(q[s, a], model.v_min)
+                    best = max(best, q[s, a])
+                V[s] = 0.0 if model.terminal[s] else best
+                deploy(q[s], model.n[h, s], model.legal[s], False, policy[h, s])
+        return
+    start_monotone(model, model.n[0], V, policy[0])
+    rows = max(model.rows, 2.0)
+    for _ in range(int(math.ceil(numeric.log(rows) / (1.0 - model.gamma)))):
+        fill_q(model, model.counts[0], model.n[0], 0, V, L, q)
+        if step_monotone(model, model.n[0], q, V, policy[0]) < 1e-9 * (model.v_max - model.v_min):
+            break
+
+
+def vi_lcb_hoeffding(
+    mode: str | int = "practical", c: float = BY_MODE, delta: float = 0.1
+) -> OfflineMDP:
+    """VI-LCB with Hoeffding penalties on all data.
+
+    ``mode`` is ``practical`` or ``paper`` (or its place in ``MODES``), ``c`` >= 0 the constant of
+    the penalty (-1: by mode), ``delta`` in (0, 1) the failure probability. Raises ValueError for
+    anything else.
+    """
+    params = VILCBHoeffding(
+        mode_of(mode, MODES),
+        BY_MODE if c == BY_MODE else nonnegative("c", c),
+        inside("delta", delta, 0.0, 1.0),
+    )
+    return OfflineMDP(params, plan)

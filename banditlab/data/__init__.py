@@ -1,0 +1,1 @@
+"""What users bring: tables of any format, read and checked once."""

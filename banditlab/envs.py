@@ -1,0 +1,161 @@
+"""Every bandit as a Gymnasium environment: ``banditlab/<Name>Bandit-v0``.
+
+The name follows the file's: ``bernoulli`` is ``banditlab/BernoulliBandit-v0`` and
+``cb_composition``, for a contextual bandit, ``banditlab/ContextualCompositionBandit-v0``. Keyword
+arguments of ``gymnasium.make`` are those of the problem; what is not given comes from the problem's
+``example``. Importing this module registers the ids.
+
+>>> import gymnasium
+>>> import banditlab.envs
+>>> env = gymnasium.make("banditlab/BernoulliBandit-v0", means=[0.2, 0.8])
+>>> observation, info = env.reset(seed=1, options={"replication": 0})
+>>> observation, reward, terminated, truncated, info = env.step(0)
+>>> round(info["regret"], 6)
+0.6
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+from gymnasium.envs.registration import register, registry
+
+from banditlab import random
+from banditlab.protocols.online import Problem
+from banditlab.registry import factory, make_problem, problem_names
+from banditlab.validate import integer
+
+
+class BanditEnv(gymnasium.Env[Any, Any]):
+    """One replication of a problem, round by round; it never ends, for horizons belong to arenas.
+
+    Parameters
+    ----------
+    name
+        A problem of ``banditlab.problem_names()``, a ``.py`` file, or what
+        ``banditlab.make_problem`` returns.
+    parameters
+        Parameters of the problem when it is given by name; what is missing comes from its
+        ``example``.
+
+    Actions are arms. Observations are the context, the features (a row per arm, or one row that
+    all share), or 0 when nothing is shown. ``info`` of a step holds
+
+    - ``regret``: the expected loss of this step against the best arm of its round;
+    - ``arrived``: list of ``(t, arm, reward)``, the rewards that reach the agent at the end of this
+      step. Without delays that is the step's own reward; with delays the reward that ``step``
+      returns serves scoring, and an agent may use only what has arrived.
+
+    ``reset(seed=s, options={"replication": r})`` starts the replication r (0 by default) that an
+    arena with seed s plays, draw for draw. Without a seed every reset is a fresh replication.
+
+    Raises
+    ------
+    ValueError
+        In one line, for an unknown problem, a bad parameter, option or arm.
+    """
+
+    _world: Any
+    _x: np.ndarray
+    _t: int
+    _nature: np.ndarray
+
+    def __init__(self, name: str | Problem = "bernoulli", **parameters: Any):
+        if isinstance(name, str):
+            module = inspect.getmodule(factory("problem", name))
+            example = getattr(module, "example", {})
+            self.problem = make_problem(name, **{**example, **parameters})
+        elif parameters:
+            raise ValueError(f"{next(iter(parameters))} belongs to banditlab.make_problem")
+        else:
+            self.problem = name
+        if not isinstance(self.problem, Problem):
+            raise ValueError(f"{name} is not a bandit")
+        n_arms, n_contexts, dim = self.problem.shape
+        self.action_space = spaces.Discrete(n_arms)
+        self.observation_space: spaces.Space[Any] = spaces.Discrete(n_contexts)
+        if dim > 0 and n_contexts == 1:
+            self._begin(random.key(0), 0)  # the first features tell how many rows there are
+            self.observation_space = spaces.Box(-np.inf, np.inf, self._x.shape, np.float64)  # type: ignore[arg-type]
+        self._begun = False
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
+        """Begin a replication; see the class."""
+        super().reset(seed=seed)
+        options = dict(options or {})
+        replication = integer("replication", options.pop("replication", 0), 0)
+        if options:
+            raise ValueError(f"options may hold replication only, got {next(iter(options))!r}")
+        if seed is None:
+            key = self.np_random.integers(2**64, size=2, dtype=np.uint64)
+        else:
+            key = random.key(seed)
+        self._begin(key, replication)
+        return self._observation(), {}
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        """Pull the arm ``action``."""
+        if not self._begun:
+            raise gymnasium.error.ResetNeeded("call reset before step")
+        if not self.action_space.contains(action):
+            last = self.problem.shape[0] - 1
+            raise ValueError(f"action must be an arm, 0 to {last}, got {action!r}")
+        problem, params, world = self.problem, self.problem.params, self._world
+        t, x, arm = self._t, self._x, int(action)
+        with np.errstate(over="ignore"):
+            regret = float(problem.regret(params, world, x, arm))
+            reward = float(problem.pull(params, world, x, arm, self._nature))
+            waiting = problem.arrivals(params, world, t, x, arm, reward)
+            arrived = [(t, arm, reward)] if waiting < 0 else []
+            for i in range(waiting):
+                then, _, pulled, paid = problem.arrival(params, world, i)
+                arrived.append((int(then), int(pulled), float(paid)))
+            self._t = t + 1
+            self._x = problem.observe(params, world, self._t, self._nature)
+        return self._observation(), reward, False, False, {"regret": regret, "arrived": arrived}
+
+    def _begin(self, key: np.ndarray, replication: int) -> None:
+        problem = self.problem
+        with np.errstate(over="ignore"):
+            self._nature = random.stream(key, replication, random.NATURE)
+            self._world = problem.init(problem.params, self._nature)
+            self._t = 0
+            self._x = problem.observe(problem.params, self._world, 0, self._nature)
+        self._begun = True
+
+    def _observation(self) -> Any:
+        if isinstance(self.observation_space, spaces.Box):
+            return self._x.copy()
+        return np.int64(self._x[0, 0])
+
+
+def env_id(name: str) -> str:
+    """The Gymnasium id of the problem called ``name``."""
+    words = ["contextual" if word == "cb" else word for word in name.split("_")]
+    return f"banditlab/{''.join(word.capitalize() for word in words)}Bandit-v0"
+
+
+def bandit_names() -> list[str]:
+    """Names of the problems for online play: their factories are annotated to make a Problem."""
+    return [
+        name
+        for name in problem_names()
+        if inspect.signature(factory("problem", name)).return_annotation in (Problem, "Problem")
+    ]
+
+
+def register_envs() -> None:
+    """Register every bandit of the package, once."""
+    for name in bandit_names():
+        if env_id(name) not in registry:
+            # No max_episode_steps: horizons belong to arenas.
+            register(env_id(name), BanditEnv, kwargs={"name": name})
+
+
+register_envs()

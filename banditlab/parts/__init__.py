@@ -1,0 +1,1 @@
+"""What algorithms share: index policies, weights, regressions, designs, noise."""

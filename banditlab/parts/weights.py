@@ -1,0 +1,247 @@
+"""Algorithms that draw the arm from weights on estimated losses, and see only that arm's reward.
+
+With loss = 1 - reward in [0, 1], cumulated estimates L and learning rate eta, the arms have the
+probabilities ``w(L_k - min L + y)``, divided by their total. A *weight policy* is some pure
+functions, all ``kernel_inline``s::
+
+    rate(params, task, n)                eta once n rewards of the context were seen
+    estimate(rate, p, loss, played)      what one round adds to the L of an arm of probability p
+    weight(rate, z)                      w
+    first(rate), slope(rate, z, weight), step(rate, total, slope)
+
+The last three find y, if w does not do without: ``first`` is where to begin, ``step`` the next step
+given the totals of weights and of slopes. They default to y = 0.
+
+The state holds the probabilities of the next act, so they are computed once a round and
+``propensities`` is exact. A reward is weighted by the probability that its arm has when the
+reward arrives: with delays that may differ from the probability with which it was chosen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from banditlab.core import context, kernel, kernel_inline
+from banditlab.parts.index import table, task_of
+from banditlab.protocols.loops.lanes import Lanes
+from banditlab.protocols.online import UNIT_REWARD, Online
+from banditlab.random import categorical, categoricals
+
+STEPS = 50  # at most, towards y; Newton's method needs about 5
+TOLERANCE = 1e-9  # of a step, relative to y
+
+
+class Weights(NamedTuple):
+    """What the family remembers."""
+
+    losses: np.ndarray  # (n_contexts, n_arms) float64: cumulated loss estimates
+    probs: np.ndarray  # (n_contexts, n_arms) float64: of the next act
+    seen: np.ndarray  # (n_contexts,) float64: rewards seen in each context
+    task: np.ndarray  # (4,) int64: the fields of Task
+
+
+@kernel
+def new_weights(params, task, rng):  # type: ignore[no-untyped-def]
+    """``init`` of the family."""
+    facts = np.array([task.n_arms, task.n_contexts, task.dim, task.horizon], dtype=np.int64)
+    probs = table(task, 1.0 / task.n_arms)
+    return Weights(table(task, 0.0), probs, np.zeros(task.n_contexts), facts)
+
+
+@kernel
+def act_weights(params, state, t, x, rng):  # type: ignore[no-untyped-def]
+    """``act`` of the family."""
+    return categorical(rng, state.probs[context(state.probs.shape[0], x)])
+
+
+@kernel
+def act_weights_lanes(params, state, t, rngs, arms):  # type: ignore[no-untyped-def]
+    """``act`` of the family in lanes."""
+    categoricals(rngs, state.probs, arms)
+
+
+@kernel
+def probabilities(params, state, t, x, out):  # type: ignore[no-untyped-def]
+    """``propensities`` of the family."""
+    s = context(state.probs.shape[0], x)
+    for k in range(out.size):
+        out[k] = state.probs[s, k]
+
+
+@kernel
+def recommend_least_loss(params, state, x, rng, out):  # type: ignore[no-untyped-def]
+    """Even odds over the arms of the smallest estimated loss."""
+    s = context(state.probs.shape[0], x)
+    least = smallest(state.losses[s])
+    ties = 0.0
+    for k in range(out.size):
+        out[k] = 1.0 if state.losses[s, k] == least else 0.0
+        ties += out[k]
+    for k in range(out.size):
+        out[k] /= ties
+
+
+@kernel_inline
+def smallest(losses):  # type: ignore[no-untyped-def]
+    least = losses[0]
+    for k in range(1, losses.size):
+        least = losses[k] if losses[k] < least else least
+    return least
+
+
+@kernel_inline
+def nowhere(rate):  # type: ignore[no-untyped-def]
+    """``first`` of weights that need no y."""
+    return 0.0
+
+
+@kernel_inline
+def flat(rate, z, weight):  # type: ignore[no-untyped-def]
+    """``slope`` of weights that need no y."""
+    return 0.0
+
+
+@kernel_inline
+def stay(rate, total, slope):  # type: ignore[no-untyped-def]
+    """``step`` of weights that need no y."""
+    return 0.0
+
+
+@cache
+def weighing(
+    weight: Callable[..., float],
+    first: Callable[..., float] = nowhere,
+    slope: Callable[..., float] = flat,
+    step: Callable[..., float] = stay,
+) -> tuple[Callable[..., None], Callable[..., None]]:
+    """``weigh(rate, losses, out)``, which fills in the probabilities, for one lane and for all."""
+
+    @kernel
+    def weigh(eta, losses, out):  # type: ignore[no-untyped-def]
+        least = smallest(losses)
+        y = first(eta)
+        total = 1.0
+        for _ in range(STEPS):
+            total = 0.0
+            slopes = 0.0
+            for k in range(out.size):
+                z = losses[k] - least + y
+                out[k] = weight(eta, z)
+                total += out[k]
+                slopes += slope(eta, z, out[k])
+            move = step(eta, total, slopes)
+            y += move
+            if move <= TOLERANCE * y:
+                break
+        for k in range(out.size):
+            out[k] /= total
+
+    @kernel
+    def weigh_lanes(eta, losses, out):  # type: ignore[no-untyped-def]
+        L, K = out.shape
+        least, y, total, slopes = np.empty(L), np.empty(L), np.empty(L), np.empty(L)
+        under_way = np.ones(L)
+        for lane in range(L):
+            least[lane] = losses[lane, 0]
+            y[lane] = first(eta)
+        for k in range(1, K):
+            for lane in range(L):
+                less = losses[lane, k] < least[lane]
+                least[lane] = losses[lane, k] if less else least[lane]
+        for _ in range(STEPS):
+            for lane in range(L):
+                total[lane] = 0.0
+                slopes[lane] = 0.0
+            for k in range(K):
+                for lane in range(L):
+                    z = losses[lane, k] - least[lane] + y[lane]
+                    w = weight(eta, z)
+                    w = w if under_way[lane] > 0.0 else out[lane, k]
+                    out[lane, k] = w
+                    total[lane] += w
+                    slopes[lane] += slope(eta, z, w)
+            left = 0.0
+            for lane in range(L):
+                move = step(eta, total[lane], slopes[lane])
+                move = move if under_way[lane] > 0.0 else 0.0
+                y[lane] += move
+                under_way[lane] = 1.0 if move > TOLERANCE * y[lane] else 0.0
+                left += under_way[lane]
+            if left == 0.0:
+                break
+        for k in range(K):
+            for lane in range(L):
+                out[lane, k] /= total[lane]
+
+    return weigh, weigh_lanes
+
+
+@cache
+def _learning(
+    rate: Callable[..., float],
+    estimate: Callable[..., float],
+    weigh: Callable[..., None],
+    weigh_lanes: Callable[..., None],
+) -> tuple[Callable[..., None], Callable[..., bool], Callable[..., None]]:
+    @kernel
+    def update(params, state, t, x, arm, reward, rng):  # type: ignore[no-untyped-def]
+        s = context(state.probs.shape[0], x)
+        eta = rate(params, task_of(state), state.seen[s])
+        for k in range(state.probs.shape[1]):
+            state.losses[s, k] += estimate(eta, state.probs[s, k], 1.0 - reward, k == arm)
+        state.seen[s] += 1.0
+        weigh(rate(params, task_of(state), state.seen[s]), state.losses[s], state.probs[s])
+
+    @kernel
+    def fit(params, state, t, x, arm, reward, rng):  # type: ignore[no-untyped-def]
+        # A log does not say how likely its choices were: it is read as chosen evenly. The
+        # algorithm's own probabilities would be wrong, and dividing by them could explode.
+        s = context(state.probs.shape[0], x)
+        for k in range(state.probs.shape[1]):
+            state.probs[s, k] = 1.0 / state.probs.shape[1]
+        update(params, state, t, x, arm, reward, rng)
+        return True
+
+    @kernel
+    def update_lanes(params, state, t, arms, rewards):  # type: ignore[no-untyped-def]
+        eta = rate(params, task_of(state), state.seen[0])
+        for k in range(state.probs.shape[1]):
+            for lane in range(arms.size):
+                p = state.probs[lane, k]
+                state.losses[lane, k] += estimate(eta, p, 1.0 - rewards[lane], k == arms[lane])
+        for lane in range(arms.size):
+            state.seen[lane] += 1.0
+        weigh_lanes(rate(params, task_of(state), state.seen[0]), state.losses, state.probs)
+
+    return update, fit, update_lanes
+
+
+def weight_policy(
+    params: Any,
+    rate: Callable[..., float],
+    estimate: Callable[..., float],
+    weight: Callable[..., float],
+    first: Callable[..., float] = nowhere,
+    slope: Callable[..., float] = flat,
+    step: Callable[..., float] = stay,
+) -> Online:
+    """The algorithm that draws from the weights; see the top of the file for the functions.
+
+    Rewards lie in [0, 1].
+    """
+    update, fit, update_lanes = _learning(rate, estimate, *weighing(weight, first, slope, step))
+    return Online(
+        params,
+        new_weights,
+        act_weights,
+        update,
+        recommend_least_loss,
+        probabilities,
+        fit,
+        UNIT_REWARD,
+        lanes=Lanes(params, new_weights, act_weights_lanes, update_lanes),
+    )

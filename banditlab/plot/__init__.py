@@ -1,0 +1,5 @@
+"""Figures for print."""
+
+from banditlab.plot.figure import draw, save
+
+__all__ = ["draw", "save"]

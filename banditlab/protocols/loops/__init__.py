@@ -1,0 +1,1 @@
+"""Loops that play a protocol faster, or exactly, with the same result."""
