@@ -15,7 +15,7 @@ from banditlab.compile import cache_info, clear_cache
 from banditlab.registry import make, make_problem, names, problem_names
 
 if TYPE_CHECKING:
-    from banditlab.arena.run import simulate
+    from banditlab.arena.simulate import simulate
     from banditlab.curves import Curves
     from banditlab.privacy import audit
 
@@ -37,7 +37,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     # The arena brings pandas, pydantic and more; they load when first asked for.
     if name == "simulate":
-        from banditlab.arena.run import simulate
+        from banditlab.arena.simulate import simulate
 
         return simulate
     if name == "Curves":

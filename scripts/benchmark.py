@@ -264,7 +264,7 @@ def memory() -> dict[str, float]:
     """Megabytes resident beyond the interpreter with everything imported: 1000 x 10^7 pulls."""
     code = (
         "import resource, banditlab, matplotlib, pandas\n"
-        "from banditlab.arena.run import simulate\n"
+        "from banditlab.arena.simulate import simulate\n"
         "def arena(horizon, replications):\n"
         "    return dict(problem=dict(name='bernoulli', means=[k / 10 for k in range(10)]),\n"
         "                agents=[dict(name='ucb')], horizon=horizon, replications=replications)\n"

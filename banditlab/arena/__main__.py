@@ -235,7 +235,7 @@ def _distinct(arena: Any) -> None:
 
 def _leave_out(arena: Any, wanted: str | None) -> None:
     """Drop the arena's agents that cannot play another problem; those asked for must."""
-    from banditlab.arena.run import can_play
+    from banditlab.arena.jobs import can_play
 
     dropped: dict[str, None] = {}
     for panel in arena.panels:
@@ -300,7 +300,8 @@ def _with_defaults(problem: dict[str, Any]) -> dict[str, Any]:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from banditlab.arena.run import Interrupted, simulate
+    from banditlab.arena.runner import Interrupted
+    from banditlab.arena.simulate import simulate
 
     arena, place = _read(args)
     place = place or f"local/{arena.name}-{arena.hash()}"

@@ -440,7 +440,7 @@ def _kept_sweep(sweep: dict[str, list[Any]], key: str, value: Any) -> dict[str, 
 
 def _runnable(panels: list[dict[str, Any]], where: str) -> list[dict[str, Any]]:
     """The panels with those of their agents that speak the panel's protocol."""
-    from banditlab.arena.run import speaks
+    from banditlab.arena.jobs import speaks
 
     kept = []
     refused: set[str] = set()

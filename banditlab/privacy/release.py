@@ -88,8 +88,8 @@ def release_arm(
     :func:`banditlab.parts.noise.release_mean` adds it, and whatever it makes of them is private
     as they are. So this is for algorithms that touch each reward once, in a mean of a phase:
     ``dp_bai``, ``dp_sequential_halving``, ``dp_uniform``, ``noisy_max``, and ``dp_od`` with noise
-    on means. ``rewards`` holds those of each arm, in [0, 1]; which of them are used is drawn, without
-    replacement. Not reproducible.
+    on means. ``rewards`` holds those of each arm, in [0, 1]; which of them are used is drawn,
+    without replacement. Not reproducible.
 
     Raises ValueError where an arm runs out of rewards, and whatever the algorithm refuses.
     """

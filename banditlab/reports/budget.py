@@ -92,7 +92,7 @@ def report(
     ``horizon`` rows are played, by default all. Raises ValueError, in one line, for whatever
     cannot be.
     """
-    from banditlab.arena.run import simulate
+    from banditlab.arena.simulate import simulate
     from banditlab.statistics import t_interval
 
     price, look_price = nonnegative("price", price), nonnegative("look_price", look_price)
