@@ -689,7 +689,7 @@ def test_learn_finds_its_compiled_planner_again(monkeypatch):
     monkeypatch.setattr(
         offline_mdp, "compiled", lambda *given: made.append(given[1]) or compiled(*given)
     )
-    model = a_log(a_truth(1), 100, 1)
+    model = a_log(a_truth(0), 100, 0)
     first = learn(vi_lcb(), model)
     np.testing.assert_array_equal(learn(vi_lcb(), model), first)
     timid = learn(vi_lcb(c_b=1e6), model)  # other numbers, the same machine code
