@@ -241,27 +241,13 @@ def on_terms(factory: Callable[..., Losses]) -> Callable[..., Losses]:
     return build
 
 
-# --- what algorithms share ------------------------------------------------------------------
-
-
-def known_horizon(task: Any, problem: Losses) -> None:
-    """``check`` of an algorithm whose rates need the horizon."""
-    if task.horizon < 1:
-        raise ValueError("needs a known horizon of at least 1 round")
+# --- online algorithms at play here ---------------------------------------------------------
 
 
 @kernel
 def look_at_played(params, state, t, arm, left, rng, out):  # type: ignore[no-untyped-def]
     """``look`` under bandit feedback: the arm played, in every round."""
     out[arm] = True
-    return True
-
-
-@kernel
-def look_at_all(params, state, t, arm, left, rng, out):  # type: ignore[no-untyped-def]
-    """``look`` under full information: all arms, in every round."""
-    for k in range(out.size):
-        out[k] = True
     return True
 
 

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from banditlab import random
-from banditlab.compile import compiled
+from banditlab.compile import Pair, compiled
 from banditlab.core import Task, kernel, kernel_inline
 from banditlab.mdp import (
     MDP,
@@ -267,67 +267,6 @@ def run_block(algorithm, problem, task, key, first, log_rounds, checkpoints, pro
             record[i, c, 0] = lost if abs(lost) > 1e-9 * (mdp.v_max - mdp.v_min) else 0.0
 
 
-# --- what planners share ------------------------------------------------------------------------
-
-
-@kernel
-def deploy(scores, n, legal, first, out):  # type: ignore[no-untyped-def]
-    """Turn the scores of one state's actions into a rule.
-
-    Of the legal actions with the largest score the one with the most data, and even odds among
-    those that tie in this too; or, with ``first``, simply the first of the largest score.
-    """
-    best = -np.inf
-    most = -1.0
-    for a in range(out.size):
-        if legal[a] and scores[a] > best:
-            best = scores[a]
-            most = -1.0
-        if legal[a] and scores[a] == best and n[a] > most:
-            most = n[a]
-    ties = 0.0
-    for a in range(out.size):
-        won = legal[a] and scores[a] == best and (n[a] == most or first)
-        won = won and (not first or ties == 0.0)
-        out[a] = 1.0 if won else 0.0
-        ties += out[a]
-    for a in range(out.size):
-        out[a] /= ties
-
-
-@kernel
-def shuffled_rows(counts, rng):  # type: ignore[no-untyped-def]
-    """The rows behind ``counts`` (S, A, K) in random order, each as its place in the raveled array.
-
-    Cutting this into pieces splits a log at random, as an algorithm with sample splitting does.
-    """
-    flat = counts.ravel()
-    total = 0
-    for i in range(flat.size):
-        total += int(flat[i])
-    rows = np.empty(total, np.int64)
-    at = 0
-    for i in range(flat.size):
-        for _ in range(int(flat[i])):
-            rows[at] = i
-            at += 1
-    random.shuffle(rng, rows)
-    return rows
-
-
-@kernel
-def count_rows(rows, start, stop, out):  # type: ignore[no-untyped-def]
-    """Overwrite ``out`` (S, A, K) with the counts of ``rows[start:stop]``."""
-    S, A, K = out.shape
-    for s in range(S):
-        for a in range(A):
-            for k in range(K):
-                out[s, a, k] = 0.0
-    for i in range(start, stop):
-        cell = rows[i]
-        out[cell // (A * K), cell // K % A, cell % K] += 1.0
-
-
 @cache
 def _planner(init, update, recommend):  # type: ignore[no-untyped-def]
     @kernel
@@ -463,9 +402,32 @@ def new_model(
     )  # fmt: skip
 
 
+class Planning(NamedTuple):
+    """The noun of the loop that plans once."""
+
+    plan: Callable[..., None]  # of an OfflineMDP
+
+
 @kernel_inline
-def _plan_once(algorithm, model, rng, policy):  # type: ignore[no-untyped-def]
-    algorithm.plan(algorithm.params, model, rng, policy)
+def _plan_once(planning, params, model, rng, policy):  # type: ignore[no-untyped-def]
+    planning.plan(params, model, rng, policy)
+
+
+# By kernel and kinds of arguments. To find a pair by the hash of all that it depends on takes far
+# longer than to plan for a few states.
+_ready: dict[Any, Pair] = {}
+
+
+def _kinds(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """What of ``values`` decides Numba's types."""
+    return tuple(
+        (type(x), x.dtype, x.ndim, x.flags.num)
+        if isinstance(x, np.ndarray)
+        else (type(x), *_kinds(x))
+        if isinstance(x, tuple)
+        else type(x)
+        for x in values
+    )
 
 
 def learn(algorithm: OfflineMDP | Offline, model: Model, seed: int = 0) -> np.ndarray:
@@ -477,10 +439,12 @@ def learn(algorithm: OfflineMDP | Offline, model: Model, seed: int = 0) -> np.nd
     if model.rows == 0.0:
         policy[:] = model.legal / model.legal.sum(axis=1, keepdims=True)
         return policy
-    rng = random.stream(random.key(seed), 0, AGENT)
-    args = (model, rng, policy)
+    args = (planner.params, model, random.stream(random.key(seed), 0, AGENT), policy)
+    kinds = (planner.plan, *_kinds(args))
+    if kinds not in _ready:
+        _ready[kinds] = compiled(_plan_once, (Planning(planner.plan),), args)
     with np.errstate(all="ignore"):
-        compiled(_plan_once, (planner,), args)(*args)
+        _ready[kinds](*args)
     return policy
 
 

@@ -22,6 +22,7 @@ from banditlab.agents.offline_rl.vi_lcb_hoeffding import vi_lcb_hoeffding
 from banditlab.agents.offline_rl.vi_lcb_split import vi_lcb_split
 from banditlab.compile import compiled
 from banditlab.core import Task, jit_disabled
+from banditlab.parts import planners
 from banditlab.problems.gambler import AUTHORS_VI, AUTHORS_VI_LCB, SIZES, gambler
 from banditlab.problems.hard_replicas import hard_replicas
 from banditlab.problems.imitation_mdp import imitation_mdp
@@ -354,11 +355,11 @@ def test_a_split_log_is_cut_without_loss():
     model = a_log(a_truth(1), 1000, 1)
     rng = random.stream(random.key(1), 0, random.AGENT)
     with np.errstate(over="ignore"):
-        rows = offline_mdp.shuffled_rows(model.counts[0], rng)
+        rows = planners.shuffled_rows(model.counts[0], rng)
     total, part = np.zeros((2, *model.succ.shape))
     parts = []
     for i in range(4):
-        offline_mdp.count_rows(rows, 250 * i, 250 * (i + 1), part)
+        planners.count_rows(rows, 250 * i, 250 * (i + 1), part)
         parts.append(part.sum(axis=2))
         total += part
     np.testing.assert_array_equal(total, model.counts[0])
@@ -677,3 +678,26 @@ def test_hard_replicas_show_the_rate(C, w):
         assert -0.9 < slope < -0.4
     assert (means["vi_lcb"] <= means["bc"] + 1e-12).all()
     assert (means["vi_lcb"][2:] < 0.8 * means["bc"][2:]).all()
+
+
+# --- dispatch -----------------------------------------------------------------------------------
+
+
+def test_learn_finds_its_compiled_planner_again(monkeypatch):
+    made = []
+    monkeypatch.setattr(offline_mdp, "_ready", {})
+    monkeypatch.setattr(
+        offline_mdp, "compiled", lambda *given: made.append(given[1]) or compiled(*given)
+    )
+    model = a_log(a_truth(0), 100, 0)
+    first = learn(vi_lcb(), model)
+    np.testing.assert_array_equal(learn(vi_lcb(), model), first)
+    timid = learn(vi_lcb(c_b=1e6), model)  # other numbers, the same machine code
+    assert len(made) == 1 and not np.array_equal(timid, first)
+    certain = learn(vi_ce(), model)  # another planner
+    assert len(made) == 2
+    np.testing.assert_array_equal(learn(vi_ce(), model), certain)
+    np.testing.assert_array_equal(learn(vi_lcb(), model), first)
+    sideways = model._replace(r=np.asfortranarray(model.r.repeat(2, 1))[:, ::2])  # another layout
+    np.testing.assert_array_equal(learn(vi_lcb(), sideways), first)
+    assert len(made) == 3

@@ -30,7 +30,8 @@ import numpy as np
 
 from banditlab import linalg, numeric
 from banditlab.core import kernel
-from banditlab.protocols.offline_mdp import OfflineMDP, deploy
+from banditlab.parts.planners import deploy
+from banditlab.protocols.offline_mdp import OfflineMDP
 from banditlab.validate import between, nonnegative, positive
 
 

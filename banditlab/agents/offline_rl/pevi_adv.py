@@ -24,7 +24,8 @@ import numpy as np
 from banditlab import numeric
 from banditlab.agents.offline_rl.vi_lcb_split import count_pairs
 from banditlab.core import kernel
-from banditlab.protocols.offline_mdp import OfflineMDP, count_rows, deploy, shuffled_rows
+from banditlab.parts.planners import count_rows, deploy, shuffled_rows
+from banditlab.protocols.offline_mdp import OfflineMDP
 from banditlab.validate import inside, nonnegative
 
 example = {"name": "gambler", "goal": 8, "H": 8, "C": 3.0}

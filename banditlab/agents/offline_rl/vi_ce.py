@@ -20,7 +20,8 @@ import numpy as np
 from banditlab import numeric
 from banditlab.agents.offline_rl.vi_lcb import average, fill_values
 from banditlab.core import kernel
-from banditlab.protocols.offline_mdp import OfflineMDP, deploy
+from banditlab.parts.planners import deploy
+from banditlab.protocols.offline_mdp import OfflineMDP
 from banditlab.random import categorical
 from banditlab.validate import choice, integer
 

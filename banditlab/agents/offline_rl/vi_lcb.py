@@ -39,7 +39,8 @@ import numpy as np
 from banditlab import numeric
 from banditlab.agents.offline_bandit.lcb import BY_MODE
 from banditlab.core import kernel
-from banditlab.protocols.offline_mdp import OfflineMDP, count_rows, deploy, shuffled_rows
+from banditlab.parts.planners import count_rows, deploy, shuffled_rows
+from banditlab.protocols.offline_mdp import OfflineMDP
 from banditlab.validate import choice, flag, inside, integer, nonnegative
 
 MODES = ("practical", "paper", "notebook")  # a mode's code is its place here

@@ -24,7 +24,8 @@ from banditlab import numeric
 from banditlab.agents.offline_bandit.lcb import BY_MODE, MODES, PAPER
 from banditlab.agents.offline_rl.vi_lcb import mode_of
 from banditlab.core import kernel
-from banditlab.protocols.offline_mdp import OfflineMDP, deploy
+from banditlab.parts.planners import deploy
+from banditlab.protocols.offline_mdp import OfflineMDP
 from banditlab.validate import inside, nonnegative
 
 

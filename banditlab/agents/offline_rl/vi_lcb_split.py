@@ -26,7 +26,8 @@ from banditlab.agents.offline_bandit.lcb import BY_MODE, MODES, PAPER
 from banditlab.agents.offline_rl.vi_lcb import mode_of
 from banditlab.agents.offline_rl.vi_lcb_hoeffding import fill_q, start_monotone, step_monotone
 from banditlab.core import kernel
-from banditlab.protocols.offline_mdp import OfflineMDP, count_rows, shuffled_rows
+from banditlab.parts.planners import count_rows, shuffled_rows
+from banditlab.protocols.offline_mdp import OfflineMDP
 from banditlab.validate import nonnegative, number
 
 

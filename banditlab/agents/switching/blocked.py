@@ -25,7 +25,8 @@ import numpy as np
 
 from banditlab import numeric, registry
 from banditlab.core import Task, kernel, kernel_inline
-from banditlab.protocols.observe import Observe, known_horizon, look_at_played
+from banditlab.parts.observers import known_horizon
+from banditlab.protocols.observe import Observe, look_at_played
 from banditlab.protocols.online import Online
 from banditlab.validate import choice, integer
 

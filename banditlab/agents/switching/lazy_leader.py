@@ -26,7 +26,8 @@ import numpy as np
 from banditlab.agents.switching.ftpl import add_losses
 from banditlab.agents.switching.never_switch import act, recommend
 from banditlab.core import kernel, kernel_inline
-from banditlab.protocols.observe import Observe, known_horizon, look_at_all
+from banditlab.parts.observers import known_horizon, look_at_all
+from banditlab.protocols.observe import Observe
 from banditlab.random import uniform
 from banditlab.validate import nonnegative
 
