@@ -7,24 +7,34 @@ hash, versions, checks, and what the figure needs), ``raw.parquet`` (every repli
 
 from __future__ import annotations
 
+import html
 import json
 import os
 import platform
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from banditlab import registry
 from banditlab.registry import unknown
+from banditlab.validate import choice
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
+SCALES = ("linear", "log", "symlog")
+AXES = {  # in words what is swept
+    "n_arms": "number of arms",
+    "budget": "budget (observations)",
+    "price": "price of a switch",
+}
 PACKAGES = ("banditlab", "numpy", "numba", "scipy", "pandas")
 
 
@@ -55,7 +65,7 @@ class Comparison(NamedTuple):
     replications: int
 
 
-@dataclass
+@dataclass(repr=False)
 class Curves:
     """Curves by (panel, agent), with the arena that made them.
 
@@ -74,10 +84,45 @@ class Curves:
     checks: list[dict[str, Any]] = field(default_factory=list)
     hash: str = ""
 
-    @property
     def panels(self) -> list[str]:
         """Names of the panels, in order."""
         return list(dict.fromkeys(panel for panel, _ in self.records))
+
+    def measures(self, panel: str | None = None) -> list[str]:
+        """What was recorded of any agent of a panel (of the first by default)."""
+        panel = self._panel(panel, None)
+        kept = (record.measures for (name, _), record in self.records.items() if name == panel)
+        return list(dict.fromkeys(measure for measures in kept for measure in measures))
+
+    def _protocol(self, panel: str) -> Any:
+        """The protocol of a panel."""
+        name = next(p["protocol"] for p in self.arena["panels"] if p["name"] == panel)
+        return registry.protocol(name)
+
+    def __repr__(self) -> str:
+        return f"Curves({self._in_words()})"
+
+    def _in_words(self) -> str:
+        """Arena, panels, agents, replications and last checkpoint."""
+        panel = self.panels()[0]
+        record = self.record(self.agents(panel)[0], panel)
+        count = len(self.panels())
+        more = f", {count} panels" if count > 1 else ""
+        return (
+            f"{self.arena['name']!r}{more}: {', '.join(self.agents(panel))}; "
+            f"{record.values.shape[0]} replications to {record.checkpoints[-1]:,}"
+        )
+
+    def _repr_html_(self) -> str:
+        rows = []
+        for panel, agent in self.records:
+            values = self.at(None, agent, self.shown(panel), panel)
+            words = (panel, agent, self.shown(panel), f"{values.mean():.4g}", f"{values.size:,}")
+            rows.append("".join(f"<td>{html.escape(word)}</td>" for word in words))
+        titles = "".join(f"<th>{t}</th>" for t in ("panel", "agent", "measure", "mean", "n"))
+        body = "".join(f"<tr>{row}</tr>" for row in rows)
+        said = html.escape(self._in_words())
+        return f"<p>{said}</p><table><tr>{titles}</tr>{body}</table>"
 
     def agents(self, panel: str | None = None) -> list[str]:
         """Labels of the agents of a panel (of the first by default), in order."""
@@ -195,7 +240,8 @@ class Curves:
                 if np.isnan(raw).all():  # a measure that this agent does not have
                     continue
                 mean, sem, lo, hi = t_interval(raw)
-                if measure == "error" and np.isin(raw, (0.0, 1.0)).all():
+                kind = self._protocol(panel).measure(measure).interval
+                if kind == "clopper_pearson" and np.isin(raw, (0.0, 1.0)).all():
                     lo, hi = clopper_pearson(raw.sum(axis=0), len(raw))
                 parts.append(
                     pd.DataFrame(
@@ -216,70 +262,85 @@ class Curves:
                 )
         return pd.concat(parts, ignore_index=True)
 
+    @cached_property
     def figure_panels(self) -> list[dict[str, Any]]:
-        """What :func:`banditlab.plot.draw` needs to know beside the frame."""
-        labels = {
-            "online": "round",
-            "offline": "logged rounds",
-            "offline_mdp": "logged rows",
-            "observe": "round",
-            "identify": "budget (pulls)",
-        }
-        words = {
-            "gap": "sub-optimality",
-            "regret": "pseudo-regret",
-            "loss_regret": "regret without switches",
-            "error": "error probability",
-            "pulls": "pulls until it stops",
-        }
-        axes = {
-            "n_arms": "number of arms",
-            "budget": "budget (observations)",
-            "price": "price of a switch",
-        }
-        panels = []
-        for panel in self.arena["panels"]:
-            if panel["name"] not in self.panels:
-                continue
-            measure = self.shown(panel["name"])
-            if panel["protocol"] == "observe":
-                words["regret"] = "regret, switches paid"
-            places = [place.strip() for place in panel["x"].split(",")]
-            swept = "" if "horizon" in places else places[0].rpartition(".")[2]
-            if "horizon" in places and panel["protocol"] in ("online", "observe"):
-                swept = "horizon"  # every point is a run of its own
-            notes = {}
-            if panel["slopes"]:
-                for agent in self.agents(panel["name"]):
-                    slope = self.slope(agent, measure, panel["name"])
-                    lo, hi = self.slope_interval(agent, measure, panel["name"])
-                    wide = f" [{lo:.2f}, {hi:.2f}]" if hi - lo >= 0.01 else ""
-                    notes[agent] = f"slope {slope:.2f}{wide}"
-            panels.append(
-                {
-                    "name": panel["name"],
-                    "title": panel["title"] or panel["name"],
-                    "measure": measure,
-                    "xlabel": labels[panel["protocol"]] if not swept else axes.get(swept, swept),
-                    "ylabel": words.get(measure, measure),
-                    "xscale": panel["xscale"],
-                    "yscale": panel["yscale"],
-                    "linthresh": panel["linthresh"],
-                    "overlays": self.overlays.get(panel["name"], []),
-                    "order": self.agents(panel["name"]),
-                    "notes": notes,
-                    "row": panel["row"],
-                    "column": panel["column"],
-                }
-            )
-        return panels
+        """What :func:`banditlab.plot.draw` needs to know beside the frame, one entry per panel."""
+        return [self._figure_panel(p) for p in self.arena["panels"] if p["name"] in self.panels()]
 
-    def plot(self, bands: str = "pointwise") -> Figure:
-        """The figure; ``bands`` is ``pointwise`` or ``simultaneous``. Save with ``.savefig``."""
+    def _figure_panel(self, panel: Mapping[str, Any]) -> dict[str, Any]:
+        name, protocol = panel["name"], registry.protocol(panel["protocol"])
+        measure = self.shown(name)
+        places = [place.strip() for place in panel["x"].split(",")]
+        swept = "" if "horizon" in places else places[0].rpartition(".")[2]
+        if "horizon" in places and protocol.rounds:
+            swept = "horizon"  # every point is a run of its own
+        notes = {}
+        if panel["slopes"]:
+            for agent in self.agents(name):
+                slope = self.slope(agent, measure, name)
+                lo, hi = self.slope_interval(agent, measure, name)
+                wide = f" [{lo:.2f}, {hi:.2f}]" if hi - lo >= 0.01 else ""
+                notes[agent] = f"slope {slope:.2f}{wide}"
+        return {
+            "name": name,
+            "title": panel["title"] or name,
+            "measure": measure,
+            "xlabel": AXES.get(swept, swept) if swept else protocol.xlabel,
+            "ylabel": protocol.measure(measure).words or measure,
+            "xscale": panel["xscale"],
+            "yscale": panel["yscale"],
+            "linthresh": panel["linthresh"],
+            "overlays": self.overlays.get(name, []),
+            "order": self.agents(name),
+            "notes": notes,
+            "row": panel["row"],
+            "column": panel["column"],
+        }
+
+    def plot(
+        self,
+        bands: str = "pointwise",
+        *,
+        measure: str | None = None,
+        panels: str | Sequence[str] | None = None,
+        yscale: str | None = None,
+    ) -> Figure:
+        """The figure; save it with ``.savefig``.
+
+        Parameters
+        ----------
+        bands
+            ``pointwise`` or ``simultaneous``.
+        measure
+            What to show, such as ``reward``; by default what the arena's figure shows. Panels
+            without it are left out, and bounds and references, which are of another measure.
+        panels
+            Names of the panels to show, or one name; by default all.
+        yscale
+            ``linear``, ``log`` or ``symlog``; by default as the arena says.
+        """
         from banditlab.plot import draw
 
-        title = self.arena["title"] or None
-        return draw(self.frame(), self.figure_panels(), title=title, bands=bands)
+        wanted = [panels] if isinstance(panels, str) else list(panels or self.panels())
+        for name in wanted:
+            self._panel(name, None)
+        shown = []
+        for panel in self.figure_panels:
+            name = panel["name"]
+            if name not in wanted:
+                continue
+            if len(wanted) < len(self.panels()):  # its place was among others
+                panel = {**panel, "row": None, "column": None}
+            if measure is not None and measure != panel["measure"]:
+                if measure not in self.measures(name):
+                    continue
+                words = self._protocol(name).measure(measure).words or measure
+                panel = {**panel, "measure": measure, "ylabel": words, "overlays": [], "notes": {}}
+            shown.append({**panel, "yscale": choice("yscale", yscale, SCALES)} if yscale else panel)
+        if not shown:
+            known = {m for name in wanted for m in self.measures(name)}
+            raise ValueError(unknown("measure", str(measure), known))
+        return draw(self.frame(), shown, title=self.arena["title"] or None, bands=bands)
 
     def about(self) -> dict[str, Any]:
         """What goes into ``run.json``."""
@@ -292,7 +353,7 @@ class Curves:
                 **{name: version(name) for name in PACKAGES},
             },
             "checks": self.checks,
-            "figure": {"title": self.arena["title"], "panels": self.figure_panels()},
+            "figure": {"title": self.arena["title"], "panels": self.figure_panels},
         }
 
     def save(self, folder: str | Path, bands: str = "pointwise") -> Path:
@@ -327,12 +388,13 @@ class Curves:
         about = json.loads((folder / "run.json").read_text())
         frame = pd.read_parquet(folder / "raw.parquet")
         records = {}
-        for (panel, cell, agent), part in frame.groupby(["panel", "cell", "agent"], sort=False):
-            points = part["t"].unique()
-            names = [c for c in part.columns[5:] if not part[c].isna().all()]
+        for panel, cell, agent, names, kind in frame.attrs["curves"]:
+            mine = (frame["panel"] == panel) & (frame["cell"] == cell) & (frame["agent"] == agent)
+            part = frame[mine]
+            points = part["t"].unique().astype(kind)
             values = part[names].to_numpy().reshape(-1, points.size, len(names))
-            record = Record(points, tuple(names), values, str(cell))
-            records[str(panel), record.named(str(agent))] = record
+            record = Record(points, tuple(names), values, cell)
+            records[panel, record.named(agent)] = record
         overlays = {p["name"]: p["overlays"] for p in about["figure"]["panels"]}
         return cls(about["arena"], records, overlays, checks=about["checks"], hash=about["hash"])
 
@@ -352,14 +414,21 @@ class Curves:
             for m, measure in enumerate(record.measures):
                 columns[measure] = record.values[:, :, m].ravel()
             parts.append(pd.DataFrame(columns))
-        return pd.concat(parts, ignore_index=True)
+        frame = pd.concat(parts, ignore_index=True)
+        # What the table alone does not say: an agent's measures, of which some may be nan
+        # throughout, and whether its checkpoints are whole numbers.
+        frame.attrs["curves"] = [
+            [panel, r.cell, r.agent(agent), list(r.measures), r.checkpoints.dtype.str]
+            for (panel, agent), r in self.records.items()
+        ]
+        return frame
 
     def _panel(self, panel: str | None, agent: str | None) -> str:
         if panel is None:
-            having = [p for p in self.panels if agent is None or (p, agent) in self.records]
-            return (having or self.panels)[0]
-        if panel not in self.panels:
-            raise ValueError(unknown("panel", panel, self.panels))
+            having = [p for p in self.panels() if agent is None or (p, agent) in self.records]
+            return (having or self.panels())[0]
+        if panel not in self.panels():
+            raise ValueError(unknown("panel", panel, self.panels()))
         return panel
 
 
@@ -371,74 +440,3 @@ def write_text(path: Path, text: str) -> None:
         file.write(text)
     os.chmod(file.name, 0o644)
     os.replace(file.name, path)
-
-
-def split(dotted: str) -> tuple[str, str | None]:
-    """``agent.measure`` as its two parts; the measure may be missing."""
-    agent, dot, measure = dotted.rpartition(".")
-    return (agent, measure) if dot else (measure, None)
-
-
-def evaluate(check: Mapping[str, Any], curves: Curves) -> list[dict[str, Any]]:
-    """The verdicts of one check of the arena: passed or failed, with the numbers."""
-    from banditlab.statistics import t_interval
-
-    panel = check["panel"] or None
-    if check["slope"]:
-        return [_evaluate_slope(check, curves)]
-    rounds = check["at"] if isinstance(check["at"], list) else [check["at"]]
-    verdicts = []
-    for i, t in enumerate(rounds):
-        left = _side(check["less"] or check["value"], t, panel, curves)
-        where = f"{panel + ': ' if panel else ''}"
-        when = f" at {t}" if t is not None else ""
-        if check["less"]:
-            right = _side(check["than"], t, panel, curves)
-            left, right = np.broadcast_arrays(left, right)
-            name = check["than"] if isinstance(check["than"], str) else f"{check['than']:g}"
-            mean, sem, _, _ = t_interval((left - right)[:, None])
-            noise = check["sigmas"] * np.nan_to_num(sem[0])
-            passed = bool(mean[0] < check["margin"] - noise)
-            room = f" + {check['margin']:g}" if check["margin"] else ""
-            said = f"{where}{check['less']} < {name}{room}{when}"
-            found = f"{left.mean():.4g} against {right.mean():.4g}"
-        else:
-            near = check["near"][i] if isinstance(check["near"], list) else check["near"]
-            mean, sem, _, _ = t_interval(left[:, None])
-            noise = np.sqrt(2.0) * check["sigmas"] * np.nan_to_num(sem[0])
-            allowed = max(check["within"] * abs(near), noise, check["rounding"])
-            passed = bool(abs(mean[0] - near) <= allowed)
-            said = f"{where}{check['value']}{when} is {near:g}"
-            found = f"{mean[0]:.4g}, allowed +- {allowed:.2g}"
-        verdicts.append({"check": said, "found": found, "passed": passed, "why": check["why"]})
-    return verdicts
-
-
-def _side(side: str | float, t: float | None, panel: str | None, curves: Curves) -> np.ndarray:
-    """What a check compares: a number, a reference of the panel, or an agent's values at ``t``."""
-    if not isinstance(side, str):
-        return np.full(1, float(side))
-    for overlay in curves.overlays.get(curves._panel(panel, None), []):
-        if overlay["label"] == side:
-            if t not in overlay["t"]:
-                raise ValueError(f"{side} has no point at {t}")
-            return np.full(1, float(overlay["y"][overlay["t"].index(t)]))
-    agent, measure = split(side)
-    return curves.at(t, agent, measure, panel)
-
-
-def _evaluate_slope(check: Mapping[str, Any], curves: Curves) -> dict[str, Any]:
-    agent, measure = split(check["slope"])
-    at = check["at"] if isinstance(check["at"], list) else None
-    where = (agent, measure, check["panel"] or None, at)
-    slope = curves.slope(*where)
-    lo, hi = curves.slope_interval(*where)
-    band = f" [{lo:.3f}, {hi:.3f}]" if lo < hi else ""
-    allowed = max(check["within"] * abs(check["near"]), check["rounding"])
-    said = f"{check['panel'] + ': ' if check['panel'] else ''}slope of {check['slope']}"
-    return {
-        "check": f"{said} is {check['near']:g}",
-        "found": f"{slope:.4g}{band}, allowed +- {allowed:.2g}",
-        "passed": bool(abs(slope - check["near"]) <= allowed),
-        "why": check["why"],
-    }

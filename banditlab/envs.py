@@ -25,6 +25,7 @@ from gymnasium import spaces
 from gymnasium.envs.registration import register, registry
 
 from banditlab import random
+from banditlab.protocols import online
 from banditlab.protocols.online import Problem
 from banditlab.registry import factory, make_problem, problem_names
 from banditlab.validate import integer
@@ -73,7 +74,7 @@ class BanditEnv(gymnasium.Env[Any, Any]):
             raise ValueError(f"{next(iter(parameters))} belongs to banditlab.make_problem")
         else:
             self.problem = name
-        if not isinstance(self.problem, Problem):
+        if not online.PROTOCOL.poses(self.problem):
             raise ValueError(f"{name} is not a bandit")
         n_arms, n_contexts, dim = self.problem.shape
         self.action_space = spaces.Discrete(n_arms)

@@ -8,6 +8,7 @@ import importlib.util
 import inspect
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -15,6 +16,8 @@ from typing import Any
 
 AGENTS = Path(__file__).parent / "agents"
 PROBLEMS = Path(__file__).parent / "problems"
+PROTOCOLS = Path(__file__).parent / "protocols"
+FILE = "banditlab_file_"  # begins the names of modules that are files outside the package
 
 
 @cache
@@ -47,11 +50,54 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> str:
     return f"unknown {kind} {name!r}; {hint}"
 
 
+@cache
+def protocol_names() -> tuple[str, ...]:
+    """All protocols: the files of the protocols folder that end with ``PROTOCOL = ...``."""
+    files = sorted(PROTOCOLS.glob("*.py"))
+    return tuple(f.stem for f in files if "\nPROTOCOL = " in f.read_text(encoding="utf-8"))
+
+
+def protocol(name: str) -> Any:
+    """The :class:`banditlab.protocols.base.Protocol` called ``name``, or in a ``.py`` file."""
+    found = getattr(_module("protocol", name), "PROTOCOL", None)
+    if found is None:
+        raise ValueError(f"{name}: the file must define PROTOCOL")
+    return found
+
+
+def protocol_of(noun: Any) -> Any:
+    """The protocol of an algorithm or a problem: the one in whose file its class is defined."""
+    home = sys.modules.get(type(noun).__module__)
+    found = getattr(home, "PROTOCOL", None)
+    if found is None or not isinstance(noun, tuple):
+        raise ValueError(
+            f"algorithm must be a name or what banditlab.make returns, got {type(noun).__name__}"
+        )
+    return found
+
+
+def recipe(algorithm: Any) -> tuple[str, dict[str, Any]]:
+    """Name and hyper-parameters that make the algorithm; ValueError when they do not."""
+    home = type(algorithm.params).__module__
+    path = getattr(sys.modules.get(home), "__file__", None) or ""
+    name = path if home.startswith(FILE) else home.rpartition(".")[2]
+    hyper = algorithm.params._asdict()
+    with suppress(ValueError):
+        if make(name, **hyper)[1:] == algorithm[1:]:
+            return name, hyper
+    raise ValueError(f"{name} can only be kept when it is made by name: Agent({name!r}, ...)")
+
+
+def module(path: str | Path) -> ModuleType:
+    """The module in a ``.py`` file, for a file of one's own that builds on another."""
+    return _file_module(str(path))
+
+
 def _file_module(name: str) -> ModuleType:
     path = Path(name).resolve()
     if not path.is_file():
         raise ValueError(f"no such file: {name}")
-    title = f"banditlab_file_{path.stem}"
+    title = f"{FILE}{path.stem}"
     old = sys.modules.get(title)
     if old is not None and old.__file__ == str(path):
         return old
@@ -80,6 +126,10 @@ def _module(kind: str, name: str) -> ModuleType:
             if name in members:
                 return importlib.import_module(f"banditlab.agents.{family}.{name}")
         raise ValueError(unknown("agent", name, names()))
+    if kind == "protocol":
+        if name in protocol_names():
+            return importlib.import_module(f"banditlab.protocols.{name}")
+        raise ValueError(unknown("protocol", name, protocol_names()))
     if name in problem_names():
         return importlib.import_module(f"banditlab.problems.{name}")
     raise ValueError(unknown("problem", name, problem_names()))
@@ -127,6 +177,20 @@ def make(name: str, **hyper: Any) -> Any:
 def make_problem(name: str, **parameters: Any) -> Any:
     """The problem called ``name``; see :func:`make`."""
     return _make("problem", name, parameters)
+
+
+def example(kind: str, name: str) -> dict[str, Any]:
+    """What the file of an agent or problem gives as its example; empty if it gives none."""
+    return dict(getattr(_module(kind, name), "example", {}))
+
+
+def report(name: str, **hyper: Any) -> str:
+    """The module of banditlab.reports for a file brought to the agent; empty if there is none.
+
+    It is that of the agent's protocol, unless the agent's file names another as ``report``.
+    """
+    own = getattr(_module("agent", name), "report", None)
+    return str(own if own is not None else protocol_of(make(name, **hyper)).report)
 
 
 def is_baseline(name: str) -> bool:

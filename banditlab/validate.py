@@ -52,14 +52,16 @@ def inside(name: str, value: Any, low: float, high: float) -> float:
     return result
 
 
-def integer(name: str, value: Any, at_least: int) -> int:
-    """``value`` as an int of at least ``at_least``; 3.0 passes, 3.5 and True do not."""
+def integer(name: str, value: Any, at_least: int, at_most: int | None = None) -> int:
+    """``value`` as an int in that range; 3.0 passes, 3.5 and True do not."""
     if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.number):
         raise ValueError(f"{name} must be an integer of at least {at_least}, got {value!r}")
     if value != value or value in (math.inf, -math.inf) or int(value) != value:
         raise ValueError(f"{name} must be an integer of at least {at_least}, got {value!r}")
     if value < at_least:
         raise ValueError(f"{name} must be at least {at_least}, got {value!r}")
+    if at_most is not None and value > at_most:
+        raise ValueError(f"{name} must be at most {at_most}, got {value!r}")
     return int(value)
 
 

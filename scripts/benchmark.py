@@ -39,9 +39,9 @@ from banditlab import random, registry
 from banditlab.compile import compiled
 from banditlab.core import Task
 from banditlab.curves import write_text
-from banditlab.parts.many_arms import many_armed
 from banditlab.protocols import online
 from banditlab.protocols.loops import lanes
+from banditlab.protocols.online import for_arms
 
 ROOT = Path(__file__).parent.parent
 ARMS = 10
@@ -82,9 +82,9 @@ def pair_of(
     """A compiled pair and the arguments to call it with; the record is the last of them."""
     algorithm = registry.make(name)
     if not lock_step:
-        algorithm = many_armed(algorithm, problem.shape[0])
+        algorithm = for_arms(algorithm, problem.shape[0])
     at = np.unique(np.linspace(horizon / points, horizon, points).astype(np.int64))
-    record = np.zeros((replications, at.size, len(online.MEASURES)))
+    record = np.zeros((replications, at.size, len(online.PROTOCOL.names)))
     task = Task(*problem.shape, horizon)
     args = (task, random.key(1), 0, 0, at, np.zeros(2, np.int64), record)
     if lock_step:
@@ -316,7 +316,7 @@ def growth(quick: bool) -> dict[str, dict[str, Any]]:
     arms = registry.make_problem("bernoulli", means=MEANS)
 
     def in_lanes(n_arms: int) -> bool:  # as the arena decides
-        return many_armed(registry.make("ucb"), n_arms).lanes is not None
+        return for_arms(registry.make("ucb"), n_arms).lanes is not None
 
     def ucb(horizon: int, replications: int, problem: Any = arms) -> float:
         lock_step = in_lanes(problem.shape[0])

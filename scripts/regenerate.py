@@ -15,7 +15,7 @@ from pathlib import Path
 import pandas as pd
 
 from banditlab import simulate
-from banditlab.cli.console import Bar
+from banditlab.console import Bar
 from banditlab.plot import draw, save
 
 RESULTS = Path(__file__).parent.parent / "results"

@@ -140,7 +140,7 @@ def test_interrupted_run_goes_on_where_it_was(tmp_path, small):
 def test_stop_flag_ends_a_long_block(monkeypatch):
     """What Ctrl-C does: the kernel reads the flag and returns long before its horizon."""
     arena = read_arena({**SMALL, "horizon": 10**10, "checkpoints": [10**10]})
-    job = jobs.make_job(arena, arena.panels[0], arena.panels[0].agents[0])
+    job = jobs.Resolver().job(arena, arena.panels[0], arena.panels[0].agents[0])
     flag = np.zeros(2, np.int64)
     thread = threading.Thread(target=runner.run_block, args=(job, 0, 1, flag))
     thread.start()

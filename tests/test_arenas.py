@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 import banditlab
-from banditlab.arena.spec import arena_files, read_arena
+from banditlab.arena.find import arena_files
+from banditlab.arena.spec import read_arena
 
 ROOT = Path(__file__).parent.parent
 ARENAS = sorted(arena_files())

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import pytest
 
-from banditlab import registry
-from banditlab.testing import contract as testing
+from banditlab import registry, testing
+from banditlab.testing.subject import facing, subject
 
 AGENTS = [pair for name in registry.names() for pair in testing.algorithm_checks(name)]
 PROBLEMS = [pair for name in registry.problem_names() for pair in testing.problem_checks(name)]
+# One child process runs all of them without the jit: to start one takes longer than to play.
+testing.want_plain(subject(name) for name in registry.names())
+testing.want_plain(facing(n, registry.example("problem", n)) for n in registry.problem_names())
 
 
 def test_nobody_is_left_out():
@@ -24,6 +27,18 @@ def test_nobody_is_left_out():
 @pytest.mark.parametrize("check", [c for _, c in AGENTS], ids=[title for title, _ in AGENTS])
 def test_algorithm(check):
     check()
+
+
+def on_terms(name):
+    """Whether the problem is played on terms: prices, and a budget of observations."""
+    return hasattr(registry.make_problem(name, **registry.example("problem", name)), "look_price")
+
+
+@pytest.mark.parametrize("name", filter(on_terms, registry.problem_names()))
+def test_terms_are_arguments(name):
+    terms = {"price": 2.0, "look_price": 0.5, "budget": 7, "extra": True}
+    problem = registry.make_problem(name, **registry.example("problem", name), **terms)
+    assert (problem.price, problem.look_price, problem.budget, problem.extra) == (2.0, 0.5, 7, True)
 
 
 @pytest.mark.parametrize("check", [c for _, c in PROBLEMS], ids=[title for title, _ in PROBLEMS])

@@ -10,12 +10,13 @@ import pytest
 
 from banditlab import mdp, random
 from banditlab.core import jit_disabled
+from banditlab.data.model import new_model
 from banditlab.problems.gambler import gambler
 from banditlab.problems.hard_replicas import hard_replicas
 from banditlab.problems.imitation_mdp import imitation_mdp
 from banditlab.problems.toytext import read, toytext
 from banditlab.protocols import offline_mdp
-from banditlab.protocols.offline_mdp import Case, case, coverage, gap, new_model
+from banditlab.protocols.offline_mdp import Case, case, coverage, gap
 
 
 def a_random_mdp(seed, S=6, A=3, K=3, horizon=0, gamma=0.9, ends=1):

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from banditlab import make
 from banditlab.arena import spec
-from banditlab.arena.__main__ import main
+from banditlab.cli.main import main
 from banditlab.data.transitions import Dataset
 from banditlab.mdp import evaluate, from_table, solve, uniform_policy, value
 from banditlab.offpolicy import fqe

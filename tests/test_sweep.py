@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 import banditlab
-from banditlab.arena.spec import cells, read_arena
-from banditlab.curves import Curves, evaluate
+from banditlab.arena.claims import evaluate
+from banditlab.arena.spec import read_arena
+from banditlab.arena.sweep import cells
+from banditlab.curves import Curves
 
 OFFLINE = {
     "protocol": "offline",
@@ -88,7 +90,7 @@ def test_slopes_are_shown_and_checked(swept):
     slope = swept.slope("lcb, C = 3", "gap")
     means = swept.raw("lcb, C = 3").mean(axis=0)
     assert slope == pytest.approx(np.polyfit(np.log([100, 400, 1000]), np.log(means), 1)[0])
-    [panel] = swept.figure_panels()
+    [panel] = swept.figure_panels
     lo, hi = swept.slope_interval("lcb, C = 3", "gap")
     assert lo < slope < hi
     assert panel["notes"]["lcb, C = 3"] == f"slope {slope:.2f} [{lo:.2f}, {hi:.2f}]"
@@ -134,7 +136,7 @@ def test_another_key_may_be_the_x_axis():
     )
     assert curves.agents() == ["lcb", "bc"]
     assert curves.checkpoints().tolist() == [1.2, 1.6]
-    assert curves.figure_panels()[0]["xlabel"] == "C"
+    assert curves.figure_panels[0]["xlabel"] == "C"
     assert [check["passed"] for check in curves.checks] == [True, True]
 
 

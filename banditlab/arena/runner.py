@@ -30,16 +30,18 @@ class Interrupted(Exception):
 
 
 def run_block(job: Job, first: int, count: int, progress: np.ndarray) -> tuple[np.ndarray, float]:
-    record = np.zeros((count, job.checkpoints.size, len(job.measures)))
+    record = np.zeros((count, job.loop.checkpoints.size, len(job.loop.measures)))
     began = time.thread_time()
     with np.errstate(all="ignore"):  # plain Python wraps uint64 aloud; the streams mean it
-        job.pair(job.task, job.key, first, job.log_rounds, job.checkpoints, progress, record)
+        loop = job.loop
+        job.pair(loop.task, job.key, first, loop.log_rounds, loop.checkpoints, progress, record)
     return record, time.thread_time() - began
 
 
 def block_file(folder: Path, job: Job, first: int, count: int) -> Path:
-    facts = (job.pair.name, job.pair.data, job.task, job.log_rounds, job.checkpoints, job.key)
-    digest = hashlib.sha256(repr(facts).encode() + job.checkpoints.tobytes())
+    loop = job.loop
+    facts = (job.pair.name, job.pair.data, loop.task, loop.log_rounds, loop.checkpoints, job.key)
+    digest = hashlib.sha256(repr(facts).encode() + loop.checkpoints.tobytes())
     for value in _arrays(job.pair.data):
         digest.update(value.tobytes())
     return folder / f"{digest.hexdigest()[:24]}-{first}-{count}.npy"

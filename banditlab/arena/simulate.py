@@ -10,30 +10,23 @@ import pickle
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from banditlab import registry
-from banditlab.arena.jobs import Job, make_job, matched
+from banditlab.arena.claims import evaluate
+from banditlab.arena.jobs import Job, Resolver, finished
+from banditlab.arena.overlays import overlays
 from banditlab.arena.runner import Interrupted, Progress, Runner
-from banditlab.arena.spec import AgentEntry, Arena, Panel, cells, read_arena
+from banditlab.arena.spec import AgentEntry, Arena, Panel, read_arena
+from banditlab.arena.sweep import cells
 from banditlab.compile import missing, under_way
-from banditlab.curves import Curves, Record, evaluate
-from banditlab.protocols import offline
+from banditlab.console import Bar
+from banditlab.curves import Curves, Record
 from banditlab.validate import integer
-
-
-def _finish(job: Job, blocks: dict[int, np.ndarray]) -> Record:
-    values = np.concatenate([blocks[first] for first in sorted(blocks)])
-    points = np.array(job.panel.checkpoints, dtype=np.int64)
-    if job.panel.protocol == "online" and job.measures == offline.MEASURES:
-        # A frozen rule loses its gap in every round: exact, where playing it would add noise.
-        return Record(points, ("regret",), values[:, :1] * points[None, :, None])
-    return Record(points, job.measures, values)
 
 
 def simulate(
@@ -42,7 +35,10 @@ def simulate(
     horizon: int | None = None,
     replications: int | None = None,
     seed: int | None = None,
-    agents: list[Any] | None = None,
+    agents: str | Sequence[str | Mapping[str, Any]] | None = None,
+    problem: str | Mapping[str, Any] | None = None,
+    parameters: Mapping[str, Any] | None = None,
+    hyper: Mapping[str, Mapping[str, Any]] | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
     keep: Path | None = None,
@@ -52,15 +48,26 @@ def simulate(
     Parameters
     ----------
     arena
-        A name of ``python -m banditlab.arena --list``, a path to a TOML file, or a dictionary
-        with the TOML's keys.
-    horizon, replications, seed, agents
-        Override what the arena says; ``agents`` is a list of names or of ``[[agents]]`` entries.
-        The arena's checks are dropped when the agents are replaced.
+        A name of ``python -m banditlab.arena --list``, a path to a TOML file, a dictionary with
+        the TOML's keys, or what :func:`banditlab.arena.spec.read_arena` returns.
+    horizon, replications, seed
+        Override what the arena says.
+    agents
+        Replace the arena's agents: names, ``[[agents]]`` entries, or both; one name alone will do.
+        The arena's checks are dropped then.
+    problem
+        Replace the problem of every panel: a name, which plays the example of its file, or an
+        entry with its parameters. Agents and bounds that it is beyond are left out, with a word on
+        standard error, unless they are in ``agents``; checks are dropped.
+    parameters
+        Arguments of the problem to set: ``{"means": [0.2, 0.8]}``. Checks are dropped.
+    hyper
+        Hyper-parameters to set, by agent: ``{"ucb": {"alpha": 0.5}}``.
     workers
         Threads; the number of cores by default. Never changes the result.
     progress
-        Called about five times a second with what is under way, rounds done and rounds in all.
+        Called about five times a second with what is under way, rounds done and rounds in all. By
+        default a bar, where there is a terminal or a notebook.
     keep
         Folder in which finished blocks are kept, and looked for first: an interrupted run goes
         on where it was. Blocks are found by a hash of all that decides their numbers.
@@ -68,36 +75,45 @@ def simulate(
     Raises
     ------
     ValueError
-        In one line, for anything wrong with the arena or an argument.
+        In one line, for anything wrong with the arena or an argument, before the first block runs.
     Interrupted
         On Ctrl-C, with the number of blocks kept.
     """
-    if horizon is not None:
-        horizon = integer("horizon", horizon, 1)
-    if replications is not None:
-        replications = integer("replications", replications, 1)
-    if seed is not None:
-        seed = integer("seed", seed, 0)
     workers = integer("workers", workers if workers is not None else os.cpu_count() or 1, 1)
-    if not isinstance(arena, Arena):
-        arena = read_arena(
-            arena, horizon=horizon, replications=replications, seed=seed, agents=agents
-        )
+    arena = read_arena(
+        arena, horizon=horizon, replications=replications, seed=seed, agents=agents,
+        problem=problem, parameters=parameters, hyper=hyper,
+    )  # fmt: skip
+    if problem is not None and agents is None:
+        leave_out(arena)
+    for note in arena.notes:
+        print(note, file=sys.stderr)
+    if progress is not None:
+        return run(arena, workers, progress, keep)
+    with Bar(quiet=False) as bar:
+        return run(arena, workers, bar.show, keep)
+
+
+def run(
+    arena: Arena, workers: int, progress: Progress | None = None, keep: Path | None = None
+) -> Curves:
+    """Run an arena that has been read; see :func:`simulate`."""
     if keep is not None:
         keep.mkdir(parents=True, exist_ok=True)
     swept = [(shown, cell) for shown in arena.panels for cell in cells(shown)]
     wanted = [(p, entry) for _, cell in swept for p in cell.panels for entry in p.agents]
+    resolver = Resolver()
     for panel, entry in wanted:  # say everything that is wrong before the first block runs
-        problem = registry.make_problem(panel.problem.name, **panel.problem.parameters)
-        matched(panel, entry, registry.make(entry.name, **entry.hyper), problem)
+        resolver.terms(panel, entry)
     total = sum(panel.replications * panel.horizon for panel, _ in wanted)
     runner = Runner(workers, keep, progress, total)
     try:
-        jobs = [make_job(arena, panel, entry) for panel, entry in wanted]
+        jobs = [resolver.job(arena, panel, entry) for panel, entry in wanted]
         with _second_compiler(arena, jobs, workers):
             for job in jobs:
                 job.pair.function()
                 runner.submit(job)
+        beside = {panel.name: overlays(panel) for panel in arena.panels}
         runner.drain()
     except KeyboardInterrupt:
         raise Interrupted(runner.stop()) from None
@@ -105,13 +121,13 @@ def simulate(
         runner.stop()
         raise
     runner.close()
-    finished = iter(range(len(jobs)))
+    done = iter(range(len(jobs)))
     parts: dict[tuple[str, str], list[Record]] = {}
     seconds: dict[tuple[str, str], float] = {}
     for shown, cell in swept:
-        by_problem = [[next(finished) for _ in panel.agents] for panel in cell.panels]
+        by_problem = [[next(done) for _ in panel.agents] for panel in cell.panels]
         for entry, *rivals in zip(shown.agents, *by_problem, strict=True):
-            record = _worst([_finish(jobs[i], runner.blocks[i]) for i in rivals])
+            record = _worst([finished(jobs[i], runner.blocks[i]) for i in rivals])
             record = record._replace(cell=cell.name)
             if cell.x is not None:
                 record = record._replace(checkpoints=np.array([cell.x]))
@@ -119,11 +135,26 @@ def simulate(
             parts.setdefault(key, []).append(record)
             seconds[key] = seconds.get(key, 0.0) + sum(runner.seconds[i] for i in rivals)
     records = {key: _joined(points) for key, points in parts.items()}
-    overlays = {panel.name: _overlays(panel) for panel in arena.panels}
-    curves = Curves(arena.resolved(), records, overlays, seconds, hash=arena.hash())
-    for check in curves.arena["checks"]:
-        curves.checks.extend(evaluate(check, curves))
+    curves = Curves(arena.resolved(), records, beside, seconds, hash=arena.hash())
+    for claim in curves.arena["checks"]:
+        curves.checks.extend(evaluate(claim, curves))
     return curves
+
+
+def leave_out(arena: Arena, wanted: Collection[str] = ()) -> None:
+    """Drop the arena's agents that cannot play another problem; those ``wanted`` must."""
+    resolver = Resolver()
+    dropped: dict[str, None] = {}
+    stuck = False
+    for panel in arena.panels:
+        able = [a for a in panel.agents if resolver.can_play(panel, a)]
+        dropped |= {a.label: None for a in panel.agents if a not in able and a.name not in wanted}
+        stuck |= any(a.name in wanted and a not in able for a in panel.agents)
+        kept = [a for a in panel.agents if a in able or a.name in wanted]
+        panel.agents = kept or panel.agents
+    if dropped and not stuck:  # else the run is about to be refused, in one line
+        name = arena.panels[0].problem.name
+        arena.notes.append(f"left out, for {name} is beyond them: {', '.join(dropped)}")
 
 
 @contextmanager
@@ -178,8 +209,9 @@ def _started(arena: Arena, wanted: list[tuple[Panel, AgentEntry]]) -> subprocess
 def _compile(arena: Arena, wanted: list[tuple[Panel, AgentEntry]]) -> None:
     """What the second compiler does."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # it leaves, but not a folder behind
+    resolver = Resolver()
     for panel, entry in wanted:
-        made = make_job(arena, panel, entry).pair
+        made = resolver.job(arena, panel, entry).pair
         if not under_way(made):  # here the two meet
             made.function()
 
@@ -199,25 +231,3 @@ def _joined(points: list[Record]) -> Record:
     axis = np.concatenate([record.checkpoints for record in points])
     values = np.concatenate([record.values for record in points], axis=1)
     return points[0]._replace(checkpoints=axis, values=values)
-
-
-def _overlays(panel: Panel) -> list[dict[str, Any]]:
-    """The panel's references, and lower bounds where the theory has one for its problem."""
-    from banditlab.bounds import lai_robbins, minimax  # with scipy.special, while blocks run
-
-    name, given = panel.problem.name, panel.problem.parameters
-    t = np.array(panel.checkpoints, dtype=np.float64)
-    curves = [reference.model_dump() for reference in panel.references]
-    for overlay in panel.overlays:
-        if name not in ("bernoulli", "gaussian"):
-            raise ValueError(
-                f"panel {panel.name!r}: overlay {overlay} is known for bernoulli and gaussian, "
-                f"not for {name}"
-            )
-        if overlay == "lai_robbins":
-            constant = lai_robbins(given["means"], kind=name, sigma=given.get("sigma", 1.0))
-            label, y = "Lai-Robbins", constant * np.log(t)
-        else:
-            label, y = "minimax lower bound", minimax(len(given["means"]), t)
-        curves.append({"label": label, "t": t.tolist(), "y": np.asarray(y).tolist()})
-    return curves

@@ -36,18 +36,35 @@ A panel may be run over and over with other values (`cells`)::
 from __future__ import annotations
 
 import hashlib
-import inspect
-import itertools
 import json
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
-from banditlab.registry import factory, unknown
+from banditlab import registry
+from banditlab.arena.find import arena_files, read_toml
+from banditlab.arena.overrides import (
+    BOUNDED,
+    LONGEST,
+    Overrides,
+    overridden,
+    overrides,
+    refuse_strangers,
+    runnable,
+)
+from banditlab.arena.sweep import places, takers
+from banditlab.registry import unknown
 from banditlab.validate import integer
 
 
@@ -121,13 +138,14 @@ class Panel(Strict):
 
     name: str = "main"
     title: str = ""
-    protocol: Literal["online", "offline", "offline_mdp", "observe", "identify"] = "online"
+    protocol: str = "online"  # one of banditlab.protocols, or a .py file
     problem: ProblemEntry
     agents: list[AgentEntry] = Field(min_length=1)
-    horizon: int = Field(1000, ge=1)
-    replications: int = Field(100, ge=1)
+    horizon: int = Field(1000, ge=1, le=LONGEST)
+    replications: int = Field(100, ge=1, le=LONGEST)
     checkpoints: list[int] = []  # empty: 100 of them, spread as xscale says
-    log: int = Field(0, ge=0)  # online: rounds of the log that warm and offline agents learn from
+    # Rounds of the log that warm agents, and offline ones in protocol online, learn from.
+    log: int = Field(0, ge=0, le=LONGEST)
     measure: str = ""  # what the figure shows; empty: the protocol's first
     xscale: Literal["log", "linear"] = "log"
     yscale: Literal["log", "linear", "symlog"] = "linear"
@@ -146,12 +164,25 @@ class Panel(Strict):
     worst: list[ProblemEntry] = []
     slopes: bool = False  # show each curve's slope, d log(mean) / d log(x), beside its name
 
+    @field_validator("protocol")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        registry.protocol(name)
+        return name
+
     @model_validator(mode="after")
     def _complete(self) -> Panel:
+        protocol = registry.protocol(self.protocol)
         if self.exact:
-            if self.protocol != "offline":
-                raise ValueError("exact is for the protocol offline")
+            if not protocol.exact:
+                raise ValueError(f"exact is not for protocol {protocol.name}")
             self.replications = 1
+        for overlay in self.overlays:
+            if self.problem.name not in BOUNDED:
+                raise ValueError(
+                    f"overlay {overlay} is known for {' and '.join(BOUNDED)}, "
+                    f"not for {self.problem.name}"
+                )
         self._swept()
         labels = [agent.label for agent in self.agents]
         twice = [label for label in labels if labels.count(label) > 1]
@@ -159,91 +190,34 @@ class Panel(Strict):
             raise ValueError(f"label {twice[0]!r} is used twice; give one of them another label")
         if not self.checkpoints:
             self.checkpoints = checkpoints(self.horizon, spacing=self.xscale).tolist()
-        if self.protocol == "identify":  # scored when it is over
-            self.checkpoints = [self.horizon]
-        kept = sorted({t for t in self.checkpoints if 1 <= t < self.horizon} | {self.horizon})
-        self.checkpoints = kept
+        self.checkpoints = protocol.checkpoints(self.checkpoints, self.horizon)
         return self
 
     def _swept(self) -> None:
         """Complete and check what is swept."""
-        on_horizon = [key for key in self.sweep if "horizon" in _places(key)]
+        on_horizon = [key for key in self.sweep if "horizon" in places(key)]
         self.x = self.x or "".join(on_horizon[:1])
         if self.x and self.x not in self.sweep:
             raise ValueError(f"x: {unknown('key of sweep', self.x, self.sweep)}")
         for key, values in self.sweep.items():
             if not values or len(set(map(repr, values))) < len(values):
                 raise ValueError(f"sweep.{key}: must be a list of different values")
-            if {"horizon", "log"} & set(_places(key)):
+            if {"horizon", "log"} & set(places(key)):
                 self.sweep[key] = [integer(f"sweep.{key}", value, 1) for value in values]
         if self.x and self.sweep[self.x] != sorted(self.sweep[self.x]):
             raise ValueError(f"sweep.{self.x}: must increase")
         labels = {agent.label for agent in self.agents}
-        for place in (place for key in self.sweep for place in _places(key)):
+        for place in (place for key in self.sweep for place in places(key)):
             owner, dot, name = place.rpartition(".")
             if owner == "problem":
-                if not _takers(self, name):
+                if not takers(self, name):
                     raise ValueError(f"sweep: no problem of the panel takes {name!r}")
             elif (dot and owner not in labels) or (not dot and name not in ("horizon", "log")):
                 allowed = ["horizon", "log", "problem.ARGUMENT", *(f"{a}.KEY" for a in labels)]
                 raise ValueError(f"sweep: {unknown('place', place, allowed)}")
 
 
-class Cell(NamedTuple):
-    """A panel with every swept key set to one of its values."""
-
-    name: str  # the values that tell its curves from others: "C = 1.5"; empty when there are none
-    x: float | None  # where on the x axis; None when the axis is not swept
-    panels: list[Panel]  # one, or one per problem where the worst of several counts
-
-
-def _places(key: str) -> list[str]:
-    return [place.strip() for place in key.split(",")]
-
-
-def _takers(panel: Panel, argument: str) -> list[ProblemEntry]:
-    """The panel's problems that have such an argument."""
-
-    def takes(problem: ProblemEntry) -> bool:
-        return argument in inspect.signature(factory("problem", problem.name)).parameters
-
-    return [problem for problem in (panel.problem, *panel.worst) if takes(problem)]
-
-
-def cells(panel: Panel) -> list[Cell]:
-    """What there is to run for a panel: itself, or one cell per combination of swept values."""
-    found = []
-    for values in itertools.product(*panel.sweep.values()):
-        cell = panel.model_copy(deep=True)
-        words, x = [], None
-        for key, value in zip(panel.sweep, values, strict=True):
-            for place in _places(key):
-                _set(cell, place, value)
-            if key == panel.x:
-                x = value
-            elif len(panel.sweep[key]) > 1:
-                words.append(f"{_places(key)[0].rpartition('.')[2]} = {value}")
-        if panel.x:  # a point of its curves, not a curve
-            cell.checkpoints = [cell.horizon]
-        problems, cell.sweep, cell.worst, cell.x = [cell.problem, *cell.worst], {}, [], ""
-        panels = [Panel.model_validate({**cell.model_dump(), "problem": p}) for p in problems]
-        found.append(Cell(", ".join(words), x, panels))
-    return found
-
-
-def _set(cell: Panel, place: str, value: Any) -> None:
-    owner, _, name = place.rpartition(".")
-    entries: list[Any] = [agent for agent in cell.agents if agent.label == owner]
-    if owner == "problem":
-        entries = _takers(cell, name)
-    if owner:
-        for entry in entries:
-            entry.__pydantic_extra__[name] = value
-    else:
-        setattr(cell, name, value)
-
-
-class Check(Strict):
+class Claim(Strict):
     """A sentence about the curves that a run finds true or false.
 
     ``less``/``than``: the mean of the one lies below that of the other plus ``margin``, by more
@@ -270,7 +244,7 @@ class Check(Strict):
     why: str = ""
 
     @model_validator(mode="after")
-    def _one_kind(self) -> Check:
+    def _one_kind(self) -> Claim:
         if bool(self.less) + bool(self.value) + bool(self.slope) != 1:
             raise ValueError("a check has either less and than, or value and near")
         if self.less and self.than == "":
@@ -292,7 +266,14 @@ class Arena(Strict):
     seed: int = Field(0, ge=0)
     home_of: list[str] = []
     panels: list[Panel] = Field(min_length=1)
-    checks: list[Check] = []
+    checks: list[Claim] = []
+
+    _notes: list[str] = PrivateAttr(default_factory=list)
+
+    @property
+    def notes(self) -> list[str]:
+        """What was left out of the arena that was read, in words for who runs it."""
+        return self._notes
 
     def resolved(self) -> dict[str, Any]:
         """Everything that decides the numbers, as plain data."""
@@ -315,43 +296,17 @@ def checkpoints(horizon: int, count: int = 100, spacing: str = "log") -> np.ndar
     return np.unique(np.append(np.round(points), horizon).astype(np.int64).clip(1, horizon))
 
 
-def folders() -> list[Path]:
-    """Where arenas are looked for: here, beside the package, inside an installed package."""
-    package = Path(__file__).parent.parent
-    return [Path("arenas"), package.parent / "arenas", package / "_arenas"]
-
-
-def arena_files() -> dict[str, Path]:
-    """Every arena by name; the first folder that has a name wins."""
-    found: dict[str, Path] = {}
-    for folder in folders():
-        for path in sorted(folder.glob("*.toml")):
-            found.setdefault(path.stem, path)
-    return found
-
-
-def home_arena(agent: str) -> str:
-    """The arena that ``--agent NAME`` runs: ``<agent>.toml``, or one that says it is its home."""
-    files = arena_files()
-    if agent in files:
-        return agent
-    for name, path in files.items():
-        if agent in _read(path).get("home_of", []):
-            return name
-    # A file outside the package plays where UCB is at home.
-    return home_arena("ucb") if agent != "ucb" else "stochastic"
-
-
-def read_arena(source: str | Path | Mapping[str, Any], **overrides: Any) -> Arena:
+def read_arena(source: str | Path | Mapping[str, Any] | Arena, **changes: Any) -> Arena:
     """The arena in a file, of a name, or in a mapping with the TOML's keys.
 
-    Overrides: ``horizon``, ``replications``, ``seed``, ``agents`` (list of entries or names),
-    ``problem`` (an entry), ``parameters`` (of the problem, to set), ``hyper`` (agent name ->
-    hyper-parameters to set).
-    Raises ValueError, in one line that names file, key and what is allowed.
+    ``changes``: see :func:`banditlab.arena.simulate.simulate`. An arena that was read already may
+    be changed too. Raises ValueError, in one line that names file, key and what is allowed.
     """
+    given = overrides(**changes)
+    if isinstance(source, Arena):
+        return source if given == Overrides() else _build(source.name, _table(source), given)
     if isinstance(source, Mapping):
-        return _build("arena", dict(source), overrides)
+        return _build("arena", dict(source), given)
     path = Path(source)
     if path.suffix != ".toml":
         files = arena_files()
@@ -360,105 +315,47 @@ def read_arena(source: str | Path | Mapping[str, Any], **overrides: Any) -> Aren
                 raise ValueError("no arenas folder found here; pass the path of a .toml file")
             raise ValueError(unknown("arena", str(source), files))
         path = files[str(source)]
-    return _build(path.stem, _read(path), overrides, where=path.name)
+    return _build(path.stem, read_toml(path), given, where=path.name)
 
 
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        with open(path, "rb") as file:
-            return tomllib.load(file)
-    except OSError as error:
-        raise ValueError(f"{path}: {error.strerror}") from error
-    except tomllib.TOMLDecodeError as error:
-        raise ValueError(f"{path.name}: {error}") from error
+def _table(arena: Arena) -> dict[str, Any]:
+    """What a file of this arena would hold; checkpoints that nobody chose are left open."""
+    table = arena.model_dump(exclude_defaults=True)
+    for panel, entry in zip(arena.panels, table["panels"], strict=True):
+        if panel.checkpoints == checkpoints(panel.horizon, spacing=panel.xscale).tolist():
+            del entry["checkpoints"]
+    return table
 
 
-def _build(name: str, data: dict[str, Any], overrides: Mapping[str, Any], where: str = "") -> Arena:
+def _build(name: str, data: dict[str, Any], given: Overrides, where: str = "") -> Arena:
     data = dict(data)
     data.setdefault("name", name)
     own = set(Arena.model_fields)
     shared = {key: data.pop(key) for key in list(data) if key not in own}
     for key in shared:
         if key not in Panel.model_fields or key == "name":
-            raise ValueError(
-                _said(where, unknown("key", key, {*own, *Panel.model_fields} - {"panels"}))
-            )
+            known = {*own, *Panel.model_fields} - {"panels"}
+            raise ValueError(_said(where, unknown("key", str(key), known)))
     panels = data.get("panels", [{}])
     if not isinstance(panels, list) or not all(isinstance(panel, dict) for panel in panels):
         raise ValueError(_said(where, "panels must be tables: [[panels]]"))
-    data["panels"] = [_overridden({**shared, **panel}, overrides) for panel in panels]
-    if overrides.get("agents"):
-        data["panels"], data["checks"] = _runnable(data["panels"], where), []
-    if overrides.get("seed") is not None:
-        data["seed"] = overrides["seed"]
+    notes: list[str] = []
+    data["panels"] = [overridden({**shared, **panel}, given, notes) for panel in panels]
+    refuse_strangers(data["panels"], given)
+    if given.agents:
+        data["panels"] = runnable(data["panels"], where)
+    if not given.claims_stand:
+        data["checks"] = []
+    if given.seed is not None:
+        data["seed"] = given.seed
     try:
-        return Arena.model_validate(data)
+        arena = Arena.model_validate(data)
     except ValidationError as error:
         raise ValueError(_said(where, _one_line(error))) from error
-
-
-def _overridden(panel: dict[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
-    for key in ("horizon", "replications", "problem"):
-        if overrides.get(key) is not None:
-            panel[key] = overrides[key]
-            panel["sweep"] = _kept_sweep(panel.get("sweep", {}), key, overrides[key])
-    if overrides.get("problem") is not None:
-        name = Path(overrides["problem"]["name"]).stem
-        panel.update(exact=False, worst=[], x="", references=[], title=name)
-    for argument, value in (overrides.get("parameters") or {}).items():
-        panel["problem"] = {**panel.get("problem", {}), argument: value}
-        panel["sweep"] = _kept_sweep(panel.get("sweep", {}), f"problem.{argument}", value)
-    if overrides.get("agents"):
-        before = {a.get("label") or a.get("name"): a for a in panel.get("agents", [])}
-        entries = [{"name": a} if isinstance(a, str) else dict(a) for a in overrides["agents"]]
-        # An agent that the arena already has keeps the settings it has there.
-        panel["agents"] = [before.get(e["name"], e) if len(e) == 1 else e for e in entries]
-    for name, hyper in (overrides.get("hyper") or {}).items():
-        panel["agents"] = [
-            {**a, **hyper} if name in (a.get("name"), a.get("label")) else a
-            for a in panel.get("agents", [])
-        ]
-    return panel
-
-
-def _kept_sweep(sweep: dict[str, list[Any]], key: str, value: Any) -> dict[str, list[Any]]:
-    """What is left to sweep under an override: no longer horizons, nothing of another problem."""
-    kept: dict[str, list[Any]] = {}
-    if not isinstance(sweep, dict):
-        return sweep
-    for swept, values in sweep.items():
-        places = _places(swept)
-        if key == "problem" and any(place.startswith("problem.") for place in places):
-            continue
-        if key in places and key.startswith("problem."):
-            continue
-        if key == "horizon" and "horizon" in places:
-            values = [v for v in values if v <= value] or [value]
-        kept[swept] = values
-    return kept
-
-
-def _runnable(panels: list[dict[str, Any]], where: str) -> list[dict[str, Any]]:
-    """The panels with those of their agents that speak the panel's protocol."""
-    from banditlab.arena.jobs import speaks
-
-    kept = []
-    refused: set[str] = set()
-    heard: set[str] = set()
-    for panel in panels:
-        able = [a for a in panel["agents"] if speaks(a, panel)]
-        heard |= {a["name"] for a in able}
-        refused |= {a["name"] for a in panel["agents"]}
-        if able:
-            kept.append({**panel, "agents": able})
-    deaf = sorted(refused - heard)
-    if deaf:
-        spoken = sorted({str(panel.get("protocol", "online")) for panel in panels})
-        raise ValueError(
-            f"agent {deaf[0]!r} does not speak {' or '.join(spoken)}, which {where or 'this arena'}"
-            " asks for"
-        )
-    return kept
+    except RecursionError:
+        raise ValueError(_said(where, "lists or tables are nested too deeply")) from None
+    arena._notes.extend(notes)
+    return arena
 
 
 def _said(where: str, text: str) -> str:
@@ -473,7 +370,7 @@ def _one_line(error: ValidationError) -> str:
         if first["loc"][0] == "panels":
             owner = Panel
         elif first["loc"][0] == "checks":
-            owner = Check
+            owner = Claim
         line = unknown("key", str(first["loc"][-1]), owner.model_fields)
         return f"{place}: {line}"
     message = first["msg"].removeprefix("Value error, ")

@@ -37,9 +37,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from banditlab.data.log import LARGEST_TABLE, _column, _is_index
+from banditlab.data.model import Model, new_model
 from banditlab.mdp import MDP, discount, occupancy, solve, value_range
 from banditlab.mdp import concentrability as ratio
-from banditlab.protocols.offline_mdp import Model, new_model
 from banditlab.validate import integer
 
 if TYPE_CHECKING:
@@ -222,7 +222,7 @@ class Dataset:
         """The sufficient statistics of the log, from which an offline agent plans.
 
         It has n_states + 1 states, the last being END. See
-        :func:`banditlab.protocols.offline_mdp.new_model` for the arguments, for END too in
+        :func:`banditlab.data.model.new_model` for the arguments, for END too in
         ``known_rewards`` and ``legal``; by default ``v_min`` and ``v_max`` follow from the logged
         rewards as in :func:`banditlab.mdp.new_mdp`, which is a guess if larger ones exist.
 

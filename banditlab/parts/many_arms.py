@@ -29,7 +29,7 @@ import numpy as np
 
 from banditlab.core import context, kernel, kernel_inline
 from banditlab.parts.index import add_reward, index_policy, mean, new_moments, task_of
-from banditlab.protocols.online import ANY_REWARD, Online
+from banditlab.protocols.online import ANY_REWARD, Many, Online
 
 
 class Bounded(NamedTuple):
@@ -184,10 +184,6 @@ def _kernels(
     return act, update
 
 
-# By the plain kernels of a policy: from how many arms on to use which kernels instead.
-_lazy: dict[tuple[Any, ...], tuple[int, tuple[Any, ...]]] = {}
-
-
 def bounded_index_policy(
     params: Any,
     clock: Callable[..., float],
@@ -196,7 +192,7 @@ def bounded_index_policy(
     rewards: tuple[float, float] = ANY_REWARD,
     many: int = 512,
 ) -> Online:
-    """`index_policy` for an index with a known upper bound, which `many_armed` makes use of.
+    """`index_policy` for an index with a known upper bound, which many arms make use of.
 
     ``bound(params, clock, mean, inv)``, a ``kernel_inline``, is no smaller than the index, as
     computed, of an arm of this mean and ``inv`` at any clock from 0 to ``clock``. From
@@ -204,19 +200,4 @@ def bounded_index_policy(
     in lanes; the dearer the index, the smaller the number.
     """
     plain = index_policy(params, clock, index, rewards)
-    kernels = (init, *_kernels(clock, index, bound))
-    _lazy[plain.init, plain.act, plain.update] = many, kernels
-    return plain
-
-
-def many_armed(algorithm: Online, n_arms: int) -> Online:
-    """The algorithm in the form that is quickest with ``n_arms`` arms; its choices are the same.
-
-    With many arms, a policy with a known bound becomes lazy. It then has no lanes: these look at
-    every arm.
-    """
-    many, kernels = _lazy.get((algorithm.init, algorithm.act, algorithm.update), (n_arms + 1, ()))
-    if n_arms < many:
-        return algorithm
-    init, act, update = kernels
-    return algorithm._replace(init=init, act=act, update=update, lanes=None)
+    return plain._replace(many=Many(many, init, *_kernels(clock, index, bound)))

@@ -32,6 +32,7 @@ import numpy as np
 from banditlab import random, registry
 from banditlab.compile import compiled
 from banditlab.core import Task, kernel_inline
+from banditlab.protocols import identify
 from banditlab.protocols.identify import Identify, advance, begin
 from banditlab.validate import between, inside, integer, positive
 
@@ -161,7 +162,7 @@ def audit(
     budget = integer("horizon", ours.size if horizon is None else horizon, 1)
 
     def play(rewards: np.ndarray, which: int) -> _Runs:
-        if isinstance(mechanism, Identify):
+        if identify.PROTOCOL.speaks(mechanism):
             return _played(mechanism, rewards, budget, runs, [seed, which])
         return _called(mechanism, rewards, runs, [seed, which])
 

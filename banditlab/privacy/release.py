@@ -14,7 +14,7 @@ from banditlab.compile import compiled
 from banditlab.core import Task, kernel
 from banditlab.parts.noise import UNITS, check_epsilon, secret_discrete_laplace
 from banditlab.privacy.auditor import _transcribe
-from banditlab.protocols.identify import Identify
+from banditlab.protocols import identify
 from banditlab.protocols.online import Problem
 from banditlab.validate import integer, vector
 
@@ -95,7 +95,7 @@ def release_arm(
     """
     epsilon = check_epsilon("epsilon", epsilon, discrete=True)
     made = registry.make(algorithm, **{**hyper, "epsilon": math.inf})
-    if not isinstance(made, Identify):
+    if not identify.PROTOCOL.speaks(made):
         raise ValueError(f"algorithm must name an arm in private, got {algorithm!r}")
     task = Task(len(rewards), 1, 0, integer("horizon", horizon, 1))
     if made.check is not None:

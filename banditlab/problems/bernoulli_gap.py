@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from banditlab.core import kernel
+from banditlab.parts.terms import on_terms
 from banditlab.problems.deterministic_gap import gapped
-from banditlab.protocols.observe import Losses, on_terms
+from banditlab.protocols.observe import Losses
 from banditlab.random import uniform
 
 example = {"n_arms": 3, "gap": 0.2}

@@ -27,11 +27,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
 from banditlab.core import kernel, kernel_inline
+from banditlab.protocols import online
 from banditlab.protocols.online import Problem, at_once
 from banditlab.random import fork, uniform
 from banditlab.registry import make_problem
@@ -223,11 +224,12 @@ def delayed(
         if "name" not in problem:
             raise ValueError(f"problem must have a name, got {problem!r}")
         problem = make_problem(**problem)
-    if not isinstance(problem, Problem):
+    if not online.PROTOCOL.poses(problem):
         raise ValueError(
             "problem must be a dict with a name or what banditlab.make_problem returns, "
             f"got {type(problem).__name__}"
         )
+    problem = cast(Problem, problem)
     if problem.arrivals is not at_once:
         raise ValueError("problem must have undelayed rewards")
     kind = choice("kind", kind, KINDS)

@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from banditlab.core import kernel
-from banditlab.protocols.observe import Losses, on_terms
+from banditlab.parts.terms import on_terms
+from banditlab.protocols.observe import Losses
 from banditlab.validate import between, integer
 
 example = {"n_arms": 3, "gap": 0.2}

@@ -19,7 +19,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from banditlab.core import kernel
-from banditlab.protocols.observe import Losses, on_terms
+from banditlab.parts.terms import on_terms
+from banditlab.protocols.observe import Losses
 from banditlab.validate import number
 
 example = {"losses": [[t * k % 7 / 6.0 for k in (1, 2, 3)] for t in range(300)]}

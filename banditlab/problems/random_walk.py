@@ -40,7 +40,8 @@ from typing import NamedTuple
 import numpy as np
 
 from banditlab.core import kernel, kernel_in_loop, kernel_inline
-from banditlab.protocols.observe import Losses, on_terms
+from banditlab.parts.terms import on_terms
+from banditlab.protocols.observe import Losses
 from banditlab.random import below, normal
 from banditlab.validate import choice, integer, nonnegative, number, positive
 

@@ -23,8 +23,9 @@ from typing import NamedTuple
 import numpy as np
 
 from banditlab.core import kernel
+from banditlab.parts.terms import on_terms
 from banditlab.problems.deterministic_gap import gapped
-from banditlab.protocols.observe import Losses, on_terms
+from banditlab.protocols.observe import Losses
 from banditlab.random import uniform
 from banditlab.validate import number
 

@@ -1,7 +1,8 @@
 """Pure exploration: pull until the budget is spent or a rule says stop, then name an arm.
 
-The file holds, top to bottom, what an algorithm brings (:class:`Identify`), the fused loop, and
-what it records (:data:`MEASURES`). Problems are those of :mod:`banditlab.protocols.online`.
+The file holds, top to bottom, what an algorithm brings (:class:`Identify`), the fused loop, the
+face for other code (:class:`IdentifyAgent`), and what all of it is called (``PROTOCOL``). Problems
+are those of :mod:`banditlab.protocols.online`.
 
 A choice is a batch, so that a private algorithm sees sums and never a single reward::
 
@@ -22,11 +23,22 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from banditlab import random
+from banditlab.agent import BanditAgent, quiet
 from banditlab.core import kernel, kernel_inline
-from banditlab.protocols.online import ANY_REWARD
+from banditlab.protocols import online
+from banditlab.protocols.base import (
+    Contract,
+    Loop,
+    Measure,
+    Protocol,
+    Terms,
+    at_the_end,
+    bandit_task,
+    refused,
+)
+from banditlab.protocols.online import ANY_REWARD, Problem
 from banditlab.random import AGENT, NATURE, stream
-
-MEASURES = ("error", "simple_regret", "pulls", "epsilon")
 
 
 @kernel
@@ -153,3 +165,180 @@ def run_block(algorithm, problem, task, key, first, log_rounds, checkpoints, pro
         record[i, 0, 1] = lost
         record[i, 0, 2] = run.used[0]
         record[i, 0, 3] = algorithm.spent(algorithm.params, run.state)
+
+
+# --- in other code ------------------------------------------------------------------------------
+
+
+class IdentifyAgent(BanditAgent):
+    """An algorithm that names the best arm: it asks for batches of pulls, and says when it is done.
+
+    Parameters
+    ----------
+    algorithm
+        A name of ``banditlab.names()``, a ``.py`` file, or what ``banditlab.make`` returns.
+    n_arms
+        Number of arms, at least 2.
+    horizon
+        Number of pulls that it may make, at least 1.
+    dim
+        Number of features per arm; 0 when there are none.
+    seed
+        Same seed, same choices. The stream is that of replication 0 of an arena run.
+    hyper
+        Hyper-parameters of the algorithm when it is given by name.
+    """
+
+    arguments = ("n_arms", "horizon", "dim")
+
+    def __init__(
+        self,
+        algorithm: Any,
+        *,
+        n_arms: int,
+        horizon: int = 0,
+        dim: int = 0,
+        seed: int = 0,
+        **hyper: Any,
+    ):
+        super().__init__(
+            algorithm, n_arms=n_arms, dim=dim, horizon=horizon, least_horizon=1, seed=seed, **hyper
+        )
+        if dim == 0:
+            self._suits(self.features(None))
+        self._begin()
+
+    def _suits(self, x: np.ndarray) -> None:
+        """Let the algorithm refuse a task that it cannot meet, now that features are known."""
+        if self.algorithm.check is not None:
+            self.algorithm.check(self.task, x)
+
+    def act(self, x: Any = None) -> np.ndarray:
+        """How often to pull each arm now, (n_arms,) int64, cut to what is left of the horizon.
+
+        All zeros when it is done.
+        """
+        pulls = np.zeros(self.task.n_arms, np.int64)
+        left = self.task.horizon - self.t
+        known, seen = self.algorithm, self.features(x)
+        if left <= 0 or known.stop(known.params, self.state, self.t):
+            return pulls
+        if self.t == 0:
+            self._suits(seen)
+        with quiet():
+            known.act(known.params, self.state, self.t, seen, self._rng, pulls)
+        before = np.cumsum(pulls) - pulls
+        return np.clip(pulls, 0, np.maximum(left - before, 0))
+
+    def update(self, x: Any, pulls: Any, sums: Any) -> None:
+        """Learn that ``pulls`` (n_arms,), what ``act`` gave, paid ``sums`` (n_arms,) in all.
+
+        Raises ValueError for more pulls than are left, and for rewards it cannot use.
+        """
+        try:
+            pulls, sums = np.array(pulls, dtype=np.int64), np.array(sums, dtype=np.float64)
+        except (TypeError, ValueError, OverflowError):
+            pulls = sums = np.empty(0)
+        n = (self.task.n_arms,)
+        if pulls.shape != n or sums.shape != n or (pulls < 0).any():
+            raise ValueError(f"pulls and sums must each hold {n[0]} numbers, pulls none below 0")
+        if self.t + pulls.sum() > self.task.horizon:
+            left = self.task.horizon - self.t
+            raise ValueError(f"pulls must sum to at most {left}, what is left of the horizon")
+        for k in np.flatnonzero(pulls):
+            self._reward(float(sums[k] / pulls[k]), "the mean of an arm's rewards")
+        with quiet():
+            self.algorithm.update(
+                self.algorithm.params, self.state, self.t, self.features(x), pulls, sums, self._rng
+            )
+        self.t += int(pulls.sum())
+
+    def rehearse(self) -> None:
+        """Make one batch that means nothing, on a copy: all kernels are compiled then."""
+        low, high = self.algorithm.rewards
+        x = self._nothing()
+        pulls = self.act(x)
+        self.update(x, pulls, pulls * (low if low > -np.inf else min(high, 0.0)))
+        self.act(x)
+        self.recommend(x)
+
+
+def loop(terms: Terms, checkpoints: np.ndarray) -> Loop:
+    """One batch after the other."""
+    task = bandit_task(terms)
+    return Loop(run_block, terms.algorithm, terms.problem, task, checkpoints, PROTOCOL.names)
+
+
+def refuse(terms: Terms) -> None:
+    """A budget in which the algorithm cannot decide."""
+    if getattr(terms.algorithm, "check", None) is not None:
+        problem = terms.problem
+        with quiet():
+            nature = stream(random.key(0), 0, NATURE)
+            world = problem.init(problem.params, nature)
+            shown = problem.observe(problem.params, world, 0, nature)
+        refused(terms, bandit_task(terms), shown)
+
+
+# --- the contract -------------------------------------------------------------------------------
+
+
+def by_hand(
+    agent: IdentifyAgent, problem: Problem, rounds: int, world: Any, nature: np.ndarray
+) -> tuple[list[Any], dict[str, float]]:
+    """Batches of a hand-written loop, until ``rounds`` pulls or more were made: (pulls, sums)."""
+    played: list[Any] = []
+    before, grid = agent.t, agent.algorithm.grid
+    x = problem.observe(problem.params, world, 0, nature)
+    see = x if problem.shape[2] else None
+    while agent.t - before < rounds:
+        batch = agent.act(see)
+        if not batch.any():
+            break
+        sums = np.zeros(problem.shape[0])
+        for k in np.flatnonzero(batch):
+            sums[k] = problem.batch(problem.params, world, x, k, batch[k], nature)
+            if np.isnan(sums[k]):
+                sums[k] = 0.0
+                for _ in range(batch[k]):
+                    reward = problem.pull(problem.params, world, x, k, nature)
+                    sums[k] += grid * np.floor(reward / grid + 0.5) if grid > 0 else reward
+        agent.update(see, batch, sums)
+        played.append((batch.tolist(), sums.tolist()))
+    gaps = [problem.regret(problem.params, world, x, k) for k in range(problem.shape[0])]
+    error = sum(p * (gap > 0.0) for p, gap in zip(agent.recommend(see), gaps, strict=True))
+    return played, {"pulls": agent.t, "error": error}
+
+
+def shown(problem: Problem, world: Any, t: int, nature: np.ndarray) -> Any:
+    """What the face is shown: features, if there are any."""
+    return problem.observe(problem.params, world, 0, nature) if problem.shape[2] else None
+
+
+PROTOCOL = Protocol(
+    name="identify",
+    algorithm=Identify,
+    problem=Problem,
+    measures=(
+        Measure("error", "error probability", interval="clopper_pearson"),
+        Measure("simple_regret", "simple regret"),
+        Measure("pulls", "pulls until it stops"),
+        Measure("epsilon", "privacy spent, epsilon"),
+    ),
+    xlabel="budget (pulls)",
+    checkpoints=at_the_end,
+    loop=loop,
+    refuse=refuse,
+    face=IdentifyAgent,
+    report="release",
+    contract=Contract(
+        example=online.example,
+        by_hand=by_hand,
+        show=shown,
+        probe="uniform_design",
+        chance=lambda problem: 1.0 - 1.0 / problem.shape[0],
+        # Luck shows where few pulls make some err, or when many end it.
+        luck=(60, 3000),
+        points=lambda points: points[-1:],
+    ),
+)

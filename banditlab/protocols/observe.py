@@ -1,8 +1,8 @@
 """Play an arm and, separately, ask for losses: feedback has a budget, and switching a price.
 
 The file holds, top to bottom, what an algorithm brings (:class:`Observe`), what a problem brings
-(:class:`Losses`), the fused loop, what it records (:data:`MEASURES`), and how an online algorithm
-plays here.
+(:class:`Losses`), the fused loop, how an online algorithm plays here, the face for other code
+(:class:`ObserveAgent`), and what all of it is called (``PROTOCOL``).
 
 One round ``t`` (counted from 0); the losses of all rounds are fixed before the first::
 
@@ -20,19 +20,29 @@ really drawn; that arm pays for no switch and no observation::
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
-from functools import cache, wraps
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from banditlab.core import kernel, kernel_inline
-from banditlab.protocols.online import SLICE, Online
+from banditlab import random
+from banditlab.agent import BanditAgent, quiet
+from banditlab.core import Task, kernel, kernel_inline
+from banditlab.protocols.base import (
+    SLICE,
+    Contract,
+    Guest,
+    Loop,
+    Measure,
+    Protocol,
+    Terms,
+    bandit_task,
+    refused,
+)
+from banditlab.protocols.online import Online
 from banditlab.random import AGENT, NATURE, OBSERVATION, stream
 from banditlab.validate import flag, integer, nonnegative
-
-MEASURES = ("regret", "loss_regret", "switches", "observations", "denied", "clipped")
 
 UNLIMITED = 2**62  # a budget that no run can use up
 
@@ -202,45 +212,6 @@ def run_block(algorithm, problem, task, key, first, log_rounds, checkpoints, pro
             record[i, c, 5] = run.totals[3] / (t * task.n_arms)
 
 
-# --- what problems share --------------------------------------------------------------------
-
-
-def on_terms(factory: Callable[..., Losses]) -> Callable[..., Losses]:
-    """Give the factory of a problem the terms of play as further arguments.
-
-    ``price`` >= 0 of a switch, ``look_price`` >= 0 of an observation, both in units of loss;
-    ``budget`` >= 0 observations in all, None for any number; ``extra``: whether the loss of the
-    arm played is shown for free, so that the budget buys others; ``count_first``: whether the
-    first round counts as a switch (Dekel et al. 2014 count it).
-    """
-
-    @wraps(factory)
-    def build(
-        *args: Any,
-        price: float = 1.0,
-        look_price: float = 0.0,
-        budget: int | None = None,
-        extra: bool = False,
-        count_first: bool = False,
-        **parameters: Any,
-    ) -> Losses:
-        return factory(*args, **parameters)._replace(
-            price=nonnegative("price", price),
-            look_price=nonnegative("look_price", look_price),
-            budget=-1 if budget is None else integer("budget", budget, 0),
-            extra=flag("extra", extra),
-            count_first=flag("count_first", count_first),
-        )
-
-    own = list(inspect.signature(factory).parameters.values())
-    terms = [
-        p for p in inspect.signature(build, follow_wrapped=False).parameters.values()
-        if p.kind is p.KEYWORD_ONLY
-    ]  # fmt: skip
-    build.__signature__ = inspect.Signature([*own, *terms])  # type: ignore[attr-defined]
-    return build
-
-
 # --- online algorithms at play here ---------------------------------------------------------
 
 
@@ -276,3 +247,234 @@ def observing(algorithm: Online) -> Observe:
         algorithm.recommend,
         rewards=algorithm.rewards,
     )
+
+
+# --- in other code ------------------------------------------------------------------------------
+
+
+class ObserveAgent(BanditAgent):
+    """An algorithm that plays an arm and, separately, says which losses it wants to look at.
+
+    Parameters
+    ----------
+    algorithm
+        A name of ``banditlab.names()``, a ``.py`` file, or what ``banditlab.make`` returns.
+    n_arms
+        Number of arms, at least 2.
+    horizon
+        Number of rounds that will be played; 0 when unknown. Most algorithms need it.
+    budget
+        Number of losses that it may look at; None for any number.
+    price
+        What a switch of arms costs, in units of loss.
+    extra
+        Whether the loss of the arm played comes for free.
+    seed
+        Same seed, same choices. The stream is that of replication 0 of an arena run.
+    hyper
+        Hyper-parameters of the algorithm when it is given by name.
+    """
+
+    arguments = ("n_arms", "horizon", "budget", "price")
+
+    def __init__(
+        self,
+        algorithm: Any,
+        *,
+        n_arms: int,
+        horizon: int = 0,
+        budget: int | None = None,
+        price: float = 1.0,
+        extra: bool = False,
+        seed: int = 0,
+        **hyper: Any,
+    ):
+        super().__init__(algorithm, n_arms=n_arms, horizon=horizon, seed=seed, **hyper)
+        self.task = self.task._replace(
+            budget=-1 if budget is None else integer("budget", budget, 0),
+            price=nonnegative("price", price),
+        )
+        self._extra = flag("extra", extra)
+        if self.algorithm.check is not None:
+            terms = Losses(
+                (), self.algorithm.check, self.algorithm.check, self.task[:3],
+                budget=self.task.budget, price=self.task.price, extra=self._extra,
+            )  # fmt: skip
+            self.algorithm.check(self.task, terms)
+        self._looker = random.stream(self._key, 0, random.OBSERVATION)
+        self._asked = np.zeros(self.task.n_arms, np.bool_)
+        self._left = self.task.budget if self.task.budget >= 0 else UNLIMITED
+        self._begin()
+
+    def act(self, x: None = None) -> int:
+        """The arm to play, 0 .. n_arms - 1. There is nothing to show: ``x`` is None."""
+        known = self.algorithm
+        with quiet():
+            return int(known.act(known.params, self.state, self.t, self.features(x), self._rng))
+
+    def look(self, arm: int) -> np.ndarray:
+        """Which losses to look at, (n_arms,) bool, now that ``arm`` is to be played.
+
+        Ask once a round, between ``act`` and ``update``.
+        """
+        self._asked[:] = False
+        with quiet():
+            self.algorithm.look(
+                self.algorithm.params, self.state, self.t, self._arm(arm), self._left,
+                self._looker, self._asked,
+            )  # fmt: skip
+        return self._asked.copy()
+
+    def update(self, x: None, arm: int, losses: Any) -> None:
+        """Learn the ``losses`` (n_arms,), nan where not seen, of the round that played ``arm``.
+
+        Those seen count against the budget. Raises ValueError for an arm that does not exist, a
+        loss that the algorithm cannot use, and one that was asked for but is missing.
+        """
+        try:
+            losses = np.array(losses, dtype=np.float64)
+        except (TypeError, ValueError):
+            losses = np.empty(0)
+        if losses.shape != (self.task.n_arms,):
+            raise ValueError(f"losses must hold {self.task.n_arms} numbers, nan where not seen")
+        arm = self._arm(arm)
+        seen = np.flatnonzero(~np.isnan(losses))
+        for k in seen:
+            self._reward(float(losses[k]), "a loss")
+        paid = int(seen.size) - int(self._extra and arm in seen)
+        if paid > self._left:
+            raise ValueError(f"{paid} losses looked at, but {self._left} left of the budget")
+        missing = np.flatnonzero(self._asked & np.isnan(losses))
+        if missing.size and self._left > paid:
+            raise ValueError(f"the loss of arm {missing[0]} was asked for, but is nan")
+        self._asked[:] = False
+        known = self.algorithm
+        with quiet():
+            known.update(known.params, self.state, self.t, self.features(x), arm, losses, self._rng)
+        self._left -= paid
+        self.t += 1
+
+    def rehearse(self) -> None:
+        """Play one round that means nothing, on a copy: all kernels are compiled then."""
+        arm = self.act()
+        looked = self.look(arm) & (np.arange(self.task.n_arms) < self._left)
+        self.update(None, arm, np.where(looked, 0.0, np.nan))
+        self.recommend()
+
+    def _given(self) -> dict[str, Any]:
+        budget = self.task.budget if self.task.budget >= 0 else None
+        return {**super()._given(), "budget": budget, "extra": self._extra}
+
+    def _about(self) -> dict[str, Any]:
+        return {**super()._about(), "left": self._left}
+
+    def _arrays(self) -> dict[str, np.ndarray]:
+        return {**super()._arrays(), "looker": self._looker, "asked": self._asked}
+
+    @classmethod
+    def _remade(cls, name: Any, hyper: dict[str, Any], about: dict[str, Any]) -> ObserveAgent:
+        agent = super()._remade(name, hyper, about)
+        assert isinstance(agent, ObserveAgent)
+        agent._left = about["left"]
+        return agent
+
+
+def task(terms: Terms) -> Task:
+    """An algorithm knows the budget and the price."""
+    problem = terms.problem
+    return bandit_task(terms)._replace(budget=problem.budget, price=problem.price)
+
+
+def loop(terms: Terms, checkpoints: np.ndarray) -> Loop:
+    """One round after the other."""
+    return Loop(run_block, terms.algorithm, terms.problem, task(terms), checkpoints, PROTOCOL.names)
+
+
+def guest_loop(terms: Terms, checkpoints: np.ndarray) -> Loop:
+    """Who only plays looks at what it plays."""
+    return loop(terms._replace(algorithm=observing(terms.algorithm)), checkpoints)
+
+
+def refuse(terms: Terms) -> None:
+    """A budget that cannot be spent, and terms of play that do not suit the algorithm."""
+    pairs = terms.problem.shape[0] * terms.horizon
+    if terms.problem.budget > pairs:
+        raise ValueError(
+            f"{terms.where}: budget must be at most arms x horizon, {pairs}, "
+            f"got {terms.problem.budget}"
+        )
+    refused(terms, task(terms), terms.problem)
+
+
+# --- the contract -------------------------------------------------------------------------------
+
+
+def terms_of(problem: Losses) -> dict[str, Any]:
+    """The terms of play, as the face takes them."""
+    return {"budget": problem.budget if problem.budget >= 0 else None, "extra": problem.extra}
+
+
+def by_hand(
+    agent: ObserveAgent, problem: Losses, rounds: int, world: Any, nature: np.ndarray
+) -> tuple[list[Any], dict[str, float]]:
+    """Rounds of a hand-written loop: (arm, losses of all arms) each; regret and switches."""
+    played: list[Any] = []
+    losses, sums = np.zeros(problem.shape[0]), np.zeros(problem.shape[0])
+    lost = switches = 0.0
+    for t in range(rounds):
+        problem.draw(problem.params, world, agent.t, nature, losses)
+        arm = agent.act()
+        shown = agent.look(arm)
+        if problem.extra:
+            shown[arm] = True
+        agent.update(None, arm, np.where(shown, losses, np.nan))
+        switches += float(t > 0 and arm != played[-1][0])
+        lost += losses[arm]
+        sums += losses
+        played.append((arm, losses.tolist()))
+    return played, {"loss_regret": lost - sums.min(), "switches": switches}
+
+
+def losses_are_sound(name: str, problem: Losses) -> None:
+    """Losses lie in [0, 1], are all drawn anew in every round, and never depend on who plays."""
+    low, high = problem.rewards
+    nature = stream(random.key(1), 0, NATURE)
+    world = problem.init(problem.params, nature)
+    for t in range(min(200, problem.supply or 200)):
+        losses = np.full(problem.shape[0], np.nan)
+        clipped = problem.draw(problem.params, world, t, nature, losses)
+        assert ((low <= losses) & (losses <= high)).all(), f"{name}: losses {losses}"
+        assert 0 <= clipped <= losses.size
+
+
+PROTOCOL = Protocol(
+    name="observe",
+    algorithm=Observe,
+    problem=Losses,
+    measures=(
+        Measure("regret", "regret, switches paid"),
+        Measure("loss_regret", "regret without switches"),
+        Measure("switches"),
+        Measure("observations"),
+        Measure("denied"),
+        Measure("clipped"),
+    ),
+    xlabel="round",
+    rounds=True,
+    supply="the rounds that {} has losses for",
+    task=task,
+    loop=loop,
+    refuse=refuse,
+    guests={Online: Guest(guest_loop)},
+    face=ObserveAgent,
+    report="budget",
+    contract=Contract(
+        example=lambda algorithm: ("deterministic_gap", {"n_arms": 3, "gap": 0.4}),
+        by_hand=by_hand,
+        show=lambda problem, world, t, nature: None,
+        terms=terms_of,
+        probe="exp3",
+        rival="uniform",
+        sound=(losses_are_sound,),
+    ),
+)

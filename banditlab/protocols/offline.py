@@ -14,10 +14,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from banditlab.core import context, kernel, kernel_inline
-from banditlab.protocols.online import UNIT_REWARD, Online
+from banditlab.protocols import online
+from banditlab.protocols.base import Contract, Guest, Loop, Measure, Protocol, Terms, bandit_task
+from banditlab.protocols.loops import exact
+from banditlab.protocols.online import UNIT_REWARD, Online, OnlineAgent
 from banditlab.random import AGENT, NATURE, OBSERVATION, below, categorical, stream
-
-MEASURES = ("gap",)
 
 
 class Offline(NamedTuple):
@@ -28,6 +29,11 @@ class Offline(NamedTuple):
     update: Callable[..., None]  # (params, state, counts, sums): (n_contexts, n_arms) to add
     recommend: Callable[..., None]  # (params, state, x, rng, out): probabilities over arms
     rewards: tuple[float, float] = UNIT_REWARD  # the range of rewards it accepts
+
+    @property
+    def per_context(self) -> bool:
+        """It learns a table, and cannot use features."""
+        return True
 
 
 @kernel_inline
@@ -154,3 +160,68 @@ def deployed(rule: Offline) -> Online:
     return Online(
         rule.params, begin, act, ignore, propose, propensities, fit=absorb, rewards=rule.rewards
     )
+
+
+class DeployedAgent(OnlineAgent):
+    """An offline rule at work: it learns from :meth:`fit` alone, and is frozen in between.
+
+    For the arguments see :class:`banditlab.protocols.online.OnlineAgent`.
+    """
+
+    def _played(self, algorithm: Any) -> Online:
+        return deployed(algorithm)
+
+    @property
+    def _tables(self) -> tuple[int, int]:
+        return (0, 0)  # what is kept beside the rule is the round that is being absorbed
+
+
+def loop(terms: Terms, checkpoints: np.ndarray) -> Loop:
+    """A log of each size, drawn or summed over."""
+    run = exact.run_block if terms.exact else run_block
+    task = bandit_task(terms)
+    return Loop(run, terms.algorithm, terms.problem, task, checkpoints, PROTOCOL.names)
+
+
+def refuse(terms: Terms) -> None:
+    """Exact sums are known for some problems only."""
+    if terms.exact and not exact.summable(terms.problem):
+        raise ValueError(f"{terms.where}: exact is for two_arm, not {terms.what}")
+
+
+def deployment(terms: Terms, checkpoints: np.ndarray) -> Loop:
+    """Online, a frozen rule loses its gap in every round: exact, where playing adds noise."""
+
+    def regret(record: np.ndarray, points: np.ndarray) -> tuple[tuple[str, ...], np.ndarray]:
+        return ("regret",), record[:, :1] * points[None, :, None]
+
+    learned = loop(terms._replace(horizon=terms.log), np.array([terms.log], np.int64))
+    return learned._replace(finish=regret)
+
+
+def by_hand(*given: Any) -> tuple[list[Any], dict[str, float]]:
+    """A deployed rule is played as any agent is; the arena scores it without playing it."""
+    played, _ = online.by_hand(*given)
+    return played, {}
+
+
+PROTOCOL = Protocol(
+    name="offline",
+    algorithm=Offline,
+    problem=online.Problem,
+    measures=(Measure("gap", "sub-optimality"),),
+    xlabel="logged rounds",
+    exact=True,
+    loop=loop,
+    refuse=refuse,
+    face=DeployedAgent,
+    report="rules",
+    contract=Contract(
+        example=lambda algorithm: ("cb_composition", {"C": 3.0, "S": 4, "A": 3}),
+        by_hand=by_hand,
+        show=online.shown,
+        probe="bc",
+        rival="bc",
+    ),
+)
+online.PROTOCOL.guests[Offline] = Guest(deployment, reads=True)

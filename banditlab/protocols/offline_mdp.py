@@ -17,13 +17,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
 from banditlab import random
+from banditlab.agent import Agent
 from banditlab.compile import Pair, compiled
 from banditlab.core import Task, kernel, kernel_inline
+from banditlab.data.model import Model
+from banditlab.data.transitions import Dataset
 from banditlab.mdp import (
     MDP,
     concentrability,
@@ -32,35 +35,14 @@ from banditlab.mdp import (
     policy_value,
     solve,
     steps,
+    uniform_policy,
     value,
 )
+from banditlab.protocols.base import Contract, Guest, Loop, Measure, Protocol, Terms, bandit_task
 from banditlab.protocols.offline import Offline
 from banditlab.protocols.online import ANY_REWARD
 from banditlab.random import AGENT, NATURE, OBSERVATION, binomial, categorical, stream
 from banditlab.validate import integer
-
-MEASURES = ("gap",)
-
-
-class Model(NamedTuple):
-    """All that a log tells, and what is known beforehand. The last states may be terminal."""
-
-    succ: np.ndarray  # (S, A, K) int64: the next state of each outcome that was or may be logged
-    reward: np.ndarray  # (S, A, K) float64: its reward
-    counts: np.ndarray  # (L, S, A, K) float64: rows that show the outcome
-    n: np.ndarray  # (L, S, A) float64: rows that show the pair
-    r: np.ndarray  # (L, S, A) float64: mean reward, true if known, else of the log (0 if unseen)
-    held_out: np.ndarray  # (L or 0, S, A, K) float64: a second log of the same law, if there is one
-    legal: np.ndarray  # (S, A) bool: whether the action exists in the state
-    terminal: np.ndarray  # (S,) bool: known to be worth 0
-    gamma: float
-    horizon: int  # 0 when discounted
-    v_min: float  # range of values
-    v_max: float
-    r_min: float  # range of rewards
-    r_max: float
-    known: bool  # whether r holds the true mean rewards
-    rows: float  # N, the size of the log: all rows, over all steps
 
 
 class OfflineMDP(NamedTuple):
@@ -310,98 +292,6 @@ def as_planner(rule: Offline) -> OfflineMDP:
 # --- outside the arena --------------------------------------------------------------------------
 
 
-def new_model(
-    succ: Any,
-    reward: Any,
-    counts: Any,
-    *,
-    gamma: float = 1.0,
-    horizon: int = 0,
-    v_min: float,
-    v_max: float,
-    known_rewards: Any = None,
-    legal: Any = None,
-    terminal: Any = None,
-    weights: bool = False,
-    allow_empty: bool = False,
-) -> Model:
-    """A Model from the counts of a log, checked.
-
-    Parameters
-    ----------
-    succ, reward
-        Next state and reward (S, A, K) of each outcome; repeat any outcome to fill up K.
-    counts
-        Rows that show the outcome, (L, S, A, K) or, when discounted, (S, A, K).
-    gamma, horizon
-        In [0, 1) with ``horizon = 0``; a finite horizon is undiscounted.
-    v_min, v_max
-        Range of the values.
-    known_rewards
-        True mean rewards (S, A), if they are known.
-    legal, terminal
-        Which actions (S, A) exist and which states (S,) end the episode; all and none by default.
-    weights
-        Whether counts may be fractions.
-    allow_empty
-        Whether a log without rows will do; the policy is then uniform.
-
-    Raises ValueError, in one line, for whatever does not fit.
-    """
-    horizon = integer("horizon", horizon, 0)
-    gamma = 1.0 if horizon > 0 else discount(gamma)
-    succ = np.array(succ, dtype=np.int64)
-    reward = np.array(reward, dtype=np.float64)
-    counts = np.array(counts, dtype=np.float64)
-    if counts.ndim == 3:
-        counts = counts[None]
-    L = max(1, horizon)
-    if succ.ndim != 3 or reward.shape != succ.shape or counts.shape != (L, *succ.shape):
-        raise ValueError(
-            f"succ and reward must have one shape (S, A, K) and counts ({L}, S, A, K), "
-            f"got {succ.shape}, {reward.shape} and {counts.shape}"
-        )
-    S, A, _ = succ.shape
-    if ((succ < 0) | (succ >= S)).any():
-        raise ValueError(f"succ must lie in 0 .. {S - 1}")
-    if not np.isfinite(reward).all():
-        raise ValueError("reward must be finite")
-    if not (np.isfinite(counts).all() and (counts >= 0.0).all()):
-        raise ValueError("counts must be finite and at least 0")
-    if not weights and (counts != np.floor(counts)).any():
-        raise ValueError("counts must be whole numbers, unless weights=True")
-    if counts.sum() == 0.0 and not allow_empty:
-        raise ValueError("the log is empty; allow_empty=True accepts that")
-    exists = np.ones((S, A), np.bool_) if legal is None else np.array(legal, dtype=np.bool_)
-    ends = np.zeros(S, np.bool_) if terminal is None else np.array(terminal, dtype=np.bool_)
-    if exists.shape != (S, A) or ends.shape != (S,):
-        raise ValueError(
-            f"legal and terminal must have shapes ({S}, {A}) and ({S},), "
-            f"got {exists.shape} and {ends.shape}"
-        )
-    if not exists.any(axis=1).all():
-        raise ValueError(f"state {np.argmin(exists.any(axis=1))} has no legal action")
-    if (counts > 0.0)[:, ~exists].any():
-        raise ValueError("the log shows an action that is not legal")
-    low, high = float(v_min), float(v_max)
-    if not (np.isfinite([low, high]).all() and low < high):
-        raise ValueError(f"v_min must be finite and below v_max, got {v_min!r} and {v_max!r}")
-    n = np.ascontiguousarray(counts.sum(axis=3))
-    if known_rewards is None:
-        r = (counts * reward).sum(axis=3) / np.maximum(n, np.finfo(float).tiny)
-    else:
-        r = np.array(np.broadcast_to(np.asarray(known_rewards, dtype=np.float64), (L, S, A)))
-        if not np.isfinite(r).all():
-            raise ValueError("known_rewards must be finite")
-    seen = counts.sum(axis=0) > 0.0
-    return Model(
-        succ, reward, counts, n, r, np.zeros((0, *succ.shape)), exists, ends,
-        gamma, horizon, low, high,
-        float(reward[seen].min(initial=0.0)), float(reward[seen].max(initial=0.0)),
-        known_rewards is not None, float(n.sum()),
-    )  # fmt: skip
-
-
 class Planning(NamedTuple):
     """The noun of the loop that plans once."""
 
@@ -430,19 +320,28 @@ def _kinds(values: tuple[Any, ...]) -> tuple[Any, ...]:
     )
 
 
+def planner(algorithm: Any) -> OfflineMDP:
+    """The algorithm as one that plans; an offline rule is adapted.
+
+    Raises ValueError for an algorithm that does not plan from a log.
+    """
+    made = as_planner(algorithm) if isinstance(algorithm, Offline) else algorithm
+    if not isinstance(made, OfflineMDP):
+        raise ValueError(f"algorithm must be an OfflineMDP, got {type(algorithm).__name__}")
+    return made
+
+
 def learn(algorithm: OfflineMDP | Offline, model: Model, seed: int = 0) -> np.ndarray:
     """The policy (L, S, A) that ``algorithm`` learns from a log; an offline rule is adapted."""
-    planner = as_planner(algorithm) if isinstance(algorithm, Offline) else algorithm
-    if not isinstance(planner, OfflineMDP):
-        raise ValueError(f"algorithm must be an OfflineMDP, got {type(algorithm).__name__}")
+    made = planner(algorithm)
     policy = np.zeros(model.n.shape)
     if model.rows == 0.0:
         policy[:] = model.legal / model.legal.sum(axis=1, keepdims=True)
         return policy
-    args = (planner.params, model, random.stream(random.key(seed), 0, AGENT), policy)
-    kinds = (planner.plan, *_kinds(args))
+    args = (made.params, model, random.stream(random.key(seed), 0, AGENT), policy)
+    kinds = (made.plan, *_kinds(args))
     if kinds not in _ready:
-        _ready[kinds] = compiled(_plan_once, (Planning(planner.plan),), args)
+        _ready[kinds] = compiled(_plan_once, (Planning(made.plan),), args)
     with np.errstate(all="ignore"):
         _ready[kinds](*args)
     return policy
@@ -491,3 +390,142 @@ def coverage(truth: Case) -> float:
 def gap(truth: Case, policy: Any) -> float:
     """J* - J of a policy (L, S, A)."""
     return truth.optimum - value(truth.mdp, policy)
+
+
+# --- in other code ------------------------------------------------------------------------------
+
+
+class Planned(NamedTuple):
+    """What a planner has learned."""
+
+    policy: np.ndarray  # (L, S, A) float64: probabilities of the actions
+
+
+class Worth(NamedTuple):
+    """How rewards add up: what a planner is told beside the log."""
+
+    gamma: float = 1.0  # discount, below 1 where the horizon is 0
+    horizon: int = 0  # number of steps; 0 when discounted
+
+
+class PlannerAgent(Agent):
+    """An algorithm that plans from a log of transitions, and acts by its plan from then on.
+
+    Parameters
+    ----------
+    algorithm
+        A name of ``banditlab.names()``, a ``.py`` file, or what ``banditlab.make`` returns.
+    gamma, horizon
+        Discount in [0, 1) with ``horizon = 0``; a finite horizon is undiscounted.
+    seed
+        Same seed, same choices.
+    hyper
+        Hyper-parameters of the algorithm when it is given by name.
+    """
+
+    arguments = ("gamma", "horizon")
+
+    def __init__(
+        self, algorithm: Any, *, gamma: float = 0.95, horizon: int = 0, seed: int = 0, **hyper: Any
+    ):
+        super().__init__(algorithm, seed=seed, **hyper)
+        horizon = integer("horizon", horizon, 0)
+        self.task = Worth(1.0 if horizon > 0 else discount(gamma), horizon)
+        self.state = Planned(np.zeros((0, 0, 0)))
+
+    def fit(self, log: Any, **known: Any) -> Self:
+        """Plan from a log: a :class:`banditlab.Dataset`, a pandas frame, or a path to a file.
+
+        ``known`` are further arguments of :meth:`banditlab.Dataset.model`, such as ``v_max``.
+        Returns the agent. Raises ValueError for a log that does not fit.
+        """
+        data = Dataset.of(log)
+        model = data.model(gamma=self.task.gamma, horizon=self.task.horizon, **known)
+        self.state = Planned(learn(self.algorithm, model))
+        self.t = 0
+        return self
+
+    def recommend(self, x: Any = None, step: int = 0) -> np.ndarray:
+        """Probabilities (n_actions,) of the actions in state ``x``, in step ``step`` if finite."""
+        policy = self.state.policy
+        if policy.size == 0:
+            raise ValueError(f"{self.name} has learned nothing yet: fit it to a log")
+        s = integer("x", x, 0)
+        h = integer("step", step, 0) if self.task.horizon > 0 else 0
+        if s >= policy.shape[1] or h >= policy.shape[0]:
+            allowed = f"a state, 0 to {policy.shape[1] - 1}, in a step, 0 to {policy.shape[0] - 1}"
+            raise ValueError(f"x must be {allowed}, got {x!r} in step {step!r}")
+        return np.array(policy[h, s])
+
+    def act(self, x: Any = None, step: int = 0) -> int:
+        """The action to take in state ``x``, drawn from :meth:`recommend`."""
+        with np.errstate(over="ignore"):
+            return int(categorical(self._rng, self.recommend(x, step)))
+
+    def rehearse(self) -> None:
+        """Draw an action, on a copy, from a plan that means nothing."""
+        self.state = Planned(np.full((max(1, self.task.horizon), 1, 2), 0.5))
+        self.act(0)
+
+    def _facts(self) -> dict[str, Any]:
+        _, S, A = self.state.policy.shape
+        return {**self._given(), "n_states": S, "n_actions": A}
+
+    def _about(self) -> dict[str, Any]:
+        return {**super()._about(), "shape": self.state.policy.shape}
+
+    @classmethod
+    def _remade(cls, name: Any, hyper: dict[str, Any], about: dict[str, Any]) -> Agent:
+        agent = super()._remade(name, hyper, about)
+        agent.state = Planned(np.zeros(about["shape"]))
+        return agent
+
+
+def loop(terms: Terms, checkpoints: np.ndarray) -> Loop:
+    """A log of each size."""
+    made = planner(terms.algorithm)
+    return Loop(run_block, made, terms.problem, bandit_task(terms), checkpoints, PROTOCOL.names)
+
+
+# --- the contract -------------------------------------------------------------------------------
+
+
+def optimum_is_exact(name: str, problem: LoggedMDP) -> None:
+    """J* is the value of the solved model, the log a law on legal pairs of states that go on."""
+    for replication in range(3):
+        truth = case(problem, replication, seed=1)
+        solved = solve(truth.mdp)
+        assert abs(truth.optimum - solved.J) < 1e-8, f"{name}: J* {truth.optimum}, not {solved.J}"
+        assert abs(gap(truth, solved.policy)) < 1e-8
+        assert gap(truth, uniform_policy(truth.mdp)) > -1e-8
+        assert np.allclose(truth.mu.sum(axis=(1, 2)), 1.0) and (truth.mu >= 0.0).all()
+        assert not truth.mu[:, ~truth.mdp.legal].any(), f"{name}: the log weighs an illegal pair"
+        low, high = problem.rewards
+        met = truth.mdp.reward[truth.mdp.prob > 0.0]
+        assert ((low <= met) & (met <= high)).all(), f"{name}: a reward outside {problem.rewards}"
+
+
+def chance(problem: LoggedMDP) -> float:
+    """Half of what uniform play loses."""
+    truth = case(problem)
+    return gap(truth, uniform_policy(truth.mdp)) / 2.0
+
+
+PROTOCOL = Protocol(
+    name="offline_mdp",
+    algorithm=OfflineMDP,
+    problem=LoggedMDP,
+    measures=(Measure("gap", "sub-optimality"),),
+    xlabel="logged rows",
+    loop=loop,
+    guests={Offline: Guest(loop)},  # a rule answers state by state
+    face=PlannerAgent,
+    report="transitions",
+    contract=Contract(
+        example=lambda algorithm: ("imitation_mdp", {"N": 300, "S": 5, "A": 3}),
+        probe="bc",
+        chance=chance,
+        sound=(optimum_is_exact,),
+        points=lambda points: points[-1] * np.array([5, 10]),  # few rows tell a planner little
+    ),
+)

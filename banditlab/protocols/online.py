@@ -1,7 +1,8 @@
 """Online play: see a context or features, choose an arm, see its reward.
 
 The file holds, top to bottom, what an algorithm brings (:class:`Online`), what a problem brings
-(:class:`Problem`), the fused loop, and what it records (:data:`MEASURES`).
+(:class:`Problem`), the fused loop, the face for other code (:class:`OnlineAgent`), how the contract
+plays, and what all of it is called (``PROTOCOL``).
 
 One round ``t`` (counted from 0)::
 
@@ -15,20 +16,21 @@ One round ``t`` (counted from 0)::
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
+from banditlab import random
+from banditlab.agent import BanditAgent, quiet
 from banditlab.core import kernel, kernel_inline
+from banditlab.data.log import Log
+from banditlab.protocols.base import SLICE, Contract, Loop, Measure, Protocol, Terms, bandit_task
+from banditlab.protocols.loops import lanes
 from banditlab.random import AGENT, NATURE, OBSERVATION, below, stream
-
-MEASURES = ("regret", "reward", "switches")
+from banditlab.validate import integer
 
 ANY_REWARD = (-np.inf, np.inf)
 UNIT_REWARD = (0.0, 1.0)
-
-# Rounds between two looks at the stop flag: under a second even at 2,000 rounds a second.
-SLICE = 1024
 
 
 @kernel
@@ -42,6 +44,15 @@ def deterministic(params, state, t, x, out):  # type: ignore[no-untyped-def]
 def as_played(params, state, t, x, arm, reward, rng):  # type: ignore[no-untyped-def]
     """A logged round teaches what a played round would: False leaves it to ``update``."""
     return False
+
+
+class Many(NamedTuple):
+    """Kernels of an algorithm for many arms."""
+
+    least: int  # number of arms from which on they are quicker
+    init: Callable[..., Any]
+    act: Callable[..., int]
+    update: Callable[..., None]
 
 
 class Online(NamedTuple):
@@ -59,7 +70,19 @@ class Online(NamedTuple):
     fit: Callable[..., bool] = as_played  # like update, for a logged round; False: call update
     rewards: tuple[float, float] = ANY_REWARD  # the range of rewards it accepts
     features: bool = False  # whether it cannot do without features
-    lanes: Any = None  # protocols.lanes.Lanes, if many replications can be played in lock-step
+    lanes: Any = None  # loops.lanes.Lanes, if many replications can be played in lock-step
+    many: Many | None = None  # other kernels that make the same choices of many arms sooner
+
+
+def for_arms(algorithm: Online, n_arms: int) -> Online:
+    """The algorithm in the form that is quickest with ``n_arms`` arms; its choices are the same.
+
+    It then has no lanes: these look at every arm.
+    """
+    many = algorithm.many
+    if many is None or n_arms < many.least:
+        return algorithm
+    return algorithm._replace(init=many.init, act=many.act, update=many.update, lanes=None)
 
 
 @kernel
@@ -121,7 +144,7 @@ class Problem(NamedTuple):
     # Delayed rewards: how many arrive in round t, and the i-th of them as (t, x, arm, reward).
     arrivals: Callable[..., int] = at_once  # (params, world, t, x, arm, reward) -> number, or -1
     arrival: Callable[..., tuple] = no_arrival  # (params, world, i)
-    lanes: Any = None  # protocols.lanes.Arms, if many replications can be played in lock-step
+    lanes: Any = None  # loops.lanes.Arms, if many replications can be played in lock-step
     # For pure exploration: the sum of n rewards at once, of the law that n pulls have.
     batch: Callable[..., float] = pull_by_pull  # (params, world, x, arm, n, rng) -> sum
     supply: int = 0  # rewards that each arm can pay at most; 0: any number
@@ -132,7 +155,7 @@ class Run(NamedTuple):
 
     state: Any
     world: Any
-    totals: np.ndarray  # (len(MEASURES),) float64
+    totals: np.ndarray  # (3,) float64: regret, reward, switches
     last: np.ndarray  # (1,) int64: the arm of the round before, -1 at the start
     nature: np.ndarray  # (4,) uint64
     agent: np.ndarray  # (4,) uint64
@@ -208,3 +231,250 @@ def run_block(algorithm, problem, task, key, first, log_rounds, checkpoints, pro
                     return
             for m in range(3):
                 record[i, c, m] = run.totals[m]
+
+
+# --- in other code ------------------------------------------------------------------------------
+
+
+class OnlineAgent(BanditAgent):
+    """An algorithm that chooses an arm and sees its reward.
+
+    Parameters
+    ----------
+    algorithm
+        A name of ``banditlab.names()``, a ``.py`` file, or what ``banditlab.make`` returns.
+    n_arms
+        Number of arms, at least 2.
+    n_contexts
+        Number of contexts; 1 when there are none. With several, ``x`` is the context's number.
+    dim
+        Number of features per arm; 0 when there are none.
+    horizon
+        Number of rounds that will be played; 0 when unknown. Some algorithms need it.
+    seed
+        Same seed, same choices. The stream is that of replication 0 of an arena run.
+    hyper
+        Hyper-parameters of the algorithm when it is given by name.
+    """
+
+    arguments = ("n_arms", "n_contexts", "dim", "horizon")
+
+    def __init__(
+        self,
+        algorithm: Any,
+        *,
+        n_arms: int,
+        n_contexts: int = 1,
+        dim: int = 0,
+        horizon: int = 0,
+        seed: int = 0,
+        **hyper: Any,
+    ):
+        super().__init__(
+            algorithm, n_arms=n_arms, n_contexts=n_contexts, dim=dim, horizon=horizon,
+            seed=seed, **hyper,
+        )  # fmt: skip
+        self._begin()
+
+    def act(self, x: Any = None) -> int:
+        """The arm to pull, 0 .. n_arms - 1, given what ``x`` shows; see :meth:`features`."""
+        with quiet():
+            return int(
+                self.algorithm.act(
+                    self.algorithm.params, self.state, self.t, self.features(x), self._rng
+                )
+            )
+
+    def update(self, x: Any, arm: int, reward: float, *, t: int | None = None) -> None:
+        """Learn that ``arm`` paid ``reward`` and move on to the next round.
+
+        A reward that arrives late is handed over with its own round ``t`` (from 0), ``x`` and
+        ``arm``; the clock then stands still, and :meth:`tick` moves it once a round. Raises
+        ValueError for an arm that does not exist and for a reward that the algorithm cannot use.
+        """
+        with quiet():
+            self.algorithm.update(
+                self.algorithm.params,
+                self.state,
+                self.t if t is None else integer("t", t, 0),
+                self.features(x),
+                self._arm(arm),
+                self._reward(reward),
+                self._rng,
+            )
+        if t is None:
+            self.t += 1
+
+    def tick(self) -> None:
+        """Move on to the next round without learning: for rewards that arrive late."""
+        self.t += 1
+
+    def propensities(self, x: Any = None) -> np.ndarray:
+        """Probabilities (n_arms,) of the arms that ``act`` would draw from now.
+
+        A deterministic algorithm gives 1 to the arm that it would pull.
+        """
+        out = np.zeros(self.task.n_arms)
+        known, seen = self.algorithm, self.features(x)
+        with quiet():
+            if known.propensities is deterministic:
+                out[known.act(known.params, self.state, self.t, seen, self._rng.copy())] = 1.0
+            else:
+                known.propensities(known.params, self.state, self.t, seen, out)
+        return out
+
+    def means(self, x: Any = None) -> np.ndarray:
+        """Mean reward (n_arms,) of each arm so far, in context ``x``; nan where it has none.
+
+        Raises ValueError for an algorithm that keeps no mean of each arm.
+        """
+        tables = [getattr(self.state, name, None) for name in ("sums", "pulls")]
+        if any(table is None or table.shape != self._tables for table in tables):
+            raise ValueError(f"{self.name} keeps no mean of each arm")
+        row = int(self.features(x)[0, 0]) if self.task.n_contexts > 1 else 0
+        sums, pulls = (table[row] for table in tables if table is not None)
+        with quiet():
+            return np.asarray(sums / pulls)
+
+    @property
+    def _tables(self) -> tuple[int, int]:
+        return self.task.n_contexts, self.task.n_arms
+
+    def fit(self, log: Any) -> Self:
+        """Learn from a log of other people's choices; returns the agent.
+
+        ``log`` is a :class:`banditlab.Log`, a pandas frame with its columns, or a path to a CSV or
+        Parquet file. The agent's clock does not move. A task with features learns from the log's
+        features, one row that all arms share; one with contexts from its contexts.
+
+        Raises ValueError for a log that the task cannot be learned from (other features, no
+        contexts, more arms), and for a reward that the algorithm cannot use.
+        """
+        log = Log.of(log)
+        log.fits(self.task)
+        shown: Any = log.context if self.task.n_contexts > 1 else log.x
+        if self.task.n_contexts == 1 and self.task.dim == 0:
+            shown = [None] * len(log)
+        with quiet():
+            for i in range(len(log)):
+                row = (
+                    self.algorithm.params, self.state, i, self.features(shown[i]),
+                    self._arm(log.action[i]), self._reward(log.reward[i]), self._rng,
+                )  # fmt: skip
+                if not self.algorithm.fit(*row):
+                    self.algorithm.update(*row)
+        return self
+
+    def rehearse(self) -> None:
+        """Play one round that means nothing, on a copy: all kernels are compiled then."""
+        low, high = self.algorithm.rewards
+        x = self._nothing()
+        self.update(x, self.act(x), low if low > -np.inf else min(high, 0.0))
+        self.recommend(x)
+
+
+# --- the contract -------------------------------------------------------------------------------
+
+
+def shown(problem: Problem, world: Any, t: int, nature: np.ndarray) -> Any:
+    """What the face is shown in round ``t``."""
+    x = problem.observe(problem.params, world, t, nature)
+    return x if problem.shape[2] else x[0, 0] if problem.shape[1] > 1 else None
+
+
+def by_hand(
+    agent: OnlineAgent, problem: Problem, rounds: int, world: Any, nature: np.ndarray
+) -> tuple[list[Any], dict[str, float]]:
+    """Rounds of a hand-written loop: (arm, reward) each, and the regret of all of them."""
+    seen, regret = [], 0.0
+    for t in range(rounds):
+        x = problem.observe(problem.params, world, t, nature)
+        see = x if problem.shape[2] else x[0, 0] if problem.shape[1] > 1 else None
+        arm = agent.act(see)
+        regret += problem.regret(problem.params, world, x, arm)
+        reward = problem.pull(problem.params, world, x, arm, nature)
+        agent.update(see, arm, reward)
+        seen.append((arm, reward))
+    return seen, {"regret": regret}
+
+
+def example(algorithm: Any) -> tuple[str, dict[str, Any]]:
+    """An easy problem."""
+    if getattr(algorithm, "features", False):
+        return "linear", {"n_arms": 4, "dim": 3}
+    return "bernoulli", {"means": [0.2, 0.5, 0.8]}
+
+
+def loop(terms: Terms, checkpoints: np.ndarray) -> Loop:
+    """Lanes where they can be had; an offline rule is scored by what it has learned."""
+    algorithm, problem = for_arms(terms.algorithm, terms.problem.shape[0]), terms.problem
+    task = bandit_task(terms)
+    log, run = (terms.log if terms.warm else 0), run_block
+    if log == 0 and algorithm.lanes is not None and problem.lanes is not None:
+        run, algorithm, problem = lanes.run_block, algorithm.lanes, problem.lanes
+    return Loop(run, algorithm, problem, task, checkpoints, PROTOCOL.names, log)
+
+
+def regret_is_sound(name: str, problem: Problem) -> None:
+    """Regret is never negative, and some arm has none; rewards stay in the stated range."""
+    n_arms = problem.shape[0]
+    nature = stream(random.key(1), 0, NATURE)
+    world = problem.init(problem.params, nature)
+    for t in range(50):
+        x = problem.observe(problem.params, world, t, nature)
+        regrets = [problem.regret(problem.params, world, x, k) for k in range(n_arms)]
+        assert min(regrets) >= 0.0, f"{name}: regret {min(regrets)} in round {t}"
+        assert min(regrets) < 1e-12, f"{name}: no arm is best in round {t}"
+        reward = problem.pull(problem.params, world, x, t % n_arms, nature)
+        low, high = problem.rewards
+        assert low <= reward <= high, f"{name}: reward {reward} outside {problem.rewards}"
+
+
+def shows_what_it_says(name: str, problem: Problem) -> None:
+    """``x`` is a C-contiguous float64 matrix of the shape that the problem states."""
+    n_arms, n_contexts, dim = problem.shape
+    nature = stream(random.key(1), 0, NATURE)
+    world = problem.init(problem.params, nature)
+    x = problem.observe(problem.params, world, 0, nature)
+    assert x.ndim == 2 and x.dtype == np.float64 and x.flags.c_contiguous, f"{name}: {x!r}"
+    allowed = ((n_arms, dim), (1, dim)) if dim else ((1, 1),)
+    assert x.shape in allowed, f"{name}: x has shape {x.shape}, stated was {problem.shape}"
+    if n_contexts > 1:
+        assert 0 <= x[0, 0] < n_contexts
+
+
+def luck_does_not_depend_on_the_arm(name: str, problem: Problem) -> None:
+    """Whatever is pulled, nature's stream ends in the same state: agents can be paired."""
+    ends = []
+    for shift in (0, 1):
+        nature = stream(random.key(1), 0, NATURE)
+        world = problem.init(problem.params, nature)
+        for t in range(200):
+            x = problem.observe(problem.params, world, t, nature)
+            arm = (shift * t) % problem.shape[0]
+            reward = problem.pull(problem.params, world, x, arm, nature)
+            problem.arrivals(problem.params, world, t, x, arm, reward)
+        ends.append(nature.tolist())
+    assert ends[0] == ends[1], f"{name}: what pull draws depends on the arm; use random.fork"
+
+
+PROTOCOL = Protocol(
+    name="online",
+    algorithm=Online,
+    problem=Problem,
+    measures=(Measure("regret", "pseudo-regret"), Measure("reward"), Measure("switches")),
+    xlabel="round",
+    rounds=True,
+    warm=True,
+    loop=loop,
+    face=OnlineAgent,
+    contract=Contract(
+        example=example,
+        by_hand=by_hand,
+        show=shown,
+        probe="ucb",
+        rival="uniform",
+        luck=(60,),
+        sound=(regret_is_sound, shows_what_it_says, luck_does_not_depend_on_the_arm),
+    ),
+)

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from banditlab import registry
-from banditlab.protocols.observe import Losses, Observe
+from banditlab.protocols.observe import Losses
+from banditlab.reports import refuse_others
 from banditlab.validate import integer, nonnegative, positive
 
 if TYPE_CHECKING:
@@ -168,7 +169,7 @@ def _grid(
     most = losses.shape[0] * rounds
     algorithm = registry.make(name, **hyper)
     budgets = sorted({*np.geomspace(1, most, 1 + int(4 * np.log10(most))).astype(int).tolist()})
-    if not isinstance(algorithm, Observe) or algorithm.check is None:
+    if getattr(algorithm, "check", None) is None:
         return budgets
     from banditlab.core import Task
 
@@ -237,3 +238,22 @@ def render(found: dict[str, Any], console: Console) -> None:
 
 def _money(value: float) -> str:
     return f"{value:,.{0 if abs(value) >= 1000 else 1 if abs(value) >= 100 else 2}f}"
+
+
+# --- the command line ---------------------------------------------------------------------------
+
+FLAGS = ("low", "high", "horizon", "replications", "seed", "workers")
+SPENDS = False
+TERMS = ("price", "look_price", "budget", "extra")
+
+
+def command(
+    path: str, agent: str, settings: dict[str, dict[str, Any]], progress: Any, **flags: Any
+) -> dict[str, Any]:
+    """The report on a file of losses."""
+    terms = settings.pop("problem", {})
+    for key in terms:
+        if key not in TERMS:
+            raise ValueError(f"--set: problem: {registry.unknown('argument', key, TERMS)}")
+    refuse_others(settings, agent)
+    return report(path, agent, progress=progress, **terms, **flags, **settings.get(agent, {}))

@@ -23,6 +23,7 @@ from banditlab.compile import compiled
 from banditlab.core import Task
 from banditlab.privacy import release_arm
 from banditlab.protocols import identify
+from banditlab.reports import refuse_others
 from banditlab.validate import integer, number
 
 if TYPE_CHECKING:
@@ -261,7 +262,7 @@ def _errors(
     task = Task(problem.shape[0], 1, 0, budget)
     if algorithm.check is not None:
         algorithm.check(task, np.zeros((1, 1)))
-    record = np.zeros((replications, 1, len(identify.MEASURES)))
+    record = np.zeros((replications, 1, len(identify.PROTOCOL.names)))
     points = np.array([budget], dtype=np.int64)
     args = (task, random.key(seed), 0, 0, points, np.zeros(2, np.int64), record)
     with np.errstate(all="ignore"):
@@ -334,3 +335,22 @@ def render(found: dict[str, Any], console: Console) -> None:
         style="dim",
         highlight=False,
     )
+
+
+# --- the command line ---------------------------------------------------------------------------
+
+FLAGS = ("low", "high", "unit", "max_per_unit", "horizon", "replications", "seed")
+SPENDS = True  # something that cannot be had again
+
+
+def command(
+    path: str, agent: str, settings: dict[str, dict[str, Any]], progress: Any,
+    max_per_unit: int | None = None, **flags: Any,
+) -> dict[str, Any]:  # fmt: skip
+    """The report on a table of rewards, and a release."""
+    if max_per_unit is not None:
+        if "unit" not in flags:
+            raise ValueError("--max-per-unit needs --unit, the column that tells units apart")
+        flags["most"] = max_per_unit
+    refuse_others(settings, agent)
+    return report(path, agent, progress=progress, **flags, **settings.get(agent, {}))

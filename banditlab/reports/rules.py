@@ -21,6 +21,7 @@ from banditlab.agents.offline_bandit.lcb import lower_bounds
 from banditlab.data.log import Log
 from banditlab.offpolicy import doubly_robust, learned, learned_by_row, snips
 from banditlab.registry import make
+from banditlab.reports import refuse_others
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -305,3 +306,18 @@ def _choice(choice: dict[str, Any], n_arms: int) -> str:
     arms = choice["arms"]
     text = "/".join(str(k) for k in arms[:3]) + ("/.." if len(arms) > 3 else "")
     return f"{'any' if len(arms) == n_arms else text} ({choice['lower_bound']:+.3f})"
+
+
+# --- the command line ---------------------------------------------------------------------------
+
+FLAGS = ("seed",)
+SPENDS = False
+
+
+def command(
+    path: str, agent: str, settings: dict[str, dict[str, Any]], progress: Any, **flags: Any
+) -> dict[str, Any]:
+    """The report of an offline rule on a file."""
+    known = agent if agent in REPORTS else "lcb"  # all rules stand in one report
+    refuse_others(settings, known)
+    return REPORTS[known](path, **flags, **settings.get(known, {}))

@@ -26,11 +26,13 @@ import numpy as np
 
 from banditlab import registry
 from banditlab.curves import write_text
+from banditlab.data.model import Model
 from banditlab.data.transitions import Dataset
 from banditlab.mdp import discount
 from banditlab.offpolicy import Estimate, fqe, wpdis
+from banditlab.protocols import offline_mdp
 from banditlab.protocols.offline import Offline
-from banditlab.protocols.offline_mdp import Model, OfflineMDP, learn
+from banditlab.protocols.offline_mdp import OfflineMDP, learn
 from banditlab.statistics import t_interval
 from banditlab.validate import integer
 
@@ -339,7 +341,7 @@ def algorithms(names: Sequence[str], settings: Settings) -> dict[str, OfflineMDP
     for name in names:
         label = Path(name).stem if name.endswith(".py") else name
         algorithm = registry.make(name, **_hyper(name, settings))
-        if not isinstance(algorithm, OfflineMDP | Offline):
+        if not offline_mdp.PROTOCOL.speaks(algorithm):
             raise ValueError(
                 f"agent {label!r} learns while it plays; wanted is one that plans from a log, "
                 "such as vi_lcb"
@@ -565,3 +567,18 @@ def _choice(choice: Mapping[str, Any], n_actions: int) -> str:
     best = choice["best"]
     text = "/".join(str(a) for a in best[:3]) + ("/.." if len(best) > 3 else "")
     return f"{'any' if len(best) == n_actions else text} ({choice['rows']:,})"
+
+
+# --- the command line ---------------------------------------------------------------------------
+
+FLAGS = ("vs", "seed")
+SPENDS = False
+
+
+def command(
+    path: str, agent: str, settings: dict[str, dict[str, Any]], progress: Progress,
+    vs: Sequence[str] = (), **flags: Any,
+) -> dict[str, Any]:  # fmt: skip
+    """The report of planners on a file."""
+    parameters = settings.pop("problem", {})
+    return report(path, company(agent, vs), settings, parameters, progress=progress, **flags)

@@ -1,12 +1,15 @@
-"""The contract as checks that anybody can run on their own agent or problem."""
+"""The contract as checks that anybody can run on their own agent or problem.
 
-from banditlab.testing.contract import (
-    ALGORITHM_CHECKS,
-    algorithm_checks,
-    check_algorithm,
-    check_problem,
-    problem_checks,
-)
+>>> from banditlab.testing import check_algorithm, check_problem
+>>> check_algorithm("ucb")  # doctest: +SKIP
+>>> check_problem("bernoulli", means=[0.2, 0.8])  # doctest: +SKIP
+
+A name, or a file such as ``"./my_agent.py"``.
+"""
+
+from banditlab.testing.contract import ALGORITHM_CHECKS, algorithm_checks, check_algorithm
+from banditlab.testing.problems import check_problem, problem_checks
+from banditlab.testing.subject import want_plain
 
 __all__ = [
     "ALGORITHM_CHECKS",
@@ -14,4 +17,5 @@ __all__ = [
     "check_algorithm",
     "check_problem",
     "problem_checks",
+    "want_plain",
 ]

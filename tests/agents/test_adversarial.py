@@ -215,7 +215,7 @@ def mean_regret(name, horizon, known, replications=200, **hyper):
     means = np.linspace(0.1, 0.9, 10)
     algorithm = banditlab.make(name, **hyper)
     problem = banditlab.make_problem("bernoulli", means=means)
-    record = np.zeros((replications, 1, len(online.MEASURES)))
+    record = np.zeros((replications, 1, len(online.PROTOCOL.names)))
     progress, checkpoints = np.zeros(2, np.int64), np.array([horizon])
     task = Task(10, 1, 0, horizon if known else 0)
     args = (task, random.key(3), 0, 0, checkpoints, progress, record)

@@ -13,11 +13,12 @@ from banditlab.agents.offline_rl.pevi import pevi
 from banditlab.compile import compiled
 from banditlab.core import Task
 from banditlab.data.log import Log
+from banditlab.data.model import new_model
 from banditlab.mdp import evaluate, from_table, new_mdp, solve
 from banditlab.offpolicy import learned_by_row
 from banditlab.problems.linear import linear
 from banditlab.protocols import offline_mdp, online
-from banditlab.protocols.offline_mdp import learn, new_model
+from banditlab.protocols.offline_mdp import learn
 
 RNG = np.ones(4, np.uint64)
 

@@ -10,9 +10,10 @@ from banditlab import random
 from banditlab.agents.stochastic import kl_ucb, moss, ucb
 from banditlab.compile import compiled
 from banditlab.core import Task, jit_disabled, kernel_inline
-from banditlab.parts.many_arms import bounded_index_policy, many_armed
+from banditlab.parts.many_arms import bounded_index_policy
 from banditlab.protocols import online
 from banditlab.protocols.loops import lanes
+from banditlab.protocols.online import for_arms as many_armed
 from banditlab.testing import contract as testing
 
 MANY = {"ucb": 512, "moss": 256, "kl_ucb": 48, "greedy": 512}
@@ -154,9 +155,9 @@ def test_the_arena_plays_lazily_with_the_curves_of_lanes():
         }
     )
     algorithm, problem = banditlab.make("moss"), banditlab.make_problem("bernoulli", means=means)
-    record = np.zeros((3, 2, len(online.MEASURES)))
+    record = np.zeros((3, 2, len(online.PROTOCOL.names)))
     task = Task(n_arms, 1, 0, horizon)
     args = (task, random.key(3), 0, 0, np.array(points), np.zeros(2, np.int64), record)
     compiled(lanes.run_block, (algorithm.lanes, problem.lanes), args)(*args)
-    for m, measure in enumerate(online.MEASURES):
+    for m, measure in enumerate(online.PROTOCOL.names):
         assert np.array_equal(curves.raw("moss", measure), record[:, :, m])

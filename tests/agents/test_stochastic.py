@@ -79,7 +79,7 @@ def regrets(name, means, horizon, replications, checkpoints=None, seed=1, **hype
     algorithm = banditlab.make(name, **hyper)
     problem = banditlab.make_problem("bernoulli", means=means)
     checkpoints = np.array(checkpoints or [horizon], dtype=np.int64)
-    record = np.zeros((replications, checkpoints.size, len(online.MEASURES)))
+    record = np.zeros((replications, checkpoints.size, len(online.PROTOCOL.names)))
     progress = np.zeros(2, np.int64)
     task = Task(len(means), 1, 0, horizon)
     args = (task, random.key(seed), 0, 0, checkpoints, progress, record)

@@ -22,6 +22,7 @@ from banditlab.agents.offline_rl.vi_lcb_hoeffding import vi_lcb_hoeffding
 from banditlab.agents.offline_rl.vi_lcb_split import vi_lcb_split
 from banditlab.compile import compiled
 from banditlab.core import Task, jit_disabled
+from banditlab.data.model import new_model
 from banditlab.parts import planners
 from banditlab.problems.gambler import AUTHORS_VI, AUTHORS_VI_LCB, SIZES, gambler
 from banditlab.problems.hard_replicas import hard_replicas
@@ -29,7 +30,7 @@ from banditlab.problems.imitation_mdp import imitation_mdp
 from banditlab.problems.toytext import toytext
 from banditlab.protocols import offline_mdp
 from banditlab.protocols.offline import Offline
-from banditlab.protocols.offline_mdp import as_planner, case, learn, new_model
+from banditlab.protocols.offline_mdp import as_planner, case, learn
 
 slow_in_plain_python = pytest.mark.skipif(jit_disabled(), reason="too slow as plain Python")
 

@@ -26,6 +26,7 @@ import numpy as np
 from banditlab import numeric, registry
 from banditlab.core import Task, kernel, kernel_inline
 from banditlab.parts.observers import known_horizon
+from banditlab.protocols import online
 from banditlab.protocols.observe import Observe, look_at_played
 from banditlab.protocols.online import Online
 from banditlab.validate import choice, integer
@@ -188,7 +189,7 @@ def blocked(base: str = "exp3", tau: int = 0, feed: str = "mean", base_hyper: An
     """
     given = base_hyper._asdict() if hasattr(base_hyper, "_asdict") else dict(base_hyper)
     made = registry.make(base, **given)
-    if not isinstance(made, Online) or made.features:
+    if not online.PROTOCOL.speaks(made, log=0) or made.features:
         raise ValueError(f"base must be an online algorithm without features, got {base!r}")
     if made.rewards[0] > 0.0 or made.rewards[1] < 1.0:
         raise ValueError(f"base must take rewards in [0, 1], got {base!r}")

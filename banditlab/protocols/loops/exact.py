@@ -28,8 +28,6 @@ import numpy as np
 from banditlab import random
 from banditlab.compile import compiled
 from banditlab.core import Task, kernel, kernel_inline
-from banditlab.protocols.offline import Offline
-from banditlab.protocols.online import Problem
 from banditlab.random import AGENT, NATURE, stream
 from banditlab.validate import integer
 
@@ -104,7 +102,7 @@ def run_block(algorithm, problem, task, key, first, log_rounds, checkpoints, pro
             record[r, c, 0] = gap
 
 
-def summable(problem: Problem) -> bool:
+def summable(problem: Any) -> bool:
     """Whether all logs of the problem can be summed over.
 
     Its params say so by three arrays (2,): ``policy``, the share of each arm in the log, and
@@ -113,7 +111,7 @@ def summable(problem: Problem) -> bool:
     return {"policy", "chances", "values"} <= set(getattr(problem.params, "_fields", ()))
 
 
-def losses(rule: Offline, problem: Problem, sizes: Sequence[int]) -> np.ndarray:
+def losses(rule: Any, problem: Any, sizes: Sequence[int]) -> np.ndarray:
     """The expected loss of ``rule`` on a two-arm ``problem``, (len(sizes),), by size of the log.
 
     Raises ValueError for another problem, or a size below 1.

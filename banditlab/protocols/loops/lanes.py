@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from banditlab.core import Task, kernel_inline
-from banditlab.protocols.online import SLICE
+from banditlab.protocols.base import SLICE
 from banditlab.random import AGENT, NATURE, streams
 
 

@@ -52,7 +52,7 @@ def summary(curves: Curves, folder: Path) -> dict[str, Any]:
                 "replications": int(curves.raw(curves.agents(panel)[0], None, panel).shape[0]),
                 "results": rows(curves, panel),
             }
-            for panel in curves.panels
+            for panel in curves.panels()
         ],
         "checks": curves.checks,
     }
@@ -64,7 +64,7 @@ def show(curves: Curves, folder: Path) -> None:
     from rich.table import Table
 
     console = Console()
-    for panel in curves.figure_panels():
+    for panel in curves.figure_panels:
         measure = panel["measure"]
         count = curves.raw(curves.agents(panel["name"])[0], measure, panel["name"]).shape[0]
         runs = f"{count} replications" if count > 1 else "no chance involved"
@@ -86,7 +86,7 @@ def show(curves: Curves, folder: Path) -> None:
                 f"{row['seconds']:.2f}",
             )
         console.print(table)
-    if len(curves.panels) and any(len(curves.agents(p)) > 1 for p in curves.panels):
+    if curves.panels() and any(len(curves.agents(p)) > 1 for p in curves.panels()):
         console.print("p: paired t-test against the best of the panel, Holm-corrected", style="dim")
     passed = sum(check["passed"] for check in curves.checks)
     if curves.checks:
@@ -108,48 +108,3 @@ def _p_value(p: float | None) -> str:
     if p is None:
         return ""
     return "<0.001" if p < 0.001 else f"{p:.3f}"
-
-
-class Bar:
-    """A progress bar with the time left on standard error, once a run takes two seconds."""
-
-    def __init__(self, quiet: bool):
-        from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            Progress,
-            TaskProgressColumn,
-            TextColumn,
-            TimeElapsedColumn,
-            TimeRemainingColumn,
-        )
-
-        self.bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TaskProgressColumn(),
-            TextColumn("elapsed"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            console=Console(stderr=True),
-            transient=True,
-        )
-        self.off = quiet or not self.bar.console.is_terminal  # a file has no use for a bar
-        self.task: Any = None
-
-    def __enter__(self) -> Bar:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.task is not None:
-            self.bar.stop()
-
-    def show(self, what: str, done: int, total: int) -> None:
-        """What simulate calls."""
-        if self.off:
-            return
-        if self.task is None:  # not before: an error found at once is one line, with nothing above
-            self.bar.start()
-            self.task = self.bar.add_task(what, total=total)
-        self.bar.update(self.task, description=what, completed=done)

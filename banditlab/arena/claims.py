@@ -1,0 +1,80 @@
+"""Claims: sentences about the curves of an arena that a run finds true or false."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from banditlab.curves import Curves
+from banditlab.statistics import t_interval
+
+
+def split(dotted: str) -> tuple[str, str | None]:
+    """``agent.measure`` as its two parts; the measure may be missing."""
+    agent, dot, measure = dotted.rpartition(".")
+    return (agent, measure) if dot else (measure, None)
+
+
+def evaluate(claim: Mapping[str, Any], curves: Curves) -> list[dict[str, Any]]:
+    """The verdicts of one claim of the arena: passed or failed, with the numbers."""
+    panel = claim["panel"] or None
+    if claim["slope"]:
+        return [_evaluate_slope(claim, curves)]
+    rounds = claim["at"] if isinstance(claim["at"], list) else [claim["at"]]
+    verdicts = []
+    for i, t in enumerate(rounds):
+        left = _side(claim["less"] or claim["value"], t, panel, curves)
+        where = f"{panel + ': ' if panel else ''}"
+        when = f" at {t}" if t is not None else ""
+        if claim["less"]:
+            right = _side(claim["than"], t, panel, curves)
+            left, right = np.broadcast_arrays(left, right)
+            name = claim["than"] if isinstance(claim["than"], str) else f"{claim['than']:g}"
+            mean, sem, _, _ = t_interval((left - right)[:, None])
+            noise = claim["sigmas"] * np.nan_to_num(sem[0])
+            passed = bool(mean[0] < claim["margin"] - noise)
+            room = f" + {claim['margin']:g}" if claim["margin"] else ""
+            said = f"{where}{claim['less']} < {name}{room}{when}"
+            found = f"{left.mean():.4g} against {right.mean():.4g}"
+        else:
+            near = claim["near"][i] if isinstance(claim["near"], list) else claim["near"]
+            mean, sem, _, _ = t_interval(left[:, None])
+            noise = np.sqrt(2.0) * claim["sigmas"] * np.nan_to_num(sem[0])
+            allowed = max(claim["within"] * abs(near), noise, claim["rounding"])
+            passed = bool(abs(mean[0] - near) <= allowed)
+            said = f"{where}{claim['value']}{when} is {near:g}"
+            found = f"{mean[0]:.4g}, allowed +- {allowed:.2g}"
+        verdicts.append({"check": said, "found": found, "passed": passed, "why": claim["why"]})
+    return verdicts
+
+
+def _side(side: str | float, t: float | None, panel: str | None, curves: Curves) -> np.ndarray:
+    """What a claim compares: a number, a reference of the panel, or an agent's values at ``t``."""
+    if not isinstance(side, str):
+        return np.full(1, float(side))
+    for overlay in curves.overlays.get(curves._panel(panel, None), []):
+        if overlay["label"] == side:
+            if t not in overlay["t"]:
+                raise ValueError(f"{side} has no point at {t}")
+            return np.full(1, float(overlay["y"][overlay["t"].index(t)]))
+    agent, measure = split(side)
+    return curves.at(t, agent, measure, panel)
+
+
+def _evaluate_slope(claim: Mapping[str, Any], curves: Curves) -> dict[str, Any]:
+    agent, measure = split(claim["slope"])
+    at = claim["at"] if isinstance(claim["at"], list) else None
+    where = (agent, measure, claim["panel"] or None, at)
+    slope = curves.slope(*where)
+    lo, hi = curves.slope_interval(*where)
+    band = f" [{lo:.3f}, {hi:.3f}]" if lo < hi else ""
+    allowed = max(claim["within"] * abs(claim["near"]), claim["rounding"])
+    said = f"{claim['panel'] + ': ' if claim['panel'] else ''}slope of {claim['slope']}"
+    return {
+        "check": f"{said} is {claim['near']:g}",
+        "found": f"{slope:.4g}{band}, allowed +- {allowed:.2g}",
+        "passed": bool(abs(slope - claim["near"]) <= allowed),
+        "why": claim["why"],
+    }

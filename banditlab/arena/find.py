@@ -1,0 +1,61 @@
+"""Where arenas are found, and which one an agent calls its home."""
+
+from __future__ import annotations
+
+import copy
+import tomllib
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+
+def folders() -> list[Path]:
+    """Where arenas are looked for: here, beside the package, inside an installed package."""
+    package = Path(__file__).parent.parent
+    return [Path("arenas"), package.parent / "arenas", package / "_arenas"]
+
+
+def arena_files() -> dict[str, Path]:
+    """Every arena by name; the first folder that has a name wins."""
+    found: dict[str, Path] = {}
+    for folder in folders():
+        for path in sorted(folder.glob("*.toml")):
+            found.setdefault(path.stem, path)
+    return found
+
+
+def home_arena(agent: str) -> str:
+    """The arena that ``--agent NAME`` runs: ``<agent>.toml``, or one that says it is its home."""
+    files = arena_files()
+    if agent in files:
+        return agent
+    for name, path in files.items():
+        if agent in read_toml(path).get("home_of", []):
+            return name
+    # A file outside the package plays where UCB is at home.
+    return home_arena("ucb") if agent != "ucb" else "stochastic"
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """What the file holds, a fresh copy; ValueError in one line when it cannot be read."""
+    try:
+        facts = path.stat()
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror}") from error
+    return copy.deepcopy(_parsed(path, facts.st_mtime_ns, facts.st_size))
+
+
+@lru_cache(maxsize=256)
+def _parsed(path: Path, changed: int, size: int) -> dict[str, Any]:
+    """Parsed once, however often a run asks, as long as the file stays as it is."""
+    try:
+        with open(path, "rb") as file:
+            return tomllib.load(file)
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path.name}: not UTF-8 text: {error.reason}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"{path.name}: {error}") from error
+    except RecursionError:
+        raise ValueError(f"{path.name}: lists or tables are nested too deeply") from None

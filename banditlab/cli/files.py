@@ -1,0 +1,120 @@
+"""What a user brings: a file (``--log``) or a Gymnasium environment (``--env``)."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from banditlab import registry
+from banditlab.cli.flags import RUN, given, only, settings
+from banditlab.cli.run import check_writable, local, run
+from banditlab.console import Bar
+
+
+def log(args: argparse.Namespace) -> int:
+    """A file: what the report of the agent's protocol makes of it, or a replay of the agent."""
+    from banditlab.reports.transitions import is_dataset
+
+    name = args.agent or "lcb"
+    hyper = settings(args.set)
+    kind = "transitions" if is_dataset(args.log) else registry.report(name, **hyper.get(name, {}))
+    if not kind:
+        return _replay(args)
+    module = importlib.import_module(f"banditlab.reports.{kind}")
+    only(args, f"a report on {Path(args.log).name}", "agent", "log", "set", *module.FLAGS)
+    if args.quiet and not args.json and module.SPENDS:
+        raise ValueError("--quiet would release an arm, spend epsilon and show nothing: add --json")
+    with Bar(quiet=args.quiet) as bar:
+        found = module.command(args.log, name, hyper, bar.show, **given(args, *module.FLAGS))
+    return _show(args, found, module.render)
+
+
+def _replay(args: argparse.Namespace) -> int:
+    """Online agents on a simulator built from the log's own rows."""
+    from banditlab.arena import spec
+    from banditlab.data.log import Log
+    from banditlab.problems.replay import incomplete
+    from banditlab.reports.rules import REPLAY
+
+    only(args, "the replay of a log", *RUN, "log")
+    log = Log.of(args.log)
+    missing = incomplete(log).size
+    if 0 < missing < log.n_contexts:
+        said = f"{missing} of {log.n_contexts} contexts are left out"
+        print(f"{said}: the log has no row of some arm there", file=sys.stderr)
+    stem = Path(args.log).stem
+    hyper = settings(args.set)
+    arena = spec.read_arena(
+        {
+            "name": f"replay-{stem}",
+            "title": f"Bootstrapped replay of {stem}",
+            "problem": {"name": "replay", "log": args.log, "complete": True},
+            "agents": [
+                {"name": name} for name in dict.fromkeys([args.agent, *(args.vs or ["uniform"])])
+            ],
+            "horizon": 10_000,
+        },
+        parameters=hyper.pop("problem", {}),
+        hyper=hyper,
+        **given(args, "horizon", "replications", "seed"),
+    )
+    code = run(args, arena, local(arena))
+    if log.dim:
+        print(REPLAY, file=sys.stderr)
+    return code
+
+
+def environment(args: argparse.Namespace) -> int:
+    """A Gymnasium environment: an arena if its transitions are known, else a log of it."""
+    from banditlab.arena import spec
+    from banditlab.reports import transitions
+
+    only(args, "--env", *RUN, "env")
+    hyper = settings(args.set)
+    parameters = hyper.pop("problem", {})
+    names = transitions.company(args.agent, args.vs)
+    transitions.algorithms(names, hyper)
+    if transitions.has_table(args.env, parameters.get("options")):
+        asked = given(args, "horizon", "replications", "seed")
+        made = transitions.arena(args.env, names, hyper, parameters, **asked)
+        arena = spec.read_arena(made)
+        return run(args, arena, local(arena))
+    only(
+        args, "an environment without a table of its transitions", "agent", "vs", "env", "horizon",
+        "replications", "seed", "set", "out",
+    )  # fmt: skip
+    folder = Path(args.out) if args.out else None
+    if folder is not None:
+        check_writable(folder)
+    with Bar(quiet=args.quiet) as bar:
+        found, data = transitions.play(
+            args.env,
+            names,
+            hyper,
+            parameters,
+            rows=args.horizon or transitions.ROWS,
+            episodes=args.replications or transitions.EPISODES,
+            seed=args.seed or 0,
+            progress=bar.show,
+        )
+    if folder is not None:
+        transitions.save(found, data, folder)
+    code = _show(args, found, transitions.render)
+    if folder is not None and not (args.json or args.quiet):
+        print(f"log and summary in {folder}")
+    return code
+
+
+def _show(args: argparse.Namespace, found: dict[str, Any], render: Callable[..., None]) -> int:
+    if args.json:
+        print(json.dumps(found))
+    elif not args.quiet:
+        from rich.console import Console
+
+        render(found, Console())
+    return 0

@@ -1,0 +1,107 @@
+"""The command line's flags: which there are, which of them a run takes, and what they say."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+EXAMPLES = """examples:
+  python -m banditlab.arena --agent lcb
+  python -m banditlab.arena --agent ucb --vs thompson --vs kl_ucb --horizon 100000
+  python -m banditlab.arena --agent ./my_agent.py --vs ucb
+  python -m banditlab.arena --agent lcb --log clicks.csv
+  python -m banditlab.arena --agent lin_lcb --log clicks.csv
+  python -m banditlab.arena --agent vi_lcb --log transitions.parquet
+  python -m banditlab.arena --agent batched_omd --log losses.csv --set problem.look_price=0.1
+  python -m banditlab.arena --agent dp_bai --log ratings.csv --set dp_bai.epsilon=1
+  python -m banditlab.arena --agent vi_lcb --env FrozenLake-v1 --set problem.gamma=0.9
+  python -m banditlab.arena --list
+"""
+
+# What every run takes, and what an arena that is run takes beside it.
+SHOWN = ("json", "quiet")
+RUN = ("agent", "vs", "horizon", "replications", "seed", "workers", "set", "bands", "out", "resume")
+LEAST = {"horizon": 1, "replications": 1, "seed": 0, "workers": 1}
+
+
+class Parser(argparse.ArgumentParser):
+    """Errors in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Leave with exit code 2, after the line is printed."""
+        raise ValueError(message)
+
+
+def parser() -> Parser:
+    """The flags. One that is not given is None, False or an empty list."""
+    p = Parser(
+        prog="python -m banditlab.arena",
+        description="Run bandit agents against a problem, many replications at once.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = p.add_argument
+    add("--list", action="store_true", help="show agents by family, problems and arenas")
+    add("--agent", metavar="NAME", help="an agent of --list, or a .py file; runs its home arena")
+    add("--arena", metavar="NAME", help="an arena of --list, or a .toml file")
+    add("--vs", metavar="NAME", action="append", default=[], help="replace the arena's agents")
+    add("--problem", metavar="NAME", help="a problem of --list, or a .py file, in every panel")
+    add("--env", metavar="ID", help="a Gymnasium environment with discrete states and actions")
+    add("--log", metavar="FILE", help="a real log (.csv, .parquet): action, reward[, ...]")
+    add("--low", metavar="X", type=float, help="least reward or loss of a --log; by default 0")
+    add("--high", metavar="X", type=float, help="largest reward or loss of a --log; by default 1")
+    add("--unit", metavar="COLUMN", help="whose reward it is: protect them, not the single reward")
+    add("--max-per-unit", metavar="M", type=int, help="rewards kept of each unit; by default 1")
+    add("--horizon", metavar="N", type=int, help="rounds")
+    add("--replications", metavar="R", type=int, help="independent runs of each agent")
+    add("--seed", metavar="S", type=int, help="same seed, same numbers")
+    add("--workers", metavar="W", type=int, help="threads; never changes the result")
+    add(
+        "--set",
+        metavar="NAME.key=value",
+        action="append",
+        default=[],
+        help="hyper-parameter of an agent, or argument of the problem: problem.key=value",
+    )
+    add("--bands", choices=("pointwise", "simultaneous"), help="95%% bands; by default pointwise")
+    add("--out", metavar="DIR", help="where files go; by default results/")
+    add("--resume", action="store_true", help="go on with an interrupted run")
+    add("--json", action="store_true", help="print one JSON object on standard output")
+    add("--quiet", action="store_true", help="no progress and no table")
+    return p
+
+
+def only(args: argparse.Namespace, what: str, *allowed: str) -> None:
+    """Refuse, in one line, every flag that would change nothing in such a run."""
+    for flag, value in vars(args).items():
+        if flag not in (*allowed, *SHOWN) and value not in (None, [], False):
+            raise ValueError(f"--{flag.replace('_', '-')} is not for {what}")
+    for flag, low in LEAST.items():
+        value = getattr(args, flag)
+        if value is not None and value < low:
+            raise ValueError(f"--{flag} must be at least {low}, got {value}")
+
+
+def given(args: argparse.Namespace, *flags: str) -> dict[str, Any]:
+    """Those of the flags that were given."""
+    return {flag: getattr(args, flag) for flag in flags if getattr(args, flag) is not None}
+
+
+def settings(words: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """``NAME.key=value`` words as {NAME: {key: value}}; values read as JSON, else as text."""
+    found: dict[str, dict[str, Any]] = {}
+    for word in words:
+        left, equals, text = word.partition("=")
+        name, dot, key = left.rpartition(".")
+        if not (equals and dot and name and key):
+            raise ValueError(f"--set must look like NAME.key=value, got {word!r}")
+        try:
+            value = json.loads(text)
+        except json.JSONDecodeError:
+            value = {"True": True, "False": False}.get(text, text)
+        except RecursionError:
+            raise ValueError(f"--set {left}: lists are nested too deeply") from None
+        found.setdefault(name, {})[key] = value
+    return found

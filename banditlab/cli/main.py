@@ -1,0 +1,88 @@
+"""The command line: ``python -m banditlab.arena``."""
+
+from __future__ import annotations
+
+import argparse
+import atexit
+import gc
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from banditlab.cli.flags import RUN, only, parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; returns 0, 1 (a check failed or the run broke) or 2 (bad input)."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    # What a run makes lives to its end: looking for garbage took a tenth of it, and a second more
+    # when Python ends.
+    gc.set_threshold(50_000)
+    atexit.register(gc.freeze)
+    try:
+        return _main(parser().parse_args(words))
+    except ValueError as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted; nothing was written", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        return 1
+
+
+def _main(args: argparse.Namespace) -> int:
+    if args.list:
+        only(args, "--list", "list")
+        return _list(args)
+    if args.env and args.log:
+        raise ValueError("--env is a problem of its own; leave out --log")
+    if args.env:
+        from banditlab.cli.files import environment
+
+        return environment(args)
+    if args.log:
+        from banditlab.cli.files import log
+
+        return log(args)
+    if not (args.agent or args.arena or args.vs):
+        raise ValueError("say what to run: --agent NAME, --arena NAME, or --list")
+    only(args, "an arena", *RUN, "arena", "problem")
+    from banditlab.cli.run import chosen, run
+
+    return run(args, *chosen(args))
+
+
+def _list(args: argparse.Namespace) -> int:
+    from banditlab import registry
+    from banditlab.arena import find, spec
+
+    arenas = {name: spec.read_arena(name).claim for name in find.arena_files()}
+    found: dict[str, Any] = {
+        "agents": registry.families(),
+        "problems": registry.problem_names(),
+        "arenas": arenas,
+    }
+    if args.json:
+        print(json.dumps(found))
+        return 0
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    agents = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for family, members in found["agents"].items():
+        agents.add_row(f"[bold]{family}[/]", ", ".join(members))
+    claims = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for name, claim in arenas.items():
+        claims.add_row(f"[bold]{name}[/]", claim)
+    for title, body in (
+        ("Agents (--agent, --vs)", agents),
+        ("Problems (--problem)", ", ".join(found["problems"])),
+        ("Arenas (--arena)", claims),
+    ):
+        console.print(f"[underline]{title}[/]")
+        console.print(body)
+        console.print()
+    return 0

@@ -1,0 +1,146 @@
+"""Runs of an arena: which one, changed in what, and what is kept and shown of it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+from banditlab import registry
+from banditlab.cli.flags import settings
+from banditlab.console import Bar
+
+
+def chosen(args: argparse.Namespace) -> tuple[Any, str]:
+    """The arena to run, and the folder under results/ that it deserves."""
+    from banditlab.arena import find, spec
+    from banditlab.arena.simulate import leave_out
+
+    if args.agent is not None:
+        registry.factory("agent", args.agent)  # an unknown name is said first
+    name = args.arena or (find.home_arena(args.agent) if args.agent else "stochastic")
+    plain = spec.read_arena(name)
+    agents = None
+    if args.vs:
+        agents = list(dict.fromkeys([args.agent, *args.vs] if args.agent else args.vs))
+    elif args.agent and not any(a.name == args.agent for p in plain.panels for a in p.agents):
+        agents = [args.agent, *_company(plain)] if args.agent.endswith(".py") else [args.agent]
+    hyper = settings(args.set)
+    changes: dict[str, Any] = {
+        "horizon": args.horizon,
+        "replications": args.replications,
+        "seed": args.seed,
+        "agents": agents,
+        "problem": args.problem,
+        "parameters": hyper.pop("problem", {}),
+        "hyper": hyper,
+    }
+    if not any(value or value == 0 for value in changes.values()):
+        arena = plain
+    else:
+        arena = spec.read_arena(name, **changes)
+    changed = arena is not plain and arena.hash() != plain.hash()
+    if args.problem:
+        _distinct(arena)
+        if not args.vs:
+            leave_out(arena, wanted=[args.agent])
+    elsewhere = changed or args.bands == "simultaneous"
+    return arena, local(arena) if elsewhere else arena.name
+
+
+def local(arena: Any) -> str:
+    """The folder of an arena that is not as its file says."""
+    return f"local/{arena.name}-{arena.hash()}"
+
+
+def _company(arena: Any) -> list[str]:
+    """Whom a newcomer meets when no rival is named."""
+    known = {a.name for panel in arena.panels for a in panel.agents}
+    return [name for name in ("ucb", "uniform") if name in known]
+
+
+def _distinct(arena: Any) -> None:
+    """Keep one of the panels that another problem has made equal."""
+    places = {"name", "row", "column", "slopes"}
+    kept: dict[str, Any] = {}
+    for panel in arena.panels:
+        kept.setdefault(panel.model_dump_json(exclude=places), panel)
+    arena.panels = list(kept.values())
+
+
+def run(args: argparse.Namespace, arena: Any, place: str) -> int:
+    """Run an arena, keep its curves and figure, and show what came out."""
+    from banditlab.arena import simulate
+    from banditlab.arena.runner import Interrupted
+    from banditlab.cli.tables import show, summary
+
+    for note in arena.notes:
+        print(note, file=sys.stderr)
+    folder = Path(args.out) if args.out else Path("results") / place
+    check_writable(folder)
+    keep = folder / ".partial"
+    if keep.exists() and not args.resume:
+        _empty(keep)
+    bar = Bar(quiet=args.quiet)
+    Thread(target=_load_what_saves).start()  # no daemon: Python must not end within an import
+    workers = args.workers or os.cpu_count() or 1
+    try:
+        with bar:
+            curves = simulate.run(arena, workers, bar.show, keep)
+    except Interrupted as error:
+        print(f"{error} in {keep}; go on with --resume", file=sys.stderr)
+        return 1
+    except ValueError:
+        _empty(keep)
+        _remove_empty(folder)
+        raise
+    curves.save(folder, bands=args.bands or "pointwise")
+    _empty(keep)
+    failed = [check for check in curves.checks if not check["passed"]]
+    if args.json:
+        print(json.dumps(summary(curves, folder)))
+    elif not args.quiet:
+        show(curves, folder)
+    for check in failed:
+        print(f"check failed: {check['check']}: {check['found']}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _load_what_saves() -> None:
+    """It takes a second, during which the simulation leaves Python free."""
+    import pandas  # noqa: F401
+
+    import banditlab.plot  # noqa: F401
+
+
+def check_writable(folder: Path) -> None:
+    """Refuse an output folder that cannot be written before anything is computed."""
+    above = folder
+    while not above.exists():
+        above = above.parent
+    try:
+        if not above.is_dir():
+            raise NotADirectoryError(20, "a file of that name exists")
+        with tempfile.TemporaryFile(dir=above):
+            pass
+    except OSError as error:
+        raise ValueError(f"--out: cannot write to {folder}: {error.strerror}") from error
+
+
+def _empty(keep: Path) -> None:
+    for file in keep.glob("*"):
+        file.unlink()
+    if keep.exists():
+        keep.rmdir()
+
+
+def _remove_empty(folder: Path) -> None:
+    """Leave no trace of a run that was refused."""
+    while folder.name and folder.is_dir() and not any(folder.iterdir()):  # "." has no name
+        folder.rmdir()
+        folder = folder.parent

@@ -1,0 +1,51 @@
+"""What is printed while something runs: a bar on standard error, where somebody can see it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class Bar:
+    """A progress bar with the time left on standard error, once a run takes two seconds."""
+
+    def __init__(self, quiet: bool):
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            Progress,
+            TaskProgressColumn,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
+
+        self.bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TextColumn("elapsed"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        shown = self.bar.console.is_terminal or self.bar.console.is_jupyter
+        self.off = quiet or not shown  # a file has no use for a bar
+        self.task: Any = None
+
+    def __enter__(self) -> Bar:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.task is not None:
+            self.bar.stop()
+
+    def show(self, what: str, done: int, total: int) -> None:
+        """What simulate calls."""
+        if self.off:
+            return
+        if self.task is None:  # not before: an error found at once is one line, with nothing above
+            self.bar.start()
+            self.task = self.bar.add_task(what, total=total)
+        self.bar.update(self.task, description=what, completed=done)

@@ -1,0 +1,211 @@
+"""How a protocol describes itself: everything that the rest of the package asks it.
+
+A *protocol* is who sees what, who answers and what is scored. It is one file: the NamedTuple of
+kernels that an algorithm brings, the one that a problem brings, the compiled loop, the face for
+use in other code, and, in its last lines, ``PROTOCOL``, a :class:`Protocol`. Whoever plays, plots,
+saves, tests or explains asks this value and never tests which protocol it is, so a new protocol is
+one new file. It may lie outside the package: ``protocol = "./my_protocol.py"`` in an arena.
+
+An algorithm or problem belongs to the protocol in whose file its class is defined.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from banditlab.agent import Agent
+from banditlab.core import Task
+
+
+class Measure(NamedTuple):
+    """One thing that a protocol records at every checkpoint of every replication."""
+
+    name: str  # as in curves.csv and in checks
+    words: str = ""  # on an axis; its name when empty
+    interval: str = "t"  # or "clopper_pearson", where every replication is right (0) or wrong (1)
+
+
+class Terms(NamedTuple):
+    """On what terms an algorithm meets a problem: what a panel of an arena says."""
+
+    algorithm: Any
+    problem: Any
+    horizon: int
+    log: int = 0  # rounds of a log beforehand
+    warm: bool = False  # whether an algorithm that acts learns from it
+    exact: bool = False  # sum over all logs instead of drawing them
+    who: str = "the algorithm"  # for messages
+    what: str = "the problem"
+    where: str = "the panel"
+
+
+# Rounds between two looks at the stop flag: under a second even at 2,000 rounds a second.
+SLICE = 1024
+
+
+class Loop(NamedTuple):
+    """What is compiled to make a curve, and the checkpoints and measures that it records."""
+
+    run_block: Callable[..., None]
+    algorithm: Any
+    problem: Any
+    task: Any
+    checkpoints: np.ndarray  # (n,) int64
+    measures: tuple[str, ...]
+    log_rounds: int = 0  # of a log that the loop itself draws first
+    # (record (replications, checkpoints, measures), panel's checkpoints) -> (measures, values):
+    # where what the loop records is not yet the curve
+    finish: Callable[[np.ndarray, np.ndarray], tuple[tuple[str, ...], np.ndarray]] | None = None
+
+
+class Guest(NamedTuple):
+    """How an algorithm of another protocol plays along."""
+
+    loop: Callable[[Terms, np.ndarray], Loop]  # as :attr:`Protocol.loop`
+    reads: bool = False  # whether it needs a log before the first round
+
+
+class Contract(NamedTuple):
+    """How the contract suite plays the protocol."""
+
+    # algorithm -> (name, parameters) of a problem that it can play
+    example: Callable[[Any], tuple[str, dict[str, Any]]]
+    probe: str  # an agent that can play every problem of the protocol
+    # What must hold of a problem: functions (name, problem) that raise AssertionError.
+    sound: tuple[Callable[[str, Any], None], ...] = ()
+    # (agent, problem, rounds, world, nature) -> (what was played, measures found by hand): a loop
+    # that somebody would write around the face. None where nothing acts.
+    by_hand: Callable[..., tuple[list[Any], dict[str, float]]] | None = None
+    # problem -> further arguments of the face, beside those that the task holds
+    terms: Callable[[Any], dict[str, Any]] = lambda problem: {}
+    # (problem, world, t, nature) -> what the face's act is shown
+    show: Callable[..., Any] | None = None
+    # What a learner beats on its example: another agent, paired, or a number.
+    rival: str = ""
+    chance: Callable[[Any], float] | None = None
+    luck: tuple[int, ...] = ()  # numbers of rounds, in one of which the seed must matter
+    points: Callable[[np.ndarray], np.ndarray] = np.asarray  # checkpoints of a short run
+
+
+def bandit_task(terms: Terms) -> Task:
+    """What an algorithm that chooses among arms may know beforehand."""
+    n_arms, n_contexts, dim = terms.problem.shape
+    return Task(n_arms, n_contexts, dim, terms.horizon)
+
+
+def kept_checkpoints(points: list[int], horizon: int) -> list[int]:
+    """Those asked for that lie before the horizon, and the horizon."""
+    return sorted({t for t in points if 1 <= t < horizon} | {horizon})
+
+
+def at_the_end(points: list[int], horizon: int) -> list[int]:
+    """The checkpoint of a protocol that is scored when it is over."""
+    return [horizon]
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """A protocol, as the rest of the package sees it. See the module's docstring.
+
+    ``refuse`` raises ValueError, in one line, where an algorithm cannot meet the terms; it finds
+    type, log, supply, rewards and features checked by :meth:`check`.
+    """
+
+    name: str  # as arenas, --list and the documentation spell it
+    algorithm: type  # the NamedTuple of kernels that an algorithm brings
+    problem: type  # and that of a problem
+    measures: tuple[Measure, ...]  # in the order of the loop's record
+    xlabel: str  # what the horizon counts
+    loop: Callable[[Terms, np.ndarray], Loop]  # the panel's checkpoints are given
+    face: type[Agent]  # how an algorithm is used in other code
+    contract: Contract
+    task: Callable[[Terms], Any] = bandit_task
+    refuse: Callable[[Terms], None] = lambda terms: None
+    # Algorithms of other protocols that may play, by type. A protocol that this one cannot know of
+    # adds its own.
+    guests: dict[type, Guest] = field(default_factory=dict)
+    warm: bool = False  # whether an algorithm may learn from a log before the first round
+    checkpoints: Callable[[list[int], int], list[int]] = kept_checkpoints
+    rounds: bool = False  # whether the horizon is played, so that each one is a run of its own
+    exact: bool = False  # whether a panel may ask for exact sums
+    supply: str = "the rewards that each arm of {} has"  # what a problem's supply counts
+    report: str = ""  # the module of banditlab.reports for a user's file, if there is one
+
+    def speaks(self, algorithm: Any, log: int = 1) -> bool:
+        """Whether the algorithm can play, with so many rounds of a log beforehand."""
+        if guest := self.guests.get(type(algorithm)):
+            return log > 0 or not guest.reads
+        return isinstance(algorithm, self.algorithm)
+
+    def poses(self, problem: Any) -> bool:
+        """Whether the problem is one of this protocol."""
+        return isinstance(problem, self.problem)
+
+    def loop_of(self, terms: Terms, checkpoints: np.ndarray) -> Loop:
+        """What is compiled for an algorithm or a guest, with the panel's ``checkpoints``."""
+        guest = self.guests.get(type(terms.algorithm))
+        return (guest.loop if guest else self.loop)(terms, checkpoints)
+
+    def check(self, terms: Terms) -> None:
+        """Refuse, in one line, an algorithm that cannot play the problem on these terms."""
+        algorithm, problem = terms.algorithm, terms.problem
+        if not self.speaks(algorithm):
+            spoken = _protocol_of(algorithm).name
+            raise ValueError(f"{terms.who} speaks {spoken}, the panel's protocol is {self.name}")
+        if not self.poses(problem):
+            raise ValueError(f"{terms.where}: {terms.what} is no problem of protocol {self.name}")
+        if terms.warm and not self.warm:
+            raise ValueError(f"{terms.who}: warm is not for protocol {self.name}")
+        if terms.log < 1 and (terms.warm or not self.speaks(algorithm, log=0)):
+            raise ValueError(
+                f"{terms.who} learns from a log: give the panel log = ROUNDS, at least 1"
+            )
+        supply = getattr(problem, "supply", 0)
+        if supply and terms.horizon + terms.log > supply:
+            raise ValueError(
+                f"{terms.where}: horizon must be at most {supply - terms.log}, "
+                f"{self.supply.format(terms.what)}, got {terms.horizon}"
+            )
+        self.refuse(terms)
+        low, high = problem.rewards
+        accepted = algorithm.rewards
+        if low < accepted[0] or high > accepted[1]:
+            raise ValueError(
+                f"{terms.who} needs rewards in [{accepted[0]:g}, {accepted[1]:g}], but "
+                f"{terms.what} pays rewards in [{low:g}, {high:g}]"
+            )
+        if getattr(algorithm, "features", False) and problem.shape[2] == 0:
+            raise ValueError(f"{terms.who} needs features, but {terms.what} shows none")
+        if getattr(algorithm, "per_context", False) and problem.shape[2] > 0:
+            raise ValueError(f"{terms.who} learns per context, but {terms.what} shows features")
+
+    def measure(self, name: str) -> Measure:
+        """The measure called ``name``; one that it does not know is shown by its name."""
+        found = [measure for measure in self.measures if measure.name == name]
+        return found[0] if found else Measure(name)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the measures."""
+        return tuple(measure.name for measure in self.measures)
+
+
+def _protocol_of(noun: Any) -> Protocol:
+    from banditlab.registry import protocol_of
+
+    found: Protocol = protocol_of(noun)
+    return found
+
+
+def refused(terms: Terms, *facts: Any) -> None:
+    """Let an algorithm that brings a ``check`` refuse a task that it cannot meet."""
+    check = getattr(terms.algorithm, "check", None)
+    if check is not None:
+        try:
+            check(*facts)
+        except ValueError as error:
+            raise ValueError(f"{terms.who}: {error}") from None
