@@ -170,7 +170,7 @@ def test_exact_panels_have_no_noise():
         banditlab.simulate(
             {**OFFLINE, "problem": {"name": "cb_composition", "C": 3}, "exact": True}
         )
-    with pytest.raises(ValueError, match="protocol offline"):
+    with pytest.raises(ValueError, match="exact is not for protocol online"):
         read_arena({**arena, "protocol": "online"})
 
 

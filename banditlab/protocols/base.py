@@ -80,6 +80,10 @@ class Contract(NamedTuple):
     # (agent, problem, rounds, world, nature) -> (what was played, measures found by hand): a loop
     # that somebody would write around the face. None where nothing acts.
     by_hand: Callable[..., tuple[list[Any], dict[str, float]]] | None = None
+    # (problem, nature) -> the world at the start of a replication
+    world: Callable[[Any, np.ndarray], Any] = lambda problem, nature: problem.init(
+        problem.params, nature
+    )
     # problem -> further arguments of the face, beside those that the task holds
     terms: Callable[[Any], dict[str, Any]] = lambda problem: {}
     # (problem, world, t, nature) -> what the face's act is shown

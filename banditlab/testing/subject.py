@@ -149,4 +149,4 @@ def world_of(s: Subject) -> tuple[Any, np.ndarray]:
     """Nature at the start of replication 0, and its stream."""
     with np.errstate(all="ignore"):
         nature = random.stream(random.key(SEED), 0, random.NATURE)
-        return s.problem.init(s.problem.params, nature), nature
+        return s.protocol.contract.world(s.problem, nature), nature
