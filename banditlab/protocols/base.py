@@ -80,6 +80,7 @@ class Contract(NamedTuple):
     # (agent, problem, rounds, world, nature) -> (what was played, measures found by hand): a loop
     # that somebody would write around the face. None where nothing acts.
     by_hand: Callable[..., tuple[list[Any], dict[str, float]]] | None = None
+    choices: Callable[[Any], int] = lambda problem: int(problem.shape[0])  # how many there are
     # (problem, nature) -> the world at the start of a replication
     world: Callable[[Any, np.ndarray], Any] = lambda problem, nature: problem.init(
         problem.params, nature

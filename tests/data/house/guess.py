@@ -132,6 +132,7 @@ PROTOCOL = Protocol(
         by_hand=by_hand,
         show=lambda problem, world, t, nature: None,
         world=lambda problem, nature: None,
+        choices=lambda problem: 2,
         probe="uniform",
         chance=lambda problem: 1500.0,
         luck=(60,),
