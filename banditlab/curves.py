@@ -74,7 +74,7 @@ class Curves:
     >>> import banditlab
     >>> curves = banditlab.simulate("stochastic", agents=["ucb"], horizon=100, replications=10)
     >>> curves.raw("ucb", "regret").shape
-    (10, 58)
+    (10, 55)
     """
 
     arena: dict[str, Any]  # resolved, as read_arena gives it
