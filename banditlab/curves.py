@@ -35,7 +35,7 @@ AXES = {  # in words what is swept
     "budget": "budget (observations)",
     "price": "price of a switch",
 }
-PACKAGES = ("banditlab", "numpy", "numba", "scipy", "pandas")
+PACKAGES = ("numpy", "numba", "scipy", "pandas")
 
 
 class Record(NamedTuple):
@@ -344,12 +344,15 @@ class Curves:
 
     def about(self) -> dict[str, Any]:
         """What goes into ``run.json``."""
+        from banditlab import __version__
+
         return {
             "arena": self.arena,
             "hash": self.hash,
             "seed": self.arena["seed"],
             "versions": {
                 "python": platform.python_version(),
+                "banditlab": __version__,
                 **{name: version(name) for name in PACKAGES},
             },
             "checks": self.checks,
