@@ -347,6 +347,18 @@ def test_save_writes_the_same_bytes_twice_and_nothing_else(tmp_path):
     assert str(tmp_path) not in svg
 
 
+def test_a_figure_redrawn_from_its_table_is_the_same(tmp_path):
+    rng = np.random.default_rng(0)
+    frames = [table(name, np.cumsum(rng.random(T.size)), sem=rng.random(T.size)) for name in "abc"]
+    frames.append(table("alone", np.log1p(T) / 3, sem=np.nan))  # one replication: no interval
+    text = pd.concat(frames).to_csv(index=False, float_format="%.8g")  # as Curves.save does
+    redrawn = pd.read_csv(io.StringIO(text), keep_default_na=False, na_values=["nan", ""])
+    for bands in ("pointwise", "simultaneous"):
+        first = save(quiet(frames, [PANEL], bands=bands), tmp_path, f"{bands}-first")
+        again = save(quiet([redrawn], [PANEL], bands=bands), tmp_path, f"{bands}-again")
+        assert [path.read_bytes() for path in first] == [path.read_bytes() for path in again]
+
+
 def test_a_figure_is_laid_out_once_whoever_saves_it(tmp_path, monkeypatch):
     calls = []
     layout = ConstrainedLayoutEngine.execute

@@ -19,6 +19,7 @@ PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#5
 DASHES = ("-", (0, (5, 1.2)), (0, (1.2, 1)), (0, (6, 1.2, 1.2, 1.2)))
 MARKERS = (("o", 3.4), ("s", 3.1), ("^", 4.2), ("D", 3.0), ("v", 4.2), ("P", 4.4))  # and sizes
 EDGE: dict[str, Any] = {"markeredgecolor": "white", "markeredgewidth": 0.3}
+NUMBERS = ("mean", "sem", "lo", "hi", "simultaneous")  # columns of the frame
 GREY = "#7A7A7A"
 GREY_DASHES = ((0, (4, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)), (0, (9, 3)))
 
@@ -55,9 +56,15 @@ def rows_of(frame: pd.DataFrame, panel: Mapping[str, Any]) -> pd.DataFrame:
     if rows.empty:
         known = ", ".join(map(str, here["measure"].unique()))
         raise ValueError(f"no measure {panel['measure']!r} in panel {panel['name']!r}: {known}")
+    # As curves.csv has them, so that a figure redrawn from it is the same to the last byte.
+    numbers = {name: _rounded(rows[name]) for name in NUMBERS if name in rows}
     cell = rows["cell"].astype(object).where(rows["cell"].notna(), "").astype(str)
     label = rows["agent"].astype(str)
-    return rows.assign(label=label + ", " + cell if cell.nunique() > 1 else label)
+    return rows.assign(label=label + ", " + cell if cell.nunique() > 1 else label, **numbers)
+
+
+def _rounded(values: pd.Series) -> list[float]:
+    return [float(f"{value:.8g}") for value in values]
 
 
 def looks_of(
