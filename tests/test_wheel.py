@@ -75,6 +75,8 @@ def test_the_source_archive_builds_the_same_wheel(installed, tmp_path):
     pytest.importorskip("setuptools", minversion="77")
     source = installed.parent / "source"
     shutil.copytree(source, tmp_path / "source")
+    (tmp_path / "source" / "tests").mkdir()
+    (tmp_path / "source" / "tests" / "test_some.py").touch()  # some without the rest: no use
     code = "from setuptools import build_meta; build_meta.build_sdist('..')"
     subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path / "source", check=True, capture_output=True
