@@ -35,7 +35,7 @@ AXES = {  # in words what is swept
     "budget": "budget (observations)",
     "price": "price of a switch",
 }
-PACKAGES = ("banditlab", "numpy", "numba", "scipy", "pandas")
+PACKAGES = ("numpy", "numba", "scipy", "pandas")
 
 
 class Record(NamedTuple):
@@ -74,7 +74,7 @@ class Curves:
     >>> import banditlab
     >>> curves = banditlab.simulate("stochastic", agents=["ucb"], horizon=100, replications=10)
     >>> curves.raw("ucb", "regret").shape
-    (10, 58)
+    (10, 55)
     """
 
     arena: dict[str, Any]  # resolved, as read_arena gives it
@@ -344,12 +344,15 @@ class Curves:
 
     def about(self) -> dict[str, Any]:
         """What goes into ``run.json``."""
+        from banditlab import __version__
+
         return {
             "arena": self.arena,
             "hash": self.hash,
             "seed": self.arena["seed"],
             "versions": {
                 "python": platform.python_version(),
+                "banditlab": __version__,
                 **{name: version(name) for name in PACKAGES},
             },
             "checks": self.checks,

@@ -81,7 +81,7 @@ class BanditEnv(gymnasium.Env[Any, Any]):
         self.observation_space: spaces.Space[Any] = spaces.Discrete(n_contexts)
         if dim > 0 and n_contexts == 1:
             self._begin(random.key(0), 0)  # the first features tell how many rows there are
-            self.observation_space = spaces.Box(-np.inf, np.inf, self._x.shape, np.float64)  # type: ignore[arg-type]
+            self.observation_space = spaces.Box(-np.inf, np.inf, self._x.shape, np.float64)
         self._begun = False
 
     def reset(

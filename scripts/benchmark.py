@@ -468,14 +468,16 @@ def draw(found: dict[str, Any], folder: Path) -> None:
     """Rates of all contestants, and growth."""
     from matplotlib.figure import Figure
 
-    from banditlab.plot import figure as plot
+    from banditlab.plot import save
+    from banditlab.plot.curves import MARKERS, PALETTE
+    from banditlab.plot.figure import house_style
 
     names = [
         *((f"{r['agent']}, {r['how']}", r["pulls_per_second"], r) for r in found["rates"]),
         *((f"{r['agent']}, {r['library']}", r["pulls_per_second"], None) for r in found["peers"]),
     ]
     names.sort(key=lambda row: row[1])
-    with plot._style():
+    with house_style():
         figure = Figure(figsize=(7.0, 1.2 + 0.135 * len(names)), layout="constrained")
         left, right = figure.subplots(1, 2, width_ratios=(3, 2))
         for i, (_, rate, row) in enumerate(names):
@@ -485,15 +487,15 @@ def draw(found: dict[str, Any], folder: Path) -> None:
                 kind = 1
             else:
                 kind = 0 if row["how"] == "lanes" else 2
-            left.plot(rate, i, plot.MARKERS[kind][0], color=plot.PALETTE[kind], markersize=4)
-            left.hlines(i, 1e3, rate, color=plot.PALETTE[kind], linewidth=0.5)
+            left.plot(rate, i, MARKERS[kind][0], color=PALETTE[kind], markersize=4)
+            left.hlines(i, 1e3, rate, color=PALETTE[kind], linewidth=0.5)
         left.set_yticks(range(len(names)), [name for name, _, _ in names])
         left.set(xscale="log", xlim=(1e3, None), ylim=(-1, len(names)))
         left.set_xlabel("pulls per core-second")
         instance = found["instance"]
         left.set_title(f"{instance['arms']} arms, {instance['horizon']:,} rounds")
         for i, (name, curve) in enumerate(found["growth"].items()):
-            look = {"color": plot.PALETTE[i], "marker": plot.MARKERS[i][0], "markersize": 3.5}
+            look = {"color": PALETTE[i], "marker": MARKERS[i][0], "markersize": 3.5}
             label = f"{name}^{curve['exponent']:.2f}"
             scale = np.array(curve["sizes"], float) / curve["sizes"][0]
             right.plot(scale, np.array(curve["seconds"]) / curve["seconds"][0], label=label, **look)
@@ -501,7 +503,7 @@ def draw(found: dict[str, Any], folder: Path) -> None:
         right.set_xlabel("size / smallest size")
         right.set_ylabel("CPU time / that of the smallest size")
         right.legend(frameon=False)
-        plot.save(figure, folder)
+        save(figure, folder)
 
 
 def main() -> int:

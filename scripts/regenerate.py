@@ -17,6 +17,7 @@ import pandas as pd
 from banditlab import simulate
 from banditlab.console import Bar
 from banditlab.plot import draw, save
+from banditlab.plot.curves import NUMBERS
 
 RESULTS = Path(__file__).parent.parent / "results"
 
@@ -25,7 +26,8 @@ def redraw(folder: Path) -> bool:
     """Draw the figure of one arena again; always true."""
     figure = json.loads((folder / "run.json").read_text())["figure"]
     frame = pd.read_csv(folder / "curves.csv", keep_default_na=False, na_values=["nan", "NaN"])
-    frame["simultaneous"] = pd.to_numeric(frame["simultaneous"], errors="coerce")
+    for name in NUMBERS:
+        frame[name] = pd.to_numeric(frame[name], errors="coerce")
     save(draw(frame, figure["panels"], figure["title"] or None), folder)
     print(f"{folder.name}: redrawn")
     return True

@@ -1,5 +1,6 @@
 """Figures: what is drawn where, that nothing overlaps or falls off, and that bytes repeat."""
 
+import io
 import itertools
 import subprocess
 import sys
@@ -9,9 +10,12 @@ import matplotlib.image
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from banditlab.plot import draw, save
-from banditlab.plot import figure as plot
+from banditlab.plot import axes, draw, labels, save
+from banditlab.plot import curves as plot
+from banditlab.plot.figure import _grid
 
 T = np.unique(np.geomspace(1, 10_000, 40).astype(int))
 PANEL = {"name": "main", "measure": "regret", "xlabel": "round", "ylabel": "regret"}
@@ -41,7 +45,9 @@ def quiet(frames, panels, **options):
     """Draw; any warning, such as of a collapsed layout, is an error."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        return draw(pd.concat(frames), panels, **options)
+        figure = draw(pd.concat(frames), panels, **options)
+        figure.draw_without_rendering()  # as whoever saves it will: words come to their places
+        return figure
 
 
 def line(ax, color):
@@ -120,7 +126,7 @@ def test_order_and_baselines():
 
 def test_curves_differ_without_colour():
     names = [f"agent{i}" for i in range(20)]
-    looks = plot._looks([PANEL], [pd.DataFrame({"label": names, "agent": names})])
+    looks = plot.looks_of([PANEL], [pd.DataFrame({"label": names, "agent": names})])
     looked = [(look, (str(look["linestyle"]), look["marker"])) for look in looks.values()]
     # Four dashes and six markers come back together after 12.
     assert len({kind for _, kind in looked}) == 12
@@ -152,7 +158,7 @@ def test_spread_is_least_squares_without_overlap():
     rng = np.random.default_rng(0)
     for _ in range(20):
         wanted, heights = rng.uniform(0, 10, 5), rng.uniform(0.5, 1.5, 5)
-        places = plot._spread(wanted, heights, 10.0)
+        places = labels.spread(wanted, heights, 10.0)
         order = np.argsort(wanted)
         gaps = np.diff(places[order]) - (heights[order][1:] + heights[order][:-1]) / 2
         assert (gaps > -1e-9).all()
@@ -166,7 +172,7 @@ def test_spread_is_least_squares_without_overlap():
             if (gaps >= 0).all() and inside:
                 assert ((other - wanted) ** 2).sum() > cost - 1e-9
     apart = np.array([1.0, 5.0, 9.0])
-    np.testing.assert_allclose(plot._spread(apart, np.ones(3), 10.0), apart)
+    np.testing.assert_allclose(labels.spread(apart, np.ones(3), 10.0), apart)
 
 
 @pytest.mark.parametrize(
@@ -219,10 +225,12 @@ def test_six_panels_with_symlog():
         ([{"column": 1}, {"column": 0}, {"column": 1}], [(0, 1), (0, 0), (1, 1)]),
         ([{"row": 1}, {"row": 0}, {"row": 1}], [(1, 0), (0, 0), (1, 1)]),
         ([{"row": 0, "column": 1}, {}], [(0, 1), (0, 0)]),
+        ([{"row": 2, "column": 1}], [(0, 0)]),  # chosen from a figure of many
+        ([{"row": 3, "column": 2}, {"row": 1, "column": 0}], [(1, 1), (0, 0)]),
     ],
 )
 def test_places_in_the_grid(given, wanted):
-    assert plot._grid(given) == wanted
+    assert _grid(given) == wanted
 
 
 def test_zeros_on_a_log_axis_stay_visible():
@@ -288,7 +296,7 @@ def test_cells_are_curves_of_their_own_and_a_csv_file_may_have_lost_the_empty_on
     [(0, "0"), (100, "100"), (0.05, "0.05"), (1000, "$10^{3}$"), (-1e-5, "$-10^{-5}$")],
 )
 def test_ticks_of_log_axes(value, wanted):
-    assert plot._decade(value) == wanted
+    assert axes._decade(value) == wanted
 
 
 @pytest.mark.parametrize(
@@ -302,7 +310,7 @@ def test_ticks_of_log_axes(value, wanted):
     ],
 )
 def test_ticks_of_linear_axes(largest, value, wanted):
-    assert plot._even(largest)(value) == wanted
+    assert axes._even(largest)(value) == wanted
 
 
 def test_bad_arguments():
@@ -337,6 +345,45 @@ def test_save_writes_the_same_bytes_twice_and_nothing_else(tmp_path):
     svg = first[1].read_text()
     assert "<dc:date>" not in svg
     assert str(tmp_path) not in svg
+
+
+def test_a_figure_redrawn_from_its_table_is_the_same(tmp_path):
+    rng = np.random.default_rng(0)
+    frames = [table(name, np.cumsum(rng.random(T.size)), sem=rng.random(T.size)) for name in "abc"]
+    frames.append(table("alone", np.log1p(T) / 3, sem=np.nan))  # one replication: no interval
+    text = pd.concat(frames).to_csv(index=False, float_format="%.8g")  # as Curves.save does
+    redrawn = pd.read_csv(io.StringIO(text), keep_default_na=False, na_values=["nan", ""])
+    for bands in ("pointwise", "simultaneous"):
+        first = save(quiet(frames, [PANEL], bands=bands), tmp_path, f"{bands}-first")
+        again = save(quiet([redrawn], [PANEL], bands=bands), tmp_path, f"{bands}-again")
+        assert [path.read_bytes() for path in first] == [path.read_bytes() for path in again]
+
+
+def test_a_figure_is_laid_out_once_whoever_saves_it(tmp_path, monkeypatch):
+    calls = []
+    layout = ConstrainedLayoutEngine.execute
+    monkeypatch.setattr(
+        ConstrainedLayoutEngine, "execute", lambda *args: calls.append(layout(*args))
+    )
+    drawn = []
+    render = FigureCanvasAgg.draw
+    monkeypatch.setattr(FigureCanvasAgg, "draw", lambda self: drawn.append(render(self)))
+    many = [f"agent_{i}" for i in range(8)]  # a legend
+    figure = draw(pd.concat(curves(many)), [PANEL])
+    save(figure, tmp_path)
+    figure.savefig(tmp_path / "other.svg")
+    assert len(calls) == 1
+    assert len(drawn) == 1  # for the PNG
+    assert figure.get_layout_engine() is None
+
+
+def test_a_notebook_shows_the_figure(tmp_path):
+    figure = quiet(curves(["ucb", "exp3"]), [PANEL])
+    png, _ = save(figure, tmp_path)
+    shown = figure._repr_png_()
+    assert shown.startswith(b"\x89PNG")
+    pixels = [matplotlib.image.imread(picture) for picture in (png, io.BytesIO(shown))]
+    np.testing.assert_array_equal(*pixels)
 
 
 def test_users_settings_and_pyplot_stay_out(tmp_path):

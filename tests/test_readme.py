@@ -1,4 +1,7 @@
-"""The README is true: every block runs, and its two commands are what the gate runs."""
+"""The README is true: every block runs, and its two set-up commands are what the gate runs.
+
+Blocks run in a folder with nothing in it, on the wheel; ``scripts/`` in a copy of the checkout.
+"""
 
 from __future__ import annotations
 
@@ -26,14 +29,28 @@ COMMANDS = [line for line in LINES if line not in SETUP]
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
-    """A copy of what the commands read, so that they write nothing here."""
-    there = tmp_path_factory.mktemp("readme")
+def checkout(tmp_path_factory) -> Path:
+    """A copy of what the scripts read, so that they write nothing here."""
+    there = tmp_path_factory.mktemp("checkout")
     for name in ("arenas", "scripts", "results", "banditlab"):
         ignore = shutil.ignore_patterns("local", "__pycache__")
         shutil.copytree(ROOT / name, there / name, ignore=ignore)
+    return there
+
+
+@pytest.fixture(scope="module")
+def elsewhere(tmp_path_factory) -> Path:
+    """A folder that holds the README's own agent and nothing else."""
+    there = tmp_path_factory.mktemp("elsewhere")
     (there / "my_agent.py").write_text(next(b for b in PYTHON if "def my_agent" in b))
     return there
+
+
+def run(words: list[str], folder: Path, package: Path) -> subprocess.CompletedProcess[str]:
+    env = {**os.environ, "PYTHONPATH": str(package)}
+    return subprocess.run(
+        [sys.executable, *words], cwd=folder, env=env, capture_output=True, text=True, timeout=600
+    )
 
 
 def test_there_are_exactly_two_set_up_commands():
@@ -43,26 +60,19 @@ def test_there_are_exactly_two_set_up_commands():
 
 
 @pytest.mark.parametrize("block", PYTHON, ids=range(len(PYTHON)))
-def test_python_block(block, folder):
-    done = subprocess.run(
-        [sys.executable, "-c", block], cwd=folder, capture_output=True, text=True, timeout=300
-    )
+def test_python_block(block, elsewhere, installed):
+    done = run(["-c", block], elsewhere, installed)
     assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("line", COMMANDS, ids=COMMANDS)
-def test_command(line, folder):
+def test_command(line, elsewhere, checkout, installed):
     words = shlex.split(line)
     assert words[0] == "python"
-    env = {**os.environ, "PYTHONPATH": str(folder)}
-    done = subprocess.run(
-        [sys.executable, *words[1:]],
-        cwd=folder,
-        env=env,
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
+    if words[1].startswith("scripts/"):
+        done = run(words[1:], checkout, checkout)
+    else:
+        done = run(words[1:], elsewhere, installed)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
 

@@ -10,9 +10,10 @@ from typing import Any
 
 
 def folders() -> list[Path]:
-    """Where arenas are looked for: here, beside the package, inside an installed package."""
+    """Where arenas are looked for: here, inside an installed package, beside a checked-out one."""
     package = Path(__file__).parent.parent
-    return [Path("arenas"), package.parent / "arenas", package / "_arenas"]
+    # An installed one first: what is beside it belongs to others.
+    return [Path("arenas"), package / "_arenas", package.parent / "arenas"]
 
 
 def arena_files() -> dict[str, Path]:
@@ -22,6 +23,20 @@ def arena_files() -> dict[str, Path]:
         for path in sorted(folder.glob("*.toml")):
             found.setdefault(path.stem, path)
     return found
+
+
+def shipped_log(name: str | Path) -> Path:
+    """The file that ``name`` means: itself or, if there is none, a log that comes with banditlab.
+
+    The logs are those of ``arenas/logs/``; ``digits.csv`` and ``arenas/logs/digits.csv`` find one
+    from any folder. Another name comes back as it is, for the reader to say that it is missing.
+    """
+    path = Path(name)
+    if not path.exists() and path.parent in (Path(), Path("arenas/logs")):
+        for folder in folders():
+            if (folder / "logs" / path.name).is_file():
+                return folder / "logs" / path.name
+    return path
 
 
 def home_arena(agent: str) -> str:

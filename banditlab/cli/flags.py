@@ -7,6 +7,8 @@ import json
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
+import banditlab
+
 EXAMPLES = """examples:
   python -m banditlab.arena --agent lcb
   python -m banditlab.arena --agent ucb --vs thompson --vs kl_ucb --horizon 100000
@@ -43,13 +45,19 @@ def parser() -> Parser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = p.add_argument
+    add("--version", action="version", version=f"banditlab {banditlab.__version__}")
     add("--list", action="store_true", help="show agents by family, problems and arenas")
     add("--agent", metavar="NAME", help="an agent of --list, or a .py file; runs its home arena")
     add("--arena", metavar="NAME", help="an arena of --list, or a .toml file")
     add("--vs", metavar="NAME", action="append", default=[], help="replace the arena's agents")
     add("--problem", metavar="NAME", help="a problem of --list, or a .py file, in every panel")
     add("--env", metavar="ID", help="a Gymnasium environment with discrete states and actions")
-    add("--log", metavar="FILE", help="a real log (.csv, .parquet): action, reward[, ...]")
+    add(
+        "--log",
+        metavar="FILE",
+        help="a real log (.csv, .parquet): action, reward[, ...]; "
+        "digits.csv and the others of arenas/logs/ come with banditlab",
+    )
     add("--low", metavar="X", type=float, help="least reward or loss of a --log; by default 0")
     add("--high", metavar="X", type=float, help="largest reward or loss of a --log; by default 1")
     add("--unit", metavar="COLUMN", help="whose reward it is: protect them, not the single reward")

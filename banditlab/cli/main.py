@@ -8,6 +8,7 @@ import gc
 import json
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from banditlab.cli.flags import RUN, only, parser
@@ -43,8 +44,13 @@ def _main(args: argparse.Namespace) -> int:
 
         return environment(args)
     if args.log:
+        from banditlab.arena.find import shipped_log
         from banditlab.cli.files import log
 
+        found = shipped_log(args.log)
+        if found != Path(args.log):
+            print(f"no {args.log} here: this is the log that comes with banditlab", file=sys.stderr)
+            args.log = str(found)
         return log(args)
     if not (args.agent or args.arena or args.vs):
         raise ValueError("say what to run: --agent NAME, --arena NAME, or --list")

@@ -7,7 +7,7 @@ and the log shows nothing but the expert. A state that the log of N rows misses 
 guessed, whatever the algorithm: the expected loss is about
 (1 - 1/A) (S - 2) / (e N (1 - gamma)^2).
 
->>> imitation_mdp(N=1000).params.optimum
+>>> round(imitation_mdp(N=1000).params.optimum, 9)
 10.0
 """
 

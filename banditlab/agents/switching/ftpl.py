@@ -9,7 +9,7 @@ regret is at most (1 + ln(K)) / eta + eta T and switches at most eta T, so that 
 2 sqrt((1 + lam) (1 + ln(K)) T). The paper's algorithm for price 1 is that of lam = 1.
 
 >>> import banditlab
->>> agent = banditlab.Agent("ftpl", n_arms=2, eta=1e9)  # no noise to speak of
+>>> agent = banditlab.Agent("ftpl", n_arms=2, horizon=9, eta=1e9)  # no noise to speak of
 >>> agent.update(None, 0, [1.0, 0.0])
 >>> agent.act()
 1

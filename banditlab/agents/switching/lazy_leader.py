@@ -10,7 +10,7 @@ only when some loss passes a point of its grid: at most eta K T times in expecta
 oblivious adversary. The rate ``eta`` does not depend on the price of a switch.
 
 >>> import banditlab
->>> agent = banditlab.Agent("lazy_leader", n_arms=2, eta=100.0)
+>>> agent = banditlab.Agent("lazy_leader", n_arms=2, horizon=9, eta=100.0)
 >>> agent.update(None, 0, [1.0, 0.0])
 >>> agent.act()
 1

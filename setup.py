@@ -1,0 +1,9 @@
+"""What pyproject.toml cannot say: arenas/ is the folder banditlab/_arenas once installed."""
+
+from setuptools import find_packages, setup
+
+setup(
+    packages=[*find_packages(include=["banditlab*"]), "banditlab._arenas"],
+    package_dir={"banditlab._arenas": "arenas"},
+    package_data={"banditlab": ["py.typed"], "banditlab._arenas": ["*.toml", "logs/*.csv"]},
+)
