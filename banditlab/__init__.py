@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from banditlab.agent import Agent
@@ -16,13 +17,29 @@ from banditlab.registry import make, make_problem, names, problem_names
 
 if TYPE_CHECKING:
     from banditlab.arena.simulate import simulate
+    from banditlab.arena.spec import Arena
     from banditlab.curves import Curves
+    from banditlab.data.log import Log
+    from banditlab.data.transitions import Dataset
     from banditlab.privacy import audit
 
 __version__ = "0.3.0"
+
+# They bring pandas, pydantic and more, and load when first asked for.
+LATER = {
+    "Arena": "banditlab.arena.spec",
+    "Curves": "banditlab.curves",
+    "Dataset": "banditlab.data.transitions",
+    "Log": "banditlab.data.log",
+    "audit": "banditlab.privacy",
+    "simulate": "banditlab.arena.simulate",
+}
 __all__ = [
     "Agent",
+    "Arena",
     "Curves",
+    "Dataset",
+    "Log",
     "audit",
     "cache_info",
     "clear_cache",
@@ -35,17 +52,10 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    # The arena brings pandas, pydantic and more; they load when first asked for.
-    if name == "simulate":
-        from banditlab.arena.simulate import simulate
-
-        return simulate
-    if name == "Curves":
-        from banditlab.curves import Curves
-
-        return Curves
-    if name == "audit":
-        from banditlab.privacy import audit
-
-        return audit
+    if name in LATER:
+        return getattr(import_module(LATER[name]), name)
     raise AttributeError(f"module 'banditlab' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *LATER})

@@ -42,7 +42,7 @@ from banditlab.protocols.base import Contract, Guest, Loop, Measure, Protocol, T
 from banditlab.protocols.offline import Offline
 from banditlab.protocols.online import ANY_REWARD
 from banditlab.random import AGENT, NATURE, OBSERVATION, binomial, categorical, stream
-from banditlab.validate import integer
+from banditlab.validate import flag, integer
 
 
 class OfflineMDP(NamedTuple):
@@ -366,7 +366,15 @@ def logged(
     if (mu > 0.0)[:, ~mdp.legal].any():
         raise ValueError("mu must weigh legal pairs only")
     case = Case(mdp, mu, float(optimum))
-    return LoggedMDP(case, the_case, (A, S, 0), reward_range(mdp), log, bool(known), bool(second))
+    return LoggedMDP(
+        case,
+        the_case,
+        (A, S, 0),
+        reward_range(mdp),
+        log,
+        flag("known", known),
+        flag("second", second),
+    )
 
 
 def reward_range(mdp: MDP) -> tuple[float, float]:
