@@ -122,7 +122,7 @@ def test_the_front_door_says_what_there_is(capsys):
 def test_the_front_door_leads_to_the_arena(words, capsys):
     assert main([*words, "--list", "--json"]) == 0
     assert '"arenas"' in capsys.readouterr().out
-    assert main([*words, "--horizon", "0"]) == 2
+    assert main([*words, "--agent", "ucb", "--horizon", "0"]) == 2
     assert capsys.readouterr().err == "error: --horizon must be at least 1, got 0\n"
     with pytest.raises(SystemExit) as done:
         main([*words, "--version"])
