@@ -222,11 +222,11 @@ def _open_columns(names: list[Any], columns: list[Any]) -> _Opened:
         if matrix.ndim == 2:
             names = [*names[:k], *(f"x_{j}" for j in range(matrix.shape[1])), *names[k + 1 :]]
             columns = [*columns[:k], *np.asarray(matrix).T, *columns[k + 1 :]]
-    return _Opened(names, lambda places: [_plain(str(names[k]), columns[k]) for k in places])
+    return _Opened(names, lambda places: [plain(str(names[k]), columns[k]) for k in places])
 
 
-def _plain(name: str, column: Any) -> Any:
-    """A column in memory as a NumPy or Arrow array."""
+def plain(name: str, column: Any) -> Any:
+    """A column in memory, a list for instance, as an array of NumPy or of Arrow."""
     if hasattr(column, "combine_chunks"):
         return column.combine_chunks()
     dtype = getattr(column, "dtype", None)
