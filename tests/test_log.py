@@ -86,12 +86,12 @@ def test_the_log_is_a_copy():
 @pytest.mark.parametrize(
     ("columns", "line"),
     [
-        ({"action": [1, 0, -1, -2]}, "action: row 2 has -1; allowed are integers from 0"),
-        ({"action": [1, 0.5, 1, 1]}, "action: row 1 has 0.5; allowed are integers from 0"),
-        ({"action": [1, None, 1, 1]}, "action: row 1 has nan; allowed are integers from 0"),
-        ({"action": ["1", "0", "b", "c"]}, "action: row 2 has b; allowed are integers from 0"),
-        ({"action": [0, 1, 1, 2.0**60]}, "action: row 3 has 1.15.*; allowed are integers from 0"),
-        ({"context": [0, 1, 2, -1]}, "context: row 3 has -1; allowed are integers from 0"),
+        ({"action": [1, 0.5, 1, 1]}, "action: row 1 has 0.5; allowed are integers and texts"),
+        ({"action": [1, None, 1, 1]}, "action: row 1 has nan; allowed are integers and texts"),
+        ({"action": ["1", "b", "", "c"]}, "action: row 2 has nothing; allowed are .*"),
+        ({"action": ["1", "b", None, "c"]}, "action: row 2 has nothing; allowed are .*"),
+        ({"action": [0, 1, 1, 2.0**60]}, "action: row 3 has 1.15.*; allowed are integers and te.*"),
+        ({"context": [0, 1, np.inf, 1]}, "context: row 2 has inf; allowed are integers and texts"),
         ({"reward": [0, np.nan, 1, 1]}, "reward: row 1 has nan; allowed are finite numbers"),
         ({"reward": [0, 1, -np.inf, 1]}, "reward: row 2 has -inf; allowed are finite numbers"),
         ({"reward": [0, 1, 1, "x"]}, "reward: row 3 has x; allowed are finite numbers"),
@@ -126,7 +126,7 @@ def test_other_bad_logs_are_refused():
         Log.of(frame().iloc[:0])
     with pytest.raises(ValueError, match="^reward: 3 rows, but action has 2$"):
         Log([0, 1], [1, 1, 0])
-    with pytest.raises(ValueError, match=r"^action must have one number per row, got shape \(1, 2"):
+    with pytest.raises(ValueError, match=r"^action must have one value per row, got shape \(1, 2"):
         Log([[0, 1]], [1])
     with pytest.raises(ValueError, match="^x: 1 rows, but action has 2$"):
         Log([0, 1], [1, 1], x=[[1.0]])
@@ -134,22 +134,23 @@ def test_other_bad_logs_are_refused():
         Log([0, 1], [1, 1], x=[1.0, 2.0])
     with pytest.raises(ValueError, match="^x_1: row 0 has inf; allowed are finite numbers$"):
         Log([0, 1], [1, 1], x=[[1.0, np.inf], [2.0, np.nan]])
-    with pytest.raises(ValueError, match="^a log is a Log, a pandas frame or a path, got int$"):
+    with pytest.raises(ValueError, match="^a log is a path, a frame, an Arrow table or a map"):
         Log.of(3)
-    with pytest.raises(ValueError, match="^1 contexts and 200000001 arms are too many for a table"):
-        Log([0, 200_000_000], [1, 1]).counts()
+    many = range(20_000)
+    with pytest.raises(ValueError, match="^20000 contexts and 20000 arms are too many for a table"):
+        Log(many, many, many).counts()
 
 
 @pytest.mark.parametrize(
     ("name", "text", "line"),
     [
-        ("log.txt", "action,reward\n1,1\n", "log.txt: a log ends in .csv or .parquet"),
+        ("log.txt", "action,reward\n1,1\n", "log.txt: a log ends in .csv, .*"),
         ("log.csv", None, "no such file: .*log.csv"),
         ("log.csv", "", "log.csv: the log is empty"),
         ("log.csv", "action,reward\n", "log.csv: the log is empty"),
-        ("log.csv", "action,reward\n1,2\n1,2,3,4\n", "log.csv: not readable as csv: .*"),
+        ("log.csv", "action,reward\n1,2\n1,2,3,4\n", "log.csv: line 3 has 4 cells, .* 2 columns"),
         ("log.parquet", "no parquet", "log.parquet: not readable as parquet: .*"),
-        ("log.csv", "action,reward\n1,0\n1,\n", "log.csv: reward: row 1 has nan; allowed .*"),
+        ("log.csv", "action,reward\n1,0\n1,\n", "log.csv: reward: row 1 has nothing; allowed .*"),
     ],
 )
 def test_a_bad_file_is_named_in_one_line(tmp_path, name, text, line):

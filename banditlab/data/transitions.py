@@ -3,18 +3,23 @@
 A dataset is a table with a row per transition and the columns
 
 ============== ======================================================================
-``state``      where it began, an integer from 0
-``action``     what was done, an integer from 0
+``state``      where it began: its name, a text or any integer
+``action``     what was done, by name
 ``reward``     what it paid, a finite number
-``next_state`` where it led, an integer from 0
+``next_state`` where it led, by name; may be empty where terminated
 ``terminated`` 1 if the episode was over then, for good: nothing more is to be earned
 ``truncated``  1 if the episode was cut off then, and would have gone on
 ``propensity`` with which probability the action was taken, in (0, 1]; left out when unknown
-``episode``    number of the episode, an integer from 0; left out when rows are independent
+``episode``    of which episode the row is, by name; left out when rows are independent
 ============== ======================================================================
 
 Other columns are passed over. The rows of an episode follow each other in time, and its last one,
 and no other, is terminated or truncated.
+
+States and actions are named as the user names them, and numbered inside: ``data.state`` and
+``data.next_state`` hold places in ``data.states``, the sorted names, ``data.action`` in
+``data.actions``. Names that are 0, 1, ..., n - 1 are their own numbers. With ``n_states`` or
+``n_actions`` names must be numbers from 0 and stay as they are, whether or not the log shows all.
 
 A terminated row may name as its next state whatever was observed; it leads to END, the state that
 is appended behind all others, where nothing is paid any more. A truncated row goes on from its
@@ -29,15 +34,29 @@ enter and no row leaves. Without ``n_states`` the latter is a guess from the row
 
 from __future__ import annotations
 
-import difflib
+import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from banditlab.data.log import LARGEST_TABLE, _column, _is_index
+from banditlab.data.checks import check, refuse
+from banditlab.data.log import LARGEST_TABLE
 from banditlab.data.model import Model, new_model
+from banditlab.data.names import (
+    align,
+    are_numbers,
+    as_array,
+    as_numbers,
+    episode_numbers,
+    listed,
+    merged,
+    places,
+)
+from banditlab.data.table import named, plain, read_table, where_of
+from banditlab.data.values import ids, numbers
 from banditlab.mdp import MDP, discount, occupancy, solve, value_range
 from banditlab.mdp import concentrability as ratio
 from banditlab.validate import integer
@@ -49,14 +68,19 @@ COLUMNS = (
     "state", "action", "reward", "next_state", "terminated", "truncated", "propensity", "episode",
 )  # fmt: skip
 OPTIONAL = ("propensity", "episode")
+REQUIRED = ("next_state", "state", "action", "reward", "terminated", "truncated")
+NO_NEXT_STATE = (
+    "whoever plans must know where each action led, so log the state that followed; "
+    "a log of single decisions is for lcb"
+)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
     """Transitions, in order. Raises ValueError for the first row that cannot be.
 
-    Rows are counted from 0, as in a pandas frame. ``n_states`` and ``n_actions`` are by default
-    one more than the largest logged.
+    Rows are counted from 0, as in a pandas frame. States and actions may be given as names, which
+    become numbers, or as the numbers of the names that ``states`` and ``actions`` give.
     """
 
     state: np.ndarray  # (n,) int64
@@ -68,105 +92,107 @@ class Dataset:
     propensity: np.ndarray | None = None  # (n,) float64, or None when unknown
     episode: np.ndarray | None = None  # (n,) int64, or None when rows are independent
     n_states: int = 0  # without END; 0 becomes what the rows show
-    n_actions: int = 0  # 0 becomes what the rows show
+    n_actions: int = 0  # 0 becomes what the rows show, at least 2
+    states: tuple[Any, ...] = None  # type: ignore[assignment]  # (n_states,) names, sorted
+    actions: tuple[Any, ...] = None  # type: ignore[assignment]  # names of the actions, sorted
+    notes: tuple[str, ...] = ()  # what to know of how it was read
 
     def __post_init__(self) -> None:
-        given: dict[str, Any] = {}
-        for name in COLUMNS:
-            values = getattr(self, name)
-            if values is None and name in OPTIONAL:
-                continue
-            if name == "reward":
-                given[name] = _column(name, values, np.isfinite, "finite numbers")
-            elif name == "propensity":
-                given[name] = _column(
-                    name, values, lambda p: (p > 0) & (p <= 1), "numbers in (0, 1]"
-                )
-            elif name in ("terminated", "truncated"):
-                flags = _column(name, values, lambda f: (f == 0) | (f == 1), "0 and 1")
-                given[name] = flags.astype(np.bool_)
-            else:
-                given[name] = _column(name, values, _is_index, "integers from 0").astype(np.int64)
-            if given[name].size != given["state"].size:
-                rows = given["state"].size
-                raise ValueError(f"{name}: {given[name].size} rows, but state has {rows}")
-        if given["state"].size == 0:
+        notes: list[str] = list(self.notes)
+        columns = {
+            name: plain(name, getattr(self, name))
+            for name in COLUMNS
+            if name not in OPTIONAL or getattr(self, name) is not None
+        }
+        rows = len(columns["state"])
+        for name, values in columns.items():
+            if len(values) != rows:
+                raise ValueError(f"{name}: {len(values)} rows, but state has {rows}")
+        if rows == 0:
             raise ValueError("the dataset is empty")
-        for name, values in given.items():
-            object.__setattr__(self, name, values)
-        told = integer("n_states", self.n_states, 0)
-        shown = 1 + int(max(self.state.max(), self.next_state.max()))
-        object.__setattr__(self, "n_states", told or shown)
-        arms = integer("n_actions", self.n_actions, 0) or max(2, 1 + int(self.action.max()))
-        object.__setattr__(self, "n_actions", arms)
-        self._check_range(told > 0)
-        self._check_ends(told > 0)
-        if self.episode is not None:
-            self._check_episodes(self.episode)
-
-    def _check_range(self, told: bool) -> None:
-        _refuse("action", self.action, self.action >= self.n_actions, f"0 to {self.n_actions - 1}")
-        if told:
-            last = self.n_states - 1
-            _refuse("state", self.state, self.state >= self.n_states, f"0 to {last}")
-            beyond = self.next_state >= self.n_states + self.terminated
-            _refuse(
-                "next_state", self.next_state, beyond & ~self.truncated,
-                f"0 to {last}, and {last + 1} (END) if terminated",
+        made: dict[str, Any] = {"reward": numbers("reward", columns["reward"], notes=notes)}
+        for name in ("terminated", "truncated"):
+            flags = numbers(name, columns[name], lambda f: (f == 0) | (f == 1), "0 and 1")
+            made[name] = flags.astype(np.bool_)
+        if "propensity" in columns:
+            made["propensity"] = numbers(
+                "propensity", columns["propensity"],
+                lambda p: (p > 0) & (p <= 1), "numbers in (0, 1]", notes,
             )  # fmt: skip
+        if "episode" in columns:
+            made["episode"] = episode_numbers(columns["episode"])
+        told = self.states is not None or integer("n_states", self.n_states, 0) > 0
+        made |= self._states(columns, made["terminated"], notes)
+        made |= self._actions(columns["action"], notes)
+        made["notes"] = tuple(notes)
+        for name, value in made.items():
+            object.__setattr__(self, name, value)
+        check(self, told)
 
-    def _check_ends(self, told: bool) -> None:
-        for row in np.flatnonzero(self.terminated & self.truncated)[:1]:
-            raise ValueError(
-                f"truncated: row {row} has 1 and is terminated too; "
-                "what is over cannot be cut off, let truncated be 0"
-            )
-        if told:
-            final = np.arange(int(self.next_state.max()) + 1) >= self.n_states
+    def _states(
+        self, columns: Mapping[str, Any], terminated: np.ndarray, notes: list[str]
+    ) -> dict[str, Any]:
+        """The two columns of states by number, and their names."""
+        if self.states is not None:
+            state, names = places("state", columns["state"], self.states)
+            after, _ = places("next_state", columns["next_state"], (*names, "END"))
         else:
-            final = np.zeros(self.n_states, np.bool_)
-            final[self.next_state[self.terminated]] = True
-            final[self.state] = False
-        for row in np.flatnonzero(self.truncated & final[self.next_state])[:1]:
-            hint = "" if told else ", or give n_states if it is an ordinary state"
-            raise ValueError(
-                f"truncated: row {row} enters state {self.next_state[row]}, where episodes are "
-                f"over; a truncated episode goes on: log the state it was in{hint}"
-            )
+            state, names = ids("state", columns["state"], notes)
+            after, seen = ids("next_state", columns["next_state"], notes, may_lack=terminated)
+            told, lacking = integer("n_states", self.n_states, 0), after < 0
+            if told:
+                state = as_numbers("state", state, names, "n_states")
+                after = as_numbers("next_state", after, seen, "n_states")
+                names = tuple(range(told))
+            else:
+                state, after, names = merged(state, names, after, seen)
+            after = np.where(lacking, len(names), after)
+        return {"state": state, "next_state": after, "states": names, "n_states": len(names)}
 
-    def _check_episodes(self, episode: np.ndarray) -> None:
-        if self.starts.size > np.unique(episode).size:
-            seen: set[int] = set()
-            for row in self.starts:
-                if int(episode[row]) in seen:
-                    raise ValueError(
-                        f"episode: row {row} has {episode[row]} again; "
-                        "the rows of an episode must follow each other"
-                    )
-                seen.add(int(episode[row]))
-        ended = self.terminated | self.truncated
-        last = np.zeros(len(self), np.bool_)
-        last[self.starts - 1] = True  # the row before each first one; -1 is the last of all
-        for row in np.flatnonzero(ended & ~last)[:1]:
-            flag = "terminated" if self.terminated[row] else "truncated"
-            raise ValueError(
-                f"{flag}: row {row} has 1, but row {row + 1} is of the same episode "
-                f"{episode[row]}; drop what a vector environment logs while it resets itself"
-            )
-        for row in np.flatnonzero(last & ~ended)[:1]:
-            raise ValueError(
-                f"truncated: row {row} has 0, but it is the last of episode {episode[row]} and "
-                "not terminated; let truncated be 1"
-            )
-        broken = ~last[:-1] & (self.next_state[:-1] != self.state[1:])
-        for row in np.flatnonzero(broken)[:1]:
-            raise ValueError(
-                f"state: row {row + 1} has {self.state[row + 1]}; row {row} of the same episode "
-                f"led to {self.next_state[row]}"
-            )
+    def _actions(self, column: Any, notes: list[str]) -> dict[str, Any]:
+        """The actions by number, and their names."""
+        told = integer("n_actions", self.n_actions, 0)
+        if self.actions is not None:
+            action, names = places("action", column, self.actions)
+        else:
+            action, names = ids("action", column, notes)
+            if told:
+                action = as_numbers("action", action, names, "n_actions")
+                names = tuple(range(told))
+        return {"action": action, "actions": names, "n_actions": told or max(2, len(names))}
+
+    def next_name(self, row: int) -> Any:
+        """The next state of a row, as the user named it."""
+        number = int(self.next_state[row])
+        return self.states[number] if number < len(self.states) else number
 
     def __len__(self) -> int:
         return self.state.size
+
+    def __repr__(self) -> str:
+        return f"Dataset({', '.join(self._facts())})"
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        return f"<p><b>Dataset</b>: {escape(', '.join(self._facts()))}</p>"
+
+    def _facts(self) -> list[str]:
+        """What a person looks for."""
+        facts = [f"{len(self):,} rows"]
+        if self.episode is None:
+            facts.append("independent")
+        else:
+            returns = np.add.reduceat(self.reward, self.starts)
+            facts.append(
+                f"{self.starts.size:,} episodes of {len(self) / self.starts.size:.1f} steps and "
+                f"return {returns.mean():.4g}"
+            )
+        facts.append(f"{self.n_states:,} states ({listed(self.states)})")
+        facts.append(f"{len(self.actions):,} actions ({listed(self.actions)})")
+        facts.append(f"rewards {self.reward.min():.4g} to {self.reward.max():.4g}")
+        facts.append(f"{int(self.terminated.sum()):,} ends, {int(self.truncated.sum()):,} cuts")
+        return [*facts, *(["no propensities"] if self.propensity is None else [])]
 
     @property
     def starts(self) -> np.ndarray:
@@ -207,7 +233,29 @@ class Dataset:
         """
         columns = {name: getattr(self, name) for name in COLUMNS}
         taken: dict[str, Any] = {k: c if c is None else c[rows] for k, c in columns.items()}
-        return Dataset(**taken, n_states=self.n_states, n_actions=self.n_actions)
+        return Dataset(
+            **taken, n_actions=self.n_actions, states=self.states, actions=self.actions,
+            notes=self.notes,
+        )  # fmt: skip
+
+    def fitted(self, n_states: int, n_actions: int) -> Dataset:
+        """The dataset with the numbers of whoever knows so many states and actions.
+
+        Names that are such numbers, which count from 0, mean themselves, even where the log does
+        not show all of them; as many other names are counted in order. Raises ValueError in any
+        other case.
+        """
+        if (n_states, n_actions) == (self.n_states, self.n_actions):
+            return self
+        state, states = align("state", self.state, self.states, n_states)
+        action, actions = align("action", self.action, self.actions, n_actions)
+        after = self.next_state
+        if states is not self.states:
+            after = np.append(np.array(self.states, dtype=np.int64), n_states)[after]
+        return dataclasses.replace(
+            self, state=state, action=action, next_state=after, states=states, actions=actions,
+            n_states=n_states, n_actions=n_actions,
+        )  # fmt: skip
 
     def model(
         self,
@@ -267,16 +315,17 @@ class Dataset:
         """`step`, once it is known and below ``horizon``."""
         if self.episode is None:
             raise ValueError("the dataset has no column 'episode', so steps are unknown")
-        _refuse("step", self.step, self.step >= horizon, f"0 to {horizon - 1}, the horizon's")
+        refuse("step", self.step, self.step >= horizon, f"0 to {horizon - 1}, the horizon's")
         return self.step
 
     # --- against an exact model -----------------------------------------------------------------
 
     def fits(self, mdp: MDP) -> None:
         """Raise ValueError, in one line, for the first row that is impossible in ``mdp``."""
+        self = self._numbered()
         n_states, n_actions, _ = mdp.succ.shape
-        _refuse("state", self.state, self.state >= n_states, f"0 to {n_states - 1} in the model")
-        _refuse(
+        refuse("state", self.state, self.state >= n_states, f"0 to {n_states - 1} in the model")
+        refuse(
             "action", self.action, self.action >= n_actions, f"0 to {n_actions - 1} in the model"
         )
         possible = mdp.prob[self.state, self.action] > 0.0
@@ -294,6 +343,12 @@ class Dataset:
                 f"{pair} cannot lead there and go on"
             )
 
+    def _numbered(self) -> Dataset:
+        """The dataset with names that are numbers from 0 as its numbers, as a model has them."""
+        sizes = [1 + labels[-1] if are_numbers(labels, 1 + LARGEST_TABLE) else len(labels)
+                 for labels in (self.states, self.actions)]  # fmt: skip
+        return self.fitted(max(sizes[0], self.n_states), max(sizes[1], self.n_actions))
+
     def concentrability(self, mdp: MDP, policy: Any = None) -> float:
         """How well the log covers ``policy``, by default an optimal one: max d / mu.
 
@@ -306,6 +361,7 @@ class Dataset:
         the dataset has no column 'episode'.
         """
         self.fits(mdp)
+        self = self._numbered()
         d = occupancy(mdp, solve(mdp).policy if policy is None else policy)
         step, rows = np.zeros(len(self), np.int64), float(len(self))
         if mdp.horizon > 0:
@@ -321,11 +377,22 @@ class Dataset:
         import pandas
 
         columns = {name: getattr(self, name) for name in COLUMNS}
+        names = as_array((*self.states, self.n_states) if self._plain_states else
+                         (*self.states, None))  # fmt: skip
+        columns["state"], columns["next_state"] = names[self.state], names[self.next_state]
+        columns["action"] = as_array(self.actions)[self.action]
         return pandas.DataFrame({k: v for k, v in columns.items() if v is not None})
+
+    @property
+    def _plain_states(self) -> bool:
+        """Whether the names of states are their numbers, or END is nowhere entered."""
+        return self.states == tuple(range(self.n_states))
 
     def write(self, path: str | Path) -> None:
         """Write a ``.parquet`` or ``.csv`` file, which `read` gives back bit for bit."""
-        path = _path(path)
+        path = Path(path)
+        if path.suffix not in (".csv", ".parquet"):
+            raise ValueError(f"{path.name}: a dataset is written as .csv or .parquet")
         frame = self.to_frame()
         if path.suffix == ".csv":
             frame.to_csv(path, index=False)
@@ -333,51 +400,45 @@ class Dataset:
             frame.to_parquet(path, index=False)
 
     @classmethod
-    def of(cls, source: Any, n_states: int = 0, n_actions: int = 0) -> Dataset:
-        """The dataset that ``source`` is or holds: a Dataset, a pandas frame, or a file's path.
+    def of(
+        cls,
+        source: Any,
+        n_states: int = 0,
+        n_actions: int = 0,
+        columns: Mapping[str, str] | None = None,
+    ) -> Dataset:
+        """The dataset that ``source`` is or holds: a Dataset, or whatever `data.table` reads.
 
-        ``n_states`` and ``n_actions`` are by default what the rows show.
+        ``n_states`` and ``n_actions`` are by default what the rows show. ``columns`` gives the
+        source's names of columns by ours: ``{"state": "page"}``.
         """
         if isinstance(source, Dataset):
+            if columns:
+                raise ValueError("columns: a Dataset has its columns already")
             return source
-        if isinstance(source, str | Path):
-            return cls.read(source, n_states, n_actions)
-        if not hasattr(source, "columns"):
-            raise ValueError(
-                f"a dataset is a Dataset, a pandas frame or a path, got {type(source).__name__}"
-            )
-        given = [str(name) for name in source.columns]
-        for name in COLUMNS:
-            if name not in given and name not in OPTIONAL:
-                raise ValueError(f"the dataset has no column {name!r}; it has {', '.join(given)}")
-        for name in given:
-            # A misspelt optional column would otherwise be passed over without a word.
-            absent = [column for column in COLUMNS if column not in given]
-            for meant in difflib.get_close_matches(name, absent, n=1, cutoff=0.8):
-                raise ValueError(f"unknown column {name!r}; did you mean {meant!r}?")
-        columns = {name: source[name].to_numpy() for name in COLUMNS if name in given}
-        return cls(**columns, n_states=n_states, n_actions=n_actions)
+        wanted: dict[str, Any] = {"columns": columns, "known": COLUMNS, "required": REQUIRED}
+        try:
+            table = read_table(source, "dataset", **wanted)
+        except ValueError as error:
+            hint = f"; {NO_NEXT_STATE}" if "has no column 'next_state'" in str(error) else ""
+            raise ValueError(f"{error}{hint}") from error
+        with named(where_of(source)):
+            given: dict[str, Any] = {name: table[name] for name in table.names}
+            notes = list(table.notes)
+            if table.renamed.get("terminated") == "done":
+                given["terminated"] = _ended(given["terminated"], given["truncated"], notes)
+            return cls(**given, n_states=n_states, n_actions=n_actions, notes=tuple(notes))
 
     @classmethod
-    def read(cls, path: str | Path, n_states: int = 0, n_actions: int = 0) -> Dataset:
-        """The dataset in a ``.csv`` or ``.parquet`` file; ValueErrors begin with its name."""
-        path = _path(path)
-        if not path.is_file():
-            raise ValueError(f"no such file: {path}")
-        import pandas
-
-        reader = pandas.read_csv if path.suffix == ".csv" else pandas.read_parquet
-        try:
-            frame = reader(path)
-        except pandas.errors.EmptyDataError:
-            raise ValueError(f"{path.name}: the dataset is empty") from None
-        except Exception as error:  # parsers fail in many ways; all mean the same to the reader
-            line = str(error).strip().split("\n")[0]
-            raise ValueError(f"{path.name}: not readable as {path.suffix[1:]}: {line}") from error
-        try:
-            return cls.of(frame, n_states, n_actions)
-        except ValueError as error:
-            raise ValueError(f"{path.name}: {error}") from None
+    def read(
+        cls,
+        path: str | Path,
+        n_states: int = 0,
+        n_actions: int = 0,
+        columns: Mapping[str, str] | None = None,
+    ) -> Dataset:
+        """The dataset in a file; every ValueError begins with its name. See `of`."""
+        return cls.of(Path(path), n_states, n_actions, columns)
 
     @classmethod
     def collect(
@@ -394,9 +455,12 @@ class Dataset:
         Parameters
         ----------
         env
-            The id of an environment, an environment, or a vector environment, with discrete
-            observations and actions. The steps in which a vector environment resets itself are
-            no transitions and are dropped.
+            The id of an environment, an environment, or a vector environment, whose observations
+            and actions are finitely many: ``Discrete``, ``MultiDiscrete``, ``MultiBinary``, or
+            tuples and dictionaries of these, which are numbered through; ``states`` and
+            ``actions`` name them. The steps in which a vector environment resets itself are no
+            transitions and are dropped. An ``action_mask`` in ``info`` is kept to: the policy is
+            brought to sum 1 over the actions that it allows.
         policy
             Probabilities (n_states, n_actions), or (steps, n_states, n_actions) for a policy that
             changes with the step of the episode; by default all actions evenly. A further state,
@@ -408,135 +472,21 @@ class Dataset:
         seed
             Decides the actions and, through ``env.reset``, the environment.
 
-        Raises ValueError, in one line, for spaces that are not discrete, a policy of another
-        shape, and unless exactly one of ``episodes`` and ``steps`` is positive.
+        Raises ValueError, in one line, for spaces that are not finite, a policy of another shape,
+        an environment that fails or leaves its spaces, with the step, and unless exactly one of
+        ``episodes`` and ``steps`` is positive.
         """
-        return _collect(env, policy, episodes, steps, seed)
+        from banditlab.data.collect import collect
+
+        return cls(**collect(env, policy, episodes, steps, seed))
 
 
-def _refuse(name: str, values: np.ndarray, wrong: np.ndarray, allowed: str) -> None:
-    for row in np.flatnonzero(wrong)[:1]:
-        raise ValueError(f"{name}: row {row} has {values[row]}; allowed are {allowed}")
-
-
-def _path(path: str | Path) -> Path:
-    path = Path(path)
-    if path.suffix not in (".csv", ".parquet"):
-        raise ValueError(f"{path.name}: a dataset ends in .csv or .parquet")
-    return path
-
-
-def _n(space: Any, what: str) -> int:
-    from gymnasium.spaces import Discrete
-
-    if not isinstance(space, Discrete) or space.start != 0:
-        raise ValueError(f"{what} must be Discrete from 0, got {space}")
-    return int(space.n)
-
-
-class _Single:
-    """One environment with the face of a vector environment that resets in the same step."""
-
-    num_envs = 1
-
-    def __init__(self, env: Any):
-        self.env = env
-        self.single_observation_space = env.observation_space
-        self.single_action_space = env.action_space
-
-    def reset(self, seed: int) -> tuple[list, dict]:
-        seen, info = self.env.reset(seed=seed)
-        return [seen], info
-
-    def step(self, actions: np.ndarray) -> tuple[list, list, list, list, dict]:
-        seen, reward, terminated, truncated, info = self.env.step(int(actions[0]))
-        if terminated or truncated:
-            info = {"final_obs": [seen]}
-            seen, _ = self.env.reset()
-        return [seen], [reward], [terminated], [truncated], info
-
-
-def _environments(env: Any) -> tuple[Any, bool]:
-    """A vector environment, and whether it resets its copies in a step of their own."""
-    import gymnasium
-    from gymnasium.vector import AutoresetMode, VectorEnv
-
-    if isinstance(env, str):
-        try:
-            env = gymnasium.make(env)
-        except gymnasium.error.Error as error:  # says what to use instead of Taxi-v3
-            raise ValueError(str(error)) from error
-    if not isinstance(env, VectorEnv):
-        return _Single(env), False
-    mode = env.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP)
-    if mode not in (AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP):
-        raise ValueError(f"the vector environment must reset itself, its mode is {mode}")
-    return env, mode == AutoresetMode.NEXT_STEP
-
-
-def _behaviour(policy: Any, n_states: int, n_actions: int) -> np.ndarray:
-    """``policy`` as probabilities (L, n_states, n_actions)."""
-    if policy is None:
-        return np.full((1, n_states, n_actions), 1.0 / n_actions)
-    policy = np.array(policy, dtype=np.float64)
-    shape = policy.shape[-2:]
-    if policy.ndim not in (2, 3) or shape not in ((n_states, n_actions), (n_states + 1, n_actions)):
-        raise ValueError(
-            f"policy must have shape ({n_states}, {n_actions}), or such a table for every step, "
-            f"got {policy.shape}"
+def _ended(done: Any, truncated: Any, notes: list[str]) -> np.ndarray:
+    """What "done" says of ends, where it is set for cuts as well."""
+    over, cut = numbers("terminated", done), numbers("truncated", truncated)
+    both = (over == 1) & (cut == 1)
+    if both.any():
+        notes.append(
+            f"'done' is 1 in {int(both.sum()):,} rows that were cut off: there it is read as 0"
         )
-    policy = policy.reshape(-1, *shape)[:, :n_states]
-    if not ((policy >= 0.0).all() and (np.abs(policy.sum(axis=2) - 1.0) < 1e-8).all()):
-        raise ValueError("policy must hold probabilities that sum to 1 in every state")
-    return policy
-
-
-def _collect(env: Any, policy: Any, episodes: int, steps: int, seed: int) -> Dataset:
-    episodes, steps = integer("episodes", episodes, 0), integer("steps", steps, 0)
-    if (episodes > 0) == (steps > 0):
-        raise ValueError(f"give either episodes or steps, got {episodes} and {steps}")
-    seed = integer("seed", seed, 0)
-    envs, resets_in_next = _environments(env)
-    n_states = _n(envs.single_observation_space, "observations")
-    n_actions = _n(envs.single_action_space, "actions")
-    policy = _behaviour(policy, n_states, n_actions)
-    cumulative = policy.cumsum(axis=2)
-    cumulative /= cumulative[:, :, -1:]  # ends in exactly 1, so a draw never runs over
-    rng = np.random.default_rng(seed)
-    copies = envs.num_envs
-    left = [(episodes + steps) // copies + (i < (episodes + steps) % copies) for i in range(copies)]
-    rows: list[list[tuple]] = [[] for _ in range(copies)]
-    t = np.zeros(copies, np.int64)  # steps into the episode
-    done = np.zeros(copies, np.bool_)  # the coming step only resets the copy
-    seen, _ = envs.reset(seed=seed)
-    while any(left):
-        if t.max() >= len(policy) > 1:
-            raise ValueError(f"an episode is longer than the {len(policy)} steps of the policy")
-        rule = np.minimum(t, len(policy) - 1)
-        draws = rng.random(copies)[:, None]
-        actions = (draws >= cumulative[rule, seen]).sum(axis=1)
-        after, reward, terminated, truncated, info = envs.step(actions)
-        for i in range(copies):
-            over, cut = bool(terminated[i]), bool(truncated[i]) and not bool(terminated[i])
-            if done[i]:
-                done[i], t[i] = False, 0
-                continue
-            if left[i]:
-                next_state = after[i]
-                if (over or cut) and not resets_in_next:
-                    next_state = info["final_obs"][i]
-                left[i] -= 1 if steps or over or cut else 0
-                cut = cut or (not left[i] and not over)
-                s, a = int(seen[i]), int(actions[i])
-                chance = policy[rule[i], s, a]
-                rows[i].append((s, a, float(reward[i]), int(next_state), over, cut, chance))
-            t[i] += 1
-            if terminated[i] or truncated[i]:
-                t[i] = 0
-                done[i] = resets_in_next
-        seen = after
-    values = zip(*(row for copy in rows for row in copy), strict=True)
-    columns = {name: np.array(v) for name, v in zip(COLUMNS[:7], values, strict=True)}
-    ended = columns["terminated"] | columns["truncated"]
-    columns["episode"] = np.cumsum(np.append(0, ended[:-1]))
-    return Dataset(**columns, n_states=n_states, n_actions=n_actions)
+    return np.where(both, 0.0, over)

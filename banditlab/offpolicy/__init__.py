@@ -10,11 +10,12 @@ from banditlab.offpolicy.contextual import (
     doubly_robust,
     estimate,
     ips,
-    learned,
-    learned_by_row,
     snips,
+    support,
     switch_dr,
 )
+from banditlab.offpolicy.learning import learned, learned_by_row
+from banditlab.offpolicy.propensity import estimated_propensities
 from banditlab.offpolicy.resample import Estimate
 from banditlab.offpolicy.sequential import fqe, pdis, wpdis
 
@@ -23,12 +24,14 @@ __all__ = [
     "direct_method",
     "doubly_robust",
     "estimate",
+    "estimated_propensities",
     "fqe",
     "ips",
     "learned",
     "learned_by_row",
     "pdis",
     "snips",
+    "support",
     "switch_dr",
     "wpdis",
 ]

@@ -172,9 +172,20 @@ def _fqe(table: Table, copies: np.ndarray) -> np.ndarray:
     return (copies * values[:, table.first]).sum(axis=1) / copies.sum(axis=1)
 
 
-def _policy(data: Dataset, policy: Any) -> np.ndarray:
+def on_data(data: Dataset, policy: Any) -> tuple[Dataset, np.ndarray]:
+    """The policy checked, as (L, n_states, n_actions), and the dataset with its numbers.
+
+    A policy for more states or actions than the dataset names is one for all those that there
+    are: names that are their numbers mean these. Raises ValueError for whatever does not fit.
+    """
     policy = np.array(policy, dtype=np.float64)
     S, A = data.n_states, data.n_actions
+    if policy.ndim in (2, 3) and policy.shape[-2:] not in ((S, A), (S + 1, A)):
+        try:
+            data = data.fitted(*policy.shape[-2:])
+        except ValueError:
+            pass  # said below
+        S, A = data.n_states, data.n_actions
     if policy.ndim not in (2, 3) or policy.shape[-2:] not in ((S, A), (S + 1, A)):
         raise ValueError(
             f"policy must have shape ({S}, {A}), or such a table for every step, got {policy.shape}"
@@ -188,7 +199,7 @@ def _policy(data: Dataset, policy: Any) -> np.ndarray:
     if len(policy) > 1 and data.step.max() >= len(policy):
         row = int(data.step.argmax())
         raise ValueError(f"policy has {len(policy)} steps, but row {row} is step {data.step[row]}")
-    return policy
+    return data, policy
 
 
 def _importance(
@@ -198,7 +209,7 @@ def _importance(
     for name in ("episode", "propensity"):
         if getattr(data, name) is None:
             raise ValueError(f"the dataset has no column {name!r}, which this estimator needs")
-    paths = _paths(data, _policy(data, policy), between("gamma", gamma, 0.0, 1.0))
+    paths = _paths(*on_data(data, policy), between("gamma", gamma, 0.0, 1.0))
     rng = np.random.default_rng(integer("seed", seed, 0))
     copies = np.ones(len(paths.last), np.int64)
     width = paths.income.size // len(copies) + len(copies)
@@ -282,7 +293,8 @@ def fqe(
     """
     level, draws = inside("level", level, 0.0, 1.0), integer("draws", draws, 2)
     horizon = integer("horizon", horizon, 0)
-    gamma, rule = between("gamma", gamma, 0.0, 1.0), _policy(data, policy)
+    gamma = between("gamma", gamma, 0.0, 1.0)
+    data, rule = on_data(data, policy)
     if gamma == 1.0 and horizon == 0:
         raise ValueError("gamma must be below 1 unless horizon is finite")
     if len(rule) > 1 and len(rule) != horizon:
