@@ -140,7 +140,7 @@ def uniforms(rngs, out):
     for lane in range(out.size):
         word, s0, s1, s2, s3 = advance(rngs[0, lane], rngs[1, lane], rngs[2, lane], rngs[3, lane])
         rngs[0, lane], rngs[1, lane], rngs[2, lane], rngs[3, lane] = s0, s1, s2, s3
-        out[lane] = to_uniform(word)
+        out[lane] = (word >> SHIFT_11) * TO_53_BITS
 
 
 @kernel
@@ -212,27 +212,30 @@ def categorical(rng, weights):
     return last  # target < total by rounding, unless the sum is subnormal
 
 
-@kernel
-def categoricals(rngs, weights, out):
-    """`categorical` of every column of `rngs`, with the rows of `weights` (lanes, n)."""
-    lanes, n = weights.shape
-    target, reached = np.empty(lanes), np.zeros(lanes)
-    total = np.zeros(lanes)
-    found = np.zeros(lanes)
-    for i in range(n):
-        for lane in range(lanes):
-            total[lane] += weights[lane, i]
-    uniforms(rngs, target)
-    for lane in range(lanes):
-        target[lane] *= total[lane]
+@kernel_in_loop
+def categoricals(rngs, weights, spare, out):
+    """`categorical` of every column of `rngs`, with the rows of `weights` (lanes, n).
+
+    `spare` holds at least three float64 arrays (lanes,), whatever is in them.
+    """
+    target, total, reached = spare[0], spare[1], spare[2]
+    n = weights.shape[1]
+    for lane in range(out.size):
+        total[lane] = 0.0
+        reached[lane] = 0.0
         out[lane] = 0
     for i in range(n):
-        for lane in range(lanes):
+        for lane in range(out.size):
+            total[lane] += weights[lane, i]
+    uniforms(rngs, target)
+    for lane in range(out.size):
+        target[lane] *= total[lane]
+    for i in range(n):
+        for lane in range(out.size):
             weight = weights[lane, i]
-            reached[lane] += weight
             # The last index met of positive weight, until the target is within reach.
-            out[lane] = i if weight > 0.0 and found[lane] == 0.0 else out[lane]
-            found[lane] = 1.0 if target[lane] < reached[lane] else 0.0
+            out[lane] = i if weight > 0.0 and target[lane] >= reached[lane] else out[lane]
+            reached[lane] += weight
 
 
 @kernel

@@ -41,7 +41,7 @@ def rounds_per_context(task):  # type: ignore[no-untyped-def]
     return task.horizon / task.n_contexts
 
 
-@kernel
+@kernel_in_loop
 def table(task, value):  # type: ignore[no-untyped-def]
     """An array (n_contexts, n_arms) of ``value`` in which contexts lie side by side in memory.
 
@@ -50,7 +50,7 @@ def table(task, value):  # type: ignore[no-untyped-def]
     return np.full((task.n_arms, task.n_contexts), value).T
 
 
-@kernel
+@kernel_in_loop
 def new_moments(params, task, rng):  # type: ignore[no-untyped-def]
     """``init`` of the family."""
     facts = np.array([task.n_arms, task.n_contexts, task.dim, task.horizon], dtype=np.int64)
@@ -83,10 +83,10 @@ def learning(learn: Callable[..., None]) -> tuple[Callable[..., None], Callable[
     def update(params, state, t, x, arm, reward, rng):  # type: ignore[no-untyped-def]
         learn(params, state, context(state.pulls.shape[0], x), arm, reward)
 
-    @kernel
-    def update_lanes(params, state, t, arms, rewards):  # type: ignore[no-untyped-def]
+    @kernel_in_loop
+    def update_lanes(params, state, t, arms, rewards, spare):  # type: ignore[no-untyped-def]
         for lane in range(arms.size):
-            learn(params, state, lane, arms[lane], rewards[lane])
+            learn(params, state, lane, np.uint64(arms[lane]), rewards[lane])
 
     return update, update_lanes
 
@@ -139,10 +139,10 @@ def _index_act(
             arm = k if larger else arm
         return arm
 
-    @kernel
-    def act_lanes(params, state, t, rngs, arms):  # type: ignore[no-untyped-def]
+    @kernel_in_loop
+    def act_lanes(params, state, t, rngs, arms, spare):  # type: ignore[no-untyped-def]
         # Two arrays, not two rows of one: else the compiler must fear that they overlap.
-        best, nows = np.empty(arms.size), np.empty(arms.size)
+        best, nows, better = spare[0], spare[1], spare[2]
         if against_leader:
             fill_leaders(state, nows)
         else:
@@ -155,8 +155,10 @@ def _index_act(
                 value = index(params, nows[lane], statistic(state, lane, k), state.inv[lane, k])
                 value = value if state.pulls[lane, k] > 0.0 else np.inf
                 larger = value > best[lane]
-                best[lane] = value if larger else best[lane]
+                better[lane] = value if larger else best[lane]
                 arms[lane] = k if larger else arms[lane]
+            for lane in range(arms.size):
+                best[lane] = better[lane]
 
     return act, act_lanes
 

@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from banditlab.core import context, kernel, kernel_inline
+from banditlab.core import context, kernel, kernel_in_loop, kernel_inline
 from banditlab.parts.index import table, task_of
 from banditlab.protocols.loops.lanes import Lanes
 from banditlab.protocols.online import UNIT_REWARD, Online
@@ -58,10 +58,10 @@ def act_weights(params, state, t, x, rng):  # type: ignore[no-untyped-def]
     return categorical(rng, state.probs[context(state.probs.shape[0], x)])
 
 
-@kernel
-def act_weights_lanes(params, state, t, rngs, arms):  # type: ignore[no-untyped-def]
+@kernel_in_loop
+def act_weights_lanes(params, state, t, rngs, arms, spare):  # type: ignore[no-untyped-def]
     """``act`` of the family in lanes."""
-    categoricals(rngs, state.probs, arms)
+    categoricals(rngs, state.probs, spare, arms)
 
 
 @kernel
@@ -140,11 +140,10 @@ def weighing(
         for k in range(out.size):
             out[k] /= total
 
-    @kernel
-    def weigh_lanes(eta, losses, out):  # type: ignore[no-untyped-def]
+    @kernel_in_loop
+    def weigh_lanes(eta, losses, spare, out):  # type: ignore[no-untyped-def]
         L, K = out.shape
-        least, y, total, slopes = np.empty(L), np.empty(L), np.empty(L), np.empty(L)
-        under_way = np.ones(L)
+        least, y, total, slopes = spare
         for lane in range(L):
             least[lane] = losses[lane, 0]
             y[lane] = first(eta)
@@ -160,18 +159,18 @@ def weighing(
                 for lane in range(L):
                     z = losses[lane, k] - least[lane] + y[lane]
                     w = weight(eta, z)
-                    w = w if under_way[lane] > 0.0 else out[lane, k]
                     out[lane, k] = w
                     total[lane] += w
                     slopes[lane] += slope(eta, z, w)
-            left = 0.0
+            # A lane that has arrived stays where its weights were computed: while others are still
+            # under way it only computes them again. So no store depends on who has arrived.
+            left = 0
             for lane in range(L):
-                move = step(eta, total[lane], slopes[lane])
-                move = move if under_way[lane] > 0.0 else 0.0
-                y[lane] += move
-                under_way[lane] = 1.0 if move > TOLERANCE * y[lane] else 0.0
-                left += under_way[lane]
-            if left == 0.0:
+                beyond = y[lane] + step(eta, total[lane], slopes[lane])
+                going = beyond - y[lane] > TOLERANCE * beyond
+                y[lane] = beyond if going else y[lane]
+                left += going
+            if left == 0:
                 break
         for k in range(K):
             for lane in range(L):
@@ -206,16 +205,22 @@ def _learning(
         update(params, state, t, x, arm, reward, rng)
         return True
 
-    @kernel
-    def update_lanes(params, state, t, arms, rewards):  # type: ignore[no-untyped-def]
+    @kernel_in_loop
+    def update_lanes(params, state, t, arms, rewards, spare):  # type: ignore[no-untyped-def]
         eta = rate(params, task_of(state), state.seen[0])
+        losses, probs, played = state.losses, state.probs, spare[0]
+        # The arms played by themselves: else every arm of every lane would wait for a division.
+        for lane in range(arms.size):
+            k = np.uint64(arms[lane])
+            loss = 1.0 - rewards[lane]
+            played[lane] = losses[lane, k] + estimate(eta, probs[lane, k], loss, True)
         for k in range(state.probs.shape[1]):
             for lane in range(arms.size):
-                p = state.probs[lane, k]
-                state.losses[lane, k] += estimate(eta, p, 1.0 - rewards[lane], k == arms[lane])
+                losses[lane, k] += estimate(eta, probs[lane, k], 1.0 - rewards[lane], False)
         for lane in range(arms.size):
+            losses[lane, np.uint64(arms[lane])] = played[lane]
             state.seen[lane] += 1.0
-        weigh_lanes(rate(params, task_of(state), state.seen[0]), state.losses, state.probs)
+        weigh_lanes(rate(params, task_of(state), state.seen[0]), losses, spare, probs)
 
     return update, fit, update_lanes
 

@@ -24,7 +24,7 @@ from typing import NamedTuple
 import numpy as np
 
 from banditlab.agents.stochastic.greedy import greedy
-from banditlab.core import context, kernel, kernel_inline
+from banditlab.core import context, kernel, kernel_in_loop, kernel_inline
 from banditlab.parts.index import (
     new_moments,
     recommend_best_mean,
@@ -62,11 +62,11 @@ def act(params, state, t, x, rng):  # type: ignore[no-untyped-def]
     return exploit(params, state, t, x, rng)
 
 
-@kernel
-def act_lanes(params, state, t, rngs, arms):  # type: ignore[no-untyped-def]
-    exploit_lanes(params, state, t, rngs, arms)
+@kernel_in_loop
+def act_lanes(params, state, t, rngs, arms, spare):  # type: ignore[no-untyped-def]
+    exploit_lanes(params, state, t, rngs, arms, spare)
     explore = rate(params, task_of(state), state.seen[0])
-    chances = np.empty(arms.size)
+    chances = spare[0]
     uniforms(rngs, chances)
     for lane in range(arms.size):
         if chances[lane] < explore:

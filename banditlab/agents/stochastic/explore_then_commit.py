@@ -92,7 +92,7 @@ def act(params, state, t, x, rng):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def act_lanes(params, state, t, rngs, arms):  # type: ignore[no-untyped-def]
+def act_lanes(params, state, t, rngs, arms, spare):  # type: ignore[no-untyped-def]
     for lane in range(arms.size):
         arms[lane] = choose(state, lane)
 

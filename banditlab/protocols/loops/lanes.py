@@ -52,9 +52,9 @@ def run_block(lanes, arms, task, key, first, log_rounds, checkpoints, progress, 
     state = lanes.init(lanes.params, shared, nature[:, 0].copy())
     chosen = np.zeros(L, np.int64)
     last = np.zeros(L, np.int64)
-    variates = np.empty(L)
-    rewards = np.empty(L)
-    totals = np.zeros((3, L))
+    variates, means, rewards = np.empty(L), np.empty(L), np.empty(L)
+    regret, gained, switches = np.zeros(L), np.zeros(L), np.zeros(L)
+    spare = (np.empty(L), np.empty(L), np.empty(L), np.empty(L))
     segment = -1
     best = 0.0
     t = 0
@@ -69,20 +69,25 @@ def run_block(lanes, arms, task, key, first, log_rounds, checkpoints, progress, 
                     for k in range(task.n_arms):
                         mean = arms.segments[segment, k]
                         best = mean if mean > best else best
-                lanes.act(lanes.params, state, now, agent, chosen)
+                lanes.act(lanes.params, state, now, agent, chosen, spare)
                 arms.draw(nature, variates)
+                if now == 0:
+                    last[:] = chosen
                 for lane in range(L):
-                    mean = arms.segments[segment, chosen[lane]]
-                    reward = arms.reward(arms.params, mean, variates[lane])
-                    rewards[lane] = reward
-                    totals[0, lane] += best - mean
-                    totals[1, lane] += reward
-                    totals[2, lane] += 1.0 if chosen[lane] != last[lane] and now > 0 else 0.0
+                    mean = arms.segments[segment, np.uint64(chosen[lane])]
+                    means[lane] = mean
+                    rewards[lane] = arms.reward(arms.params, mean, variates[lane])
+                for lane in range(L):
+                    regret[lane] += best - means[lane]
+                    gained[lane] += rewards[lane]
+                for lane in range(L):
+                    switches[lane] += 1.0 if chosen[lane] != last[lane] else 0.0
                     last[lane] = chosen[lane]
-                lanes.update(lanes.params, state, now, chosen, rewards)
+                lanes.update(lanes.params, state, now, chosen, rewards, spare)
             t = t1
             if progress[1] != 0:
                 return
         for lane in range(L):
-            for m in range(3):
-                record[lane, c, m] = totals[m, lane]
+            record[lane, c, 0] = regret[lane]
+            record[lane, c, 1] = gained[lane]
+            record[lane, c, 2] = switches[lane]
