@@ -379,23 +379,23 @@ def test_no_more_rounds_than_rows():
         arena("loss_table", 41, 1, "never_switch", losses=TABLE.tolist())
 
 
-UNIT = "; allowed are numbers in [0, 1]"
+UNIT = "; allowed are numbers in [0, 1] (--low and --high)"
 SIZE = "at least 2 columns, one per arm, and 1 row, one per round, are needed, got"
 BAD_TABLES = [
     ("a\n0.5\n", "csv", f"{SIZE} 1 and 1"),
     ("a,b\n", "csv", f"{SIZE} 2 and 0"),
-    ("", "csv", "the table is empty"),
+    ("", "csv", "the table of losses is empty"),
     ("a,b\n0.5,0.5\n0.5,x\n", "csv", f"column 'b', row 1 has x{UNIT}"),
-    ("a,b\n0.5,0.5\n,0.5\n", "csv", f"column 'a', row 1 has nan{UNIT}"),
-    ("a,b\n0.5,0.5\n0.5\n", "csv", f"column 'b', row 1 has nan{UNIT}"),
+    ("a,b\n0.5,0.5\n,0.5\n", "csv", f"column 'a', row 1 has nothing{UNIT}"),
+    ("a,b\n0.5,0.5\n0.5\n", "csv", "line 3 has 1 cells, but the first line names 2 columns"),
     ("a,b\n0.5,1.5\n", "csv", f"column 'b', row 0 has 1.5{UNIT}"),
     ("a,b\n0.5,inf\n", "csv", f"column 'b', row 0 has inf{UNIT}"),
-    ("a,b\n-1e-9,1\n", "csv", f"column 'a', row 0 has -1e-09{UNIT}"),
+    ("a,b\n-1e-9,1\n", "csv", f"column 'a', row 0 has -1e-9{UNIT}"),
     ("a,b\n2024-01-01,1\n", "csv", f"column 'a', row 0 has 2024-01-01{UNIT}"),
-    ("a,b\n0,0,1\n0,1,1\n", "csv", "the rows are longer than the first line"),
+    ("a,b\n0,0,1\n0,1,1\n", "csv", "line 2 has 3 cells, but the first line names 2 columns"),
     ("0.5,0.25\n0.5,0.5\n", "csv", "the first line must name the columns, got 0.5, 0.25"),
     (",a,b\n0,0.5,0.5\n", "csv", "column 0 has no name: is it a row number?"),
-    ("a,b\n0,1\n", "txt", "a table of losses ends in .csv or .parquet"),
+    ("a,b\n0,1\n", "txt", "a table of losses ends in .csv, .tsv, .csv.gz, .tsv.gz or .parquet"),
     ("no parquet", "parquet", "not readable as parquet: "),
 ]
 
@@ -410,14 +410,14 @@ def test_a_bad_file_is_refused_in_one_line(text, suffix, said, save):
 def test_dates_are_no_losses(save):
     frame = pandas.DataFrame({"a": pandas.to_datetime(["2024-01-01"]), "b": [0.5]})
     message = refused("loss_table", losses=save(frame, "losses.parquet"), high=1e30)
-    assert "losses.parquet: column 'a', row 0 has 2024-01-01" in message
+    assert "losses.parquet: column 'a': it holds dates or times such as 2024-01-01" in message
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         ({"losses": [[0.5, 0.5], [0.5, math.nan]]}, "losses: column 1, row 1 has nan"),
-        ({"losses": [[0.5, None]]}, "losses: column 1, row 0 has None"),
+        ({"losses": [[0.5, None]]}, "losses: column 1, row 0 has nothing"),
         ({"losses": [[0.5, 0.5], [0.5]]}, "losses must have a row per round and a column per arm"),
         ({"losses": [0.5, 0.5]}, "losses must have a row per round and a column per arm"),
         ({"losses": 3}, "losses must have a row per round and a column per arm"),

@@ -99,14 +99,14 @@ def test_files_hold_a_column_per_arm(tmp_path, suffix):
 @pytest.mark.parametrize(
     "text, line",
     [
-        ("a,b\n1,0\n,1\n0,1\n", "arm a, row 1 has nan, which is no number; only cells below"),
+        ("a,b\n1,0\n,1\n0,1\n", "arm a, row 1 has nothing, which is no number; only cells below"),
         ("a,b\n1,0\nyes,1\n", "arm a, row 1 has yes, which is no number"),
         ("a,b\n1,\n0,\n", "arm b has no rewards"),
         ("a\n1\n0\n", "rewards must have a column for each of at least 2 arms"),
         (",a,b\n0,1,0\n1,0,1\n", "column 0 has no name"),
         ("0.5,0.25\n1,0\n", "the first line must name the columns"),
         ("a,b\n1,0\n7,1\n", r"arm a, row 1 has 7; allowed are numbers in \[0, 1\]"),
-        ("", "the table is empty"),
+        ("", "the table of rewards is empty"),
     ],
 )
 def test_bad_files_are_refused_in_one_line(tmp_path, text, line):
@@ -129,7 +129,7 @@ def test_bad_files_are_refused_in_one_line(tmp_path, text, line):
         ([[0.5], ["x"]], {}, "arm 1, row 0 has x"),
         ([[0.5], [0.5]], {"low": 1.0}, "low must be below high, got 1.0 and 1.0"),
         ([[0.5], [0.5]], {"low": math.nan}, "low must be finite"),
-        ("rewards.txt", {}, "a table of rewards ends in .csv or .parquet"),
+        ("rewards.txt", {}, "a table of rewards ends in .csv, .tsv, .csv.gz"),
         ("nowhere.csv", {}, "no such file: nowhere.csv"),
     ],
 )

@@ -50,6 +50,21 @@ def evaluate(claim: Mapping[str, Any], curves: Curves) -> list[dict[str, Any]]:
     return verdicts
 
 
+def rehearse(claim: Mapping[str, Any], curves: Curves) -> None:
+    """ValueError where a claim speaks of curves that there are not, whatever their values."""
+    panel = claim["panel"] or None
+    rounds = claim["at"] if isinstance(claim["at"], list) else [claim["at"]]
+    if claim["slope"]:
+        agent, measure = split(claim["slope"])
+        for t in rounds if isinstance(claim["at"], list) else [None]:
+            curves.at(t, agent, measure, panel)
+        return
+    for t in rounds:
+        _side(claim["less"] or claim["value"], t, panel, curves)
+        if claim["less"]:
+            _side(claim["than"], t, panel, curves)
+
+
 def _side(side: str | float, t: float | None, panel: str | None, curves: Curves) -> np.ndarray:
     """What a claim compares: a number, a reference of the panel, or an agent's values at ``t``."""
     if not isinstance(side, str):

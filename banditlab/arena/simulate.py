@@ -5,6 +5,7 @@ While the blocks of one job run on threads, the next job's pair compiles.
 
 from __future__ import annotations
 
+import itertools
 import os
 import pickle
 import signal
@@ -17,12 +18,12 @@ from typing import Any
 
 import numpy as np
 
-from banditlab.arena.claims import evaluate
+from banditlab.arena.claims import evaluate, rehearse
 from banditlab.arena.jobs import Job, Resolver, finished
 from banditlab.arena.overlays import overlays
 from banditlab.arena.runner import Interrupted, Progress, Runner
 from banditlab.arena.spec import AgentEntry, Arena, Panel, read_arena
-from banditlab.arena.sweep import cells
+from banditlab.arena.sweep import Cell, cells
 from banditlab.compile import missing, under_way
 from banditlab.console import Bar
 from banditlab.curves import Curves, Record
@@ -105,15 +106,19 @@ def run(
     resolver = Resolver()
     for panel, entry in wanted:  # say everything that is wrong before the first block runs
         resolver.terms(panel, entry)
+    jobs = [resolver.job(arena, panel, entry) for panel, entry in wanted]
+    beside = {panel.name: overlays(panel) for panel in arena.panels}
+    blank = [finished(job, {0: np.zeros((1, *_shape(job)))}) for job in jobs]
+    rehearsed = Curves(arena.resolved(), _records(swept, blank), beside)
+    for claim in rehearsed.arena["checks"]:
+        rehearse(claim, rehearsed)
     total = sum(panel.replications * panel.horizon for panel, _ in wanted)
     runner = Runner(workers, keep, progress, total)
     try:
-        jobs = [resolver.job(arena, panel, entry) for panel, entry in wanted]
         with _second_compiler(arena, jobs, workers):
             for job in jobs:
                 job.pair.function()
                 runner.submit(job)
-        beside = {panel.name: overlays(panel) for panel in arena.panels}
         runner.drain()
     except KeyboardInterrupt:
         raise Interrupted(runner.stop()) from None
@@ -121,24 +126,44 @@ def run(
         runner.stop()
         raise
     runner.close()
-    done = iter(range(len(jobs)))
-    parts: dict[tuple[str, str], list[Record]] = {}
+    done = [finished(job, runner.blocks[i]) for i, job in enumerate(jobs)]
     seconds: dict[tuple[str, str], float] = {}
-    for shown, cell in swept:
-        by_problem = [[next(done) for _ in panel.agents] for panel in cell.panels]
-        for entry, *rivals in zip(shown.agents, *by_problem, strict=True):
-            record = _worst([finished(jobs[i], runner.blocks[i]) for i in rivals])
-            record = record._replace(cell=cell.name)
-            if cell.x is not None:
-                record = record._replace(checkpoints=np.array([cell.x]))
-            key = (shown.name, record.named(entry.label))
-            parts.setdefault(key, []).append(record)
-            seconds[key] = seconds.get(key, 0.0) + sum(runner.seconds[i] for i in rivals)
-    records = {key: _joined(points) for key, points in parts.items()}
-    curves = Curves(arena.resolved(), records, beside, seconds, hash=arena.hash())
+    for key, rivals in _curves(swept):
+        seconds[key] = seconds.get(key, 0.0) + sum(runner.seconds[i] for i in rivals)
+    curves = Curves(arena.resolved(), _records(swept, done), beside, seconds, hash=arena.hash())
     for claim in curves.arena["checks"]:
         curves.checks.extend(evaluate(claim, curves))
     return curves
+
+
+Swept = list[tuple[Panel, Cell]]  # the panels of an arena, and what there is to run for each
+
+
+def _curves(swept: Swept) -> Iterator[tuple[tuple[str, str], list[int]]]:
+    """For each point of each curve: (panel, name of the curve), and the jobs that it is made of."""
+    jobs = iter(itertools.count())
+    for shown, cell in swept:
+        by_problem = [[next(jobs) for _ in panel.agents] for panel in cell.panels]
+        for entry, *rivals in zip(shown.agents, *by_problem, strict=True):
+            name = f"{entry.label}, {cell.name}" if cell.name else entry.label
+            yield (shown.name, name), rivals
+
+
+def _records(swept: Swept, done: list[Record]) -> dict[tuple[str, str], Record]:
+    """The curves by panel and name, from the record of each job."""
+    parts: dict[tuple[str, str], list[Record]] = {}
+    which = (cell for shown, cell in swept for _ in shown.agents)
+    for (key, rivals), cell in zip(_curves(swept), which, strict=True):
+        record = _worst([done[i] for i in rivals])._replace(cell=cell.name)
+        if cell.x is not None:
+            record = record._replace(checkpoints=np.array([cell.x]))
+        parts.setdefault(key, []).append(record)
+    return {key: _joined(points) for key, points in parts.items()}
+
+
+def _shape(job: Job) -> tuple[int, int]:
+    """Checkpoints and measures of a job's record."""
+    return job.loop.checkpoints.size, len(job.loop.measures)
 
 
 def leave_out(arena: Arena, wanted: Collection[str] = ()) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from banditlab import registry
-from banditlab.cli.flags import RUN, given, only, settings
+from banditlab.cli.flags import RUN, columns, given, only, settings
 from banditlab.cli.run import check_writable, local, run
 from banditlab.console import Bar
 
@@ -22,7 +22,10 @@ def log(args: argparse.Namespace) -> int:
 
     name = args.agent or "lcb"
     hyper = settings(args.set)
-    kind = "transitions" if is_dataset(args.log) else registry.report(name, **hyper.get(name, {}))
+    args.columns = columns(args.columns)
+    kind = registry.report(name, **hyper.get(name, {}))
+    if is_dataset(args.log, args.columns):
+        kind = "transitions"
     if not kind:
         return _replay(args)
     module = importlib.import_module(f"banditlab.reports.{kind}")
@@ -41,8 +44,8 @@ def _replay(args: argparse.Namespace) -> int:
     from banditlab.problems.replay import incomplete
     from banditlab.reports.rules import REPLAY
 
-    only(args, "the replay of a log", *RUN, "log")
-    log = Log.of(args.log)
+    only(args, "the replay of a log", *RUN, "log", "columns")
+    log = Log.of(args.log, args.columns)
     missing = incomplete(log).size
     if 0 < missing < log.n_contexts:
         said = f"{missing} of {log.n_contexts} contexts are left out"
@@ -53,7 +56,12 @@ def _replay(args: argparse.Namespace) -> int:
         {
             "name": f"replay-{stem}",
             "title": f"Bootstrapped replay of {stem}",
-            "problem": {"name": "replay", "log": args.log, "complete": True},
+            "problem": {
+                "name": "replay",
+                "log": args.log,
+                "complete": True,
+                **given(args, "columns"),
+            },
             "agents": [
                 {"name": name} for name in dict.fromkeys([args.agent, *(args.vs or ["uniform"])])
             ],
@@ -72,16 +80,18 @@ def _replay(args: argparse.Namespace) -> int:
 def environment(args: argparse.Namespace) -> int:
     """A Gymnasium environment: an arena if its transitions are known, else a log of it."""
     from banditlab.arena import spec
-    from banditlab.reports import transitions
+    from banditlab.reports import environment as played
+    from banditlab.reports.plans import algorithms, company
+    from banditlab.reports.transitions import render
 
     only(args, "--env", *RUN, "env")
     hyper = settings(args.set)
     parameters = hyper.pop("problem", {})
-    names = transitions.company(args.agent, args.vs)
-    transitions.algorithms(names, hyper)
-    if transitions.has_table(args.env, parameters.get("options")):
+    names = company(args.agent, args.vs)
+    algorithms(names, hyper)
+    if played.has_table(args.env, parameters.get("options")):
         asked = given(args, "horizon", "replications", "seed")
-        made = transitions.arena(args.env, names, hyper, parameters, **asked)
+        made = played.arena(args.env, names, hyper, parameters, **asked)
         arena = spec.read_arena(made)
         return run(args, arena, local(arena))
     only(
@@ -92,19 +102,19 @@ def environment(args: argparse.Namespace) -> int:
     if folder is not None:
         check_writable(folder)
     with Bar(quiet=args.quiet) as bar:
-        found, data = transitions.play(
+        found, data = played.play(
             args.env,
             names,
             hyper,
             parameters,
-            rows=args.horizon or transitions.ROWS,
-            episodes=args.replications or transitions.EPISODES,
+            rows=args.horizon or played.ROWS,
+            episodes=args.replications or played.EPISODES,
             seed=args.seed or 0,
             progress=bar.show,
         )
     if folder is not None:
-        transitions.save(found, data, folder)
-    code = _show(args, found, transitions.render)
+        played.save(found, data, folder)
+    code = _show(args, found, render)
     if folder is not None and not (args.json or args.quiet):
         print(f"log and summary in {folder}")
     return code

@@ -58,6 +58,12 @@ def parser() -> Parser:
         help="a real log (.csv, .parquet): action, reward[, ...]; "
         "digits.csv and the others of arenas/logs/ come with banditlab",
     )
+    add("--columns", metavar="OURS=THEIRS,...", help="names of a --log's columns, action=article")
+    add(
+        "--estimate-propensity", action="store_true",
+        help="estimate what a --log does not say: with which probability it chose",
+    )  # fmt: skip
+    add("--sigma", metavar="X", type=float, help="standard deviation of a --log's rewards")
     add("--low", metavar="X", type=float, help="least reward or loss of a --log; by default 0")
     add("--high", metavar="X", type=float, help="largest reward or loss of a --log; by default 1")
     add("--unit", metavar="COLUMN", help="whose reward it is: protect them, not the single reward")
@@ -84,7 +90,8 @@ def parser() -> Parser:
 def only(args: argparse.Namespace, what: str, *allowed: str) -> None:
     """Refuse, in one line, every flag that would change nothing in such a run."""
     for flag, value in vars(args).items():
-        if flag not in (*allowed, *SHOWN) and value not in (None, [], False):
+        unset = value is None or value is False or value == []  # 0 is not
+        if flag not in (*allowed, *SHOWN) and not unset:
             raise ValueError(f"--{flag.replace('_', '-')} is not for {what}")
     for flag, low in LEAST.items():
         value = getattr(args, flag)
@@ -94,7 +101,23 @@ def only(args: argparse.Namespace, what: str, *allowed: str) -> None:
 
 def given(args: argparse.Namespace, *flags: str) -> dict[str, Any]:
     """Those of the flags that were given."""
-    return {flag: getattr(args, flag) for flag in flags if getattr(args, flag) is not None}
+    found = {flag: getattr(args, flag) for flag in flags}
+    return {
+        flag: value for flag, value in found.items() if value is not None and value is not False
+    }
+
+
+def columns(words: str | None) -> dict[str, str] | None:
+    """``ours=theirs,ours=theirs`` as a dictionary."""
+    if words is None:
+        return None
+    found = {}
+    for word in words.split(","):
+        ours, equals, theirs = word.partition("=")
+        if not (ours.strip() and equals and theirs.strip()) or ours.strip() in found:
+            raise ValueError(f"--columns must look like action=article,reward=click, got {words!r}")
+        found[ours.strip()] = theirs.strip()
+    return found
 
 
 def settings(words: Sequence[str]) -> dict[str, dict[str, Any]]:

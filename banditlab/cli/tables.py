@@ -1,4 +1,4 @@
-"""What a run shows on the terminal: progress, the final tables, and the same as plain data."""
+"""What a run shows when it is over: tables for people, and the same as plain data."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ def rows(curves: Curves, panel: str) -> list[dict[str, Any]]:
                 "half_width": float(hi[0] - mean[0]) if np.isfinite(sem[0]) else None,
                 "relative": float(mean[0] / smallest) if smallest > 0 else None,
                 "p": float(p[i - 1]) if i and np.isfinite(p[i - 1]) else None,
+                "equal": bool(i and np.array_equal(final[agent], final[best])),
                 "seconds": round(curves.seconds.get((panel, agent), 0.0), 3),
             }
         )
@@ -59,39 +60,83 @@ def summary(curves: Curves, folder: Path) -> dict[str, Any]:
 
 
 def show(curves: Curves, folder: Path) -> None:
+    """Print a table per panel, what the checks found, and where the files are."""
     from rich.console import Console
     from rich.markup import escape
-    from rich.table import Table
 
     console = Console()
+    tested = False
     for panel in curves.figure_panels:
-        measure = panel["measure"]
-        count = curves.raw(curves.agents(panel["name"])[0], measure, panel["name"]).shape[0]
-        runs = f"{count} replications" if count > 1 else "no chance involved"
+        found = rows(curves, panel["name"])
+        count = curves.raw(found[0]["agent"], panel["measure"], panel["name"]).shape[0]
+        tested |= any(row["p"] is not None for row in found)
         t = f"{panel['xlabel']} {curves.checkpoints(panel['name'])[-1]:,}"
         console.print(
-            f"[bold]{escape(panel['title'])}[/], {measure} at {t}, {runs}", highlight=False
+            f"[bold]{escape(_title(curves, panel))}[/], {panel['measure']} at {t}, "
+            f"{_how_often(curves, panel['name'], count)}",
+            highlight=False,
         )
-        table = Table()
-        table.add_column("agent")
-        for name in (f"{measure} (95%)", "x best", "p vs best", "CPU s"):
-            table.add_column(name, justify="right")
-        for row in rows(curves, panel["name"]):
-            half = "" if row["half_width"] is None else f" ± {_short(row['half_width'])}"
-            table.add_row(
-                escape(row["agent"]),
-                f"{_short(row['mean'])}{half}",
-                "" if row["relative"] is None else _short(row["relative"]),
-                "best" if row["best"] else _p_value(row["p"]),
-                f"{row['seconds']:.2f}",
-            )
-        console.print(table)
-    if curves.panels() and any(len(curves.agents(p)) > 1 for p in curves.panels()):
+        console.print(_table(panel["measure"], count, found))
+    if tested:
         console.print("p: paired t-test against the best of the panel, Holm-corrected", style="dim")
     passed = sum(check["passed"] for check in curves.checks)
     if curves.checks:
         console.print(f"{passed} of {len(curves.checks)} checks passed: {curves.arena['claim']}")
     console.print(f"figure and curves in {folder}", highlight=False)
+
+
+def _title(curves: Curves, panel: dict[str, Any]) -> str:
+    """A panel without a title bears the arena's."""
+    untitled = panel["title"] == panel["name"] and len(curves.panels()) == 1
+    return str(curves.arena["title"] or curves.arena["name"]) if untitled else str(panel["title"])
+
+
+def _how_often(curves: Curves, panel: str, count: int) -> str:
+    exact = next(p["exact"] for p in curves.arena["panels"] if p["name"] == panel)
+    if exact:
+        return "summed over all logs, no chance involved"
+    return "1 replication, so no intervals" if count == 1 else f"{count:,} replications"
+
+
+def _table(measure: str, count: int, found: list[dict[str, Any]]) -> Any:
+    """The columns that say something: what is the same for all, or unknown, has none."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    relative = any(row["relative"] is not None for row in found)
+    table = Table()
+    table.add_column("agent")
+    table.add_column(f"{measure} (95%)" if count > 1 else measure, justify="right")
+    others = ["x best"] * relative + ["p vs best"] * (count > 1 and len(found) > 1) + ["CPU s"]
+    for name in others:
+        table.add_column(name, justify="right")
+    for row in found:
+        cells = {
+            "x best": "" if row["relative"] is None else _short(row["relative"]),
+            "p vs best": _against_best(row),
+            "CPU s": f"{row['seconds']:.2f}",
+        }
+        table.add_row(escape(row["agent"]), _value(row), *(cells[name] for name in others))
+    return table
+
+
+def _value(row: dict[str, Any]) -> str:
+    """A mean and its half-width, or the value that every replication had."""
+    if row["half_width"] is None:
+        return _short(row["mean"])
+    if row["half_width"] == 0.0:
+        return f"always {_short(row['mean'])}"
+    return f"{_short(row['mean'])} ± {_short(row['half_width'])}"
+
+
+def _against_best(row: dict[str, Any]) -> str:
+    if row["best"]:
+        return "best"
+    if row["equal"]:
+        return "equal"
+    if row["p"] is None:
+        return ""
+    return "<0.001" if row["p"] < 0.001 else f"{row['p']:.3f}"
 
 
 def _short(value: float) -> str:
@@ -102,9 +147,3 @@ def _short(value: float) -> str:
     if abs(value) >= 100:
         return f"{value:.1f}"
     return f"{value:.3g}" if abs(value) < 1 else f"{value:.2f}"
-
-
-def _p_value(p: float | None) -> str:
-    if p is None:
-        return ""
-    return "<0.001" if p < 0.001 else f"{p:.3f}"

@@ -112,33 +112,36 @@ def _complete(log: Log) -> Log:
     kept = ~np.isin(log.context, incomplete(log))
     if not kept.any():
         raise ValueError("log has no context with a row of every arm, so replay cannot pay them")
-    _, context = np.unique(log.context[kept], return_inverse=True)
-    return Log(log.action[kept], log.reward[kept], context)
+    left, context = np.unique(log.context[kept], return_inverse=True)
+    return Log(
+        log.action[kept], log.reward[kept], context.reshape(-1),
+        actions=log.actions, contexts=tuple(log.contexts[s] for s in left),
+    )  # fmt: skip
 
 
-def replay(log: Any, complete: bool = False) -> Problem:
+def replay(log: Any, complete: bool = False, columns: Mapping[str, str] | None = None) -> Problem:
     """A problem that draws contexts and rewards from ``log``.
 
-    ``log``: a path to a CSV or Parquet file, a pandas frame or a dict of its columns (action,
-    reward, context), or a :class:`banditlab.Log`. With ``complete`` the contexts in which some
-    arm has no row are left out, and the others numbered anew. Raises ValueError for a log that
-    cannot be read, and when it has no row for some arm in some context that is left.
+    ``log``: whatever :meth:`banditlab.Log.of` reads, a path, a frame or a dict of its columns
+    (action, reward, context) for instance; ``columns`` gives its names of columns by ours. With
+    ``complete`` the contexts in which some arm has no row are left out, and the others numbered
+    anew. Raises ValueError for a log that cannot be read, and when it has no row for some arm in
+    some context that is left.
     """
-    if isinstance(log, Mapping):
-        import pandas
-
-        log = pandas.DataFrame(dict(log))
-    log = Log.of(log)
+    log = Log.of(log, columns)
+    if len(log.actions) < 2:
+        raise ValueError(f"log shows one arm only, {log.actions[0]}, so replay has no other to pay")
     if complete:
         log = _complete(log)
     counts = log.counts()
     n_contexts, n_arms = counts.shape
     for s, arm in np.argwhere(counts == 0)[:1]:
-        where = f"arm {arm} in context {s}" if n_contexts > 1 else f"arm {arm}"
+        where = f"arm {log.actions[arm]}"
+        where += f" in context {log.contexts[s]}" if n_contexts > 1 else ""
         what = "that arm or that context" if n_contexts > 1 else "that arm"
         raise ValueError(
             f"log has no row of {where}, so replay cannot pay it: "
-            f"add such rows, or leave {what} out and number the rest from 0"
+            f"add such rows, or leave {what} out"
         )
     order = np.argsort(log.context * n_arms + log.action, kind="stable")
     reward = log.reward[order]

@@ -14,15 +14,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from banditlab.core import kernel
+from banditlab.data.table import Table, is_path, named, read_table
+from banditlab.data.values import blank, cell, parsed
 from banditlab.problems.bernoulli import init as shown
 from banditlab.problems.bernoulli import observe, regret
-from banditlab.problems.loss_table import _numbers, _read
 from banditlab.protocols.online import Problem
 from banditlab.random import below
 from banditlab.validate import flag, integer, number
@@ -104,12 +104,12 @@ def reward_table(
     """The rows of ``rewards``, each paid at most once.
 
     ``rewards``: the rewards of each arm, as an array (n_arms, n) or lists that may differ in
-    length; or a pandas frame, a dict or the path of a ``.csv`` or ``.parquet`` file with a column
-    per arm, where the cells below an arm's last reward are blank. At least two arms, each with a
-    reward; all numbers in [``low``, ``high``], ``low`` < ``high``. With ``clamp`` numbers outside
-    become the nearest bound, and ``params.clamped`` says how many did. ``shuffle``: whether a
-    replication pays an arm's rows in a random order, or in their own. ``supply`` is the number of
-    rows of the shortest arm; an arm that has paid them all pays nan.
+    length; or a dict of such lists, a frame or the path of a file with a column per arm (see
+    :mod:`banditlab.data.table`), where the cells below an arm's last reward are blank. At least
+    two arms, each with a reward; all numbers in [``low``, ``high``], ``low`` < ``high``. With
+    ``clamp`` numbers outside become the nearest bound, and ``params.clamped`` says how many did.
+    ``shuffle``: whether a replication pays an arm's rows in a random order, or in their own.
+    ``supply`` is the number of rows of the shortest arm; an arm that has paid them all pays nan.
 
     Raises ValueError that names arm and row, counted from 0.
     """
@@ -142,36 +142,39 @@ def reward_table(
 
 def _columns(rewards: Any) -> list[tuple[Any, np.ndarray]]:
     """The name and the finite rewards of each arm."""
-    if isinstance(rewards, str | Path):
-        path = Path(rewards)
-        if path.suffix not in (".csv", ".parquet"):
-            raise ValueError(f"{path.name}: a table of rewards ends in .csv or .parquet")
-        named = list(zip(*_read(path), strict=True))
-    elif hasattr(rewards, "columns"):
-        named = [(name, rewards[name].to_numpy()) for name in rewards.columns]
-    elif isinstance(rewards, Mapping):
-        named = list(rewards.items())
+    if isinstance(rewards, Mapping):  # of lists that may differ in length
+        named_lists = list(rewards.items())
+    elif isinstance(rewards, Sequence | np.ndarray) and not is_path(rewards):
+        named_lists = list(enumerate(rewards))
+    elif is_path(rewards) or hasattr(rewards, "columns") or isinstance(rewards, Table):
+        table = read_table(rewards, "table of rewards", every=True)
+        with named(table.where):
+            return _enough([(name, _column(name, table[name], True)) for name in table.names])
     else:
-        named = list(enumerate(rewards)) if isinstance(rewards, Sequence | np.ndarray) else []
-    if len(named) < 2:
-        raise ValueError(f"rewards must have a column for each of at least 2 arms, got {rewards!r}")
-    has_blanks = isinstance(rewards, str | Path) or hasattr(rewards, "columns")
-    return [(name, _column(name, column, has_blanks)) for name, column in named]
+        named_lists = []
+    return [(name, _column(name, column, False)) for name, column in _enough(named_lists, rewards)]
+
+
+def _enough(found: list[tuple[Any, Any]], rewards: Any = None) -> list[tuple[Any, Any]]:
+    if len(found) < 2:
+        got = f"{len(found)}" if rewards is None else f"{rewards!r}"
+        raise ValueError(f"rewards must have a column for each of at least 2 arms, got {got}")
+    return found
 
 
 def _column(name: Any, column: Any, has_blanks: bool) -> np.ndarray:
-    column = np.asarray(column)
-    if column.ndim != 1:
-        raise ValueError(f"arm {name} must have a list of numbers, got {column.tolist()!r}")
+    column = column if has_blanks else np.asarray(column)
     if has_blanks:
-        import pandas
-
-        filled = np.flatnonzero(~pandas.isna(column))
+        filled = np.flatnonzero(~blank(column))
         column = column[: filled[-1] + 1 if filled.size else 0]
-    if column.size == 0:
+    elif column.ndim != 1:
+        raise ValueError(f"arm {name} must have a list of numbers, got {column.tolist()!r}")
+    if len(column) == 0:
         raise ValueError(f"arm {name} has no rewards")
-    numbers = _numbers(column)
-    for row in np.flatnonzero(~np.isfinite(numbers))[:1]:
+    found = parsed(f"arm {name}", column)
+    for row in np.flatnonzero(~np.isfinite(found))[:1]:
         where = "; only cells below the last reward may be blank" if has_blanks else ""
-        raise ValueError(f"arm {name}, row {row} has {column[row]!s}, which is no number{where}")
-    return numbers
+        raise ValueError(
+            f"arm {name}, row {row} has {cell(column, row)}, which is no number{where}"
+        )
+    return found

@@ -9,14 +9,15 @@ which holds for any losses and knows none of them.
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from banditlab import registry
+from banditlab.data.table import read_table, where_of
 from banditlab.protocols.observe import Losses
 from banditlab.reports import refuse_others
+from banditlab.reports.render import name as shown
 from banditlab.validate import integer, nonnegative, positive
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def plan_budget(
 
 
 def report(
-    path: str,
+    path: Any,
     name: str = "batched_omd",
     low: float = 0.0,
     high: float = 1.0,
@@ -88,6 +89,8 @@ def report(
 ) -> dict[str, Any]:
     """What ``name`` pays on the losses in a file, for each budget; plain data, ready for JSON.
 
+    ``path`` may also be a frame, or whatever else :mod:`banditlab.data.table` reads.
+
     ``low`` and ``high`` bound a loss, ``price`` and ``look_price`` are in its unit. A ``budget``
     replaces the grid. ``extra``: the loss of the arm played is shown for free. The first
     ``horizon`` rows are played, by default all. Raises ValueError, in one line, for whatever
@@ -97,11 +100,14 @@ def report(
     from banditlab.statistics import t_interval
 
     price, look_price = nonnegative("price", price), nonnegative("look_price", look_price)
-    losses = registry.make_problem("loss_table", losses=path, low=low, high=high)
+    table = read_table(path, "table of losses", every=True)
+    losses = registry.make_problem("loss_table", losses=table, low=low, high=high)
     n_arms, width = losses.shape[0], losses.params.high - losses.params.low
     rounds = losses.supply if horizon is None else integer("--horizon", horizon, 1)
     if rounds > losses.supply:
-        raise ValueError(f"--horizon must be at most {losses.supply}, the rows of {path}")
+        raise ValueError(
+            f"--horizon must be at most {losses.supply}, the rows of {table.where or 'the table'}"
+        )
     problem = {
         "name": "loss_table", "losses": losses.params.losses.tolist(), "low": losses.params.low,
         "high": losses.params.high, "price": price / width, "look_price": look_price / width,
@@ -143,7 +149,7 @@ def report(
         advised, promised = plan_budget(n_arms, rounds, look_price / width, price / width)
         advice = {"budget": advised, "at_most": promised * width}
     return {
-        "log": Path(path).name,
+        "log": where_of(path) or None,
         "agent": name,
         "rounds": rounds,
         "n_arms": n_arms,
@@ -153,7 +159,7 @@ def report(
         "look_price": look_price,
         "extra": bool(extra),
         "replications": replications,
-        "best_arm": int(best.argmin()),
+        "best_arm": table.names[int(best.argmin())],
         "best_arm_loss": float(best.min()),
         "never_switch_regret": float(best.mean() - best.min()),  # of an arm drawn evenly
         "budgets": rows,
@@ -188,12 +194,12 @@ def _grid(
 
 def render(found: dict[str, Any], console: Console) -> None:
     """Print a report as a table and what follows from it."""
-    from rich.markup import escape
     from rich.table import Table
 
     console.print(
-        f"[bold]{escape(found['log'])}[/]: {found['rounds']:,} rounds of {found['n_arms']} arms; "
-        f"a switch costs {found['price']:g}, an observation {found['look_price']:g}"
+        f"[bold]{shown(found['log'] or 'losses')}[/]: {found['rounds']:,} rounds of "
+        f"{found['n_arms']} arms; a switch costs {found['price']:g}, "
+        f"an observation {found['look_price']:g}"
         + (", that of the arm played nothing" if found["extra"] else ""),
         highlight=False,
     )
@@ -214,7 +220,7 @@ def render(found: dict[str, Any], console: Console) -> None:
         )
     console.print(table)
     console.print(
-        f"Always arm {found['best_arm']}, the best in hindsight, loses "
+        f"Always arm {shown(found['best_arm'])}, the best in hindsight, loses "
         f"{_money(found['best_arm_loss'])}; regret is what is paid beyond that, fees included.",
         highlight=False,
     )

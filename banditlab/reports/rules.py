@@ -391,7 +391,7 @@ def _choice(found: dict[str, Any], n_arms: int) -> str:
 
 # --- the command line ---------------------------------------------------------------------------
 
-FLAGS = ("seed",)
+FLAGS = ("seed", "columns", "estimate_propensity", "low", "high", "sigma")
 SPENDS = False
 
 
@@ -401,4 +401,7 @@ def command(
     """The report of an offline rule on a file."""
     known = agent if agent in REPORTS else "lcb"  # all rules stand in one report
     refuse_others(settings, known)
-    return REPORTS[known](path, **flags, **settings.get(known, {}))
+    if known == "lcb" and "sigma" in flags:
+        raise ValueError("--sigma is not for lcb, which goes by the range: --low and --high")
+    hyper = settings.get(known, {})
+    return REPORTS[known](path, **{**flags, **hyper})
