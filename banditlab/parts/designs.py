@@ -109,6 +109,32 @@ def information(x, weights, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
+def sample_means(pulls, sums, means):  # type: ignore[no-untyped-def]
+    """Means of so many pulls, 0 where there are none."""
+    for i in range(pulls.size):
+        means[i] = sums[i] / pulls[i] if pulls[i] > 0 else 0.0
+
+
+@kernel
+def least_squares(coordinates, pulls, means, inverse):  # type: ignore[no-untyped-def]
+    """theta for the means of so many pulls; ``inverse`` becomes that of V = sum n_i x_i x_i.T."""
+    rank = coordinates.shape[1]
+    factor = np.empty((rank, rank))
+    information(coordinates, pulls, factor)
+    linalg.cholesky(factor, factor)
+    linalg.invert(factor, inverse)
+    moment = np.zeros(rank)
+    for i in range(pulls.size):
+        if pulls[i] > 0:
+            weighted = pulls[i] * means[i]
+            for j in range(rank):
+                moment[j] += weighted * coordinates[i, j]
+    theta = np.empty(rank)
+    linalg.matvec(inverse, moment, theta)
+    return theta
+
+
+@kernel
 def g_optimal(x, weights):  # type: ignore[no-untyped-def]
     """Fill ``weights`` with the G-optimal design for the rows of ``x``, which have full rank.
 

@@ -42,6 +42,7 @@ from banditlab.random import ONE, laplace, next_word
 from banditlab.validate import choice, inside, number, vector
 
 UNITS = 1 << 20  # grid units in a reward of 1
+NOISES = ("discrete", "fast")  # see `release`
 GRID = 1.0 / UNITS  # for the field of this name of protocols.identify.Identify
 FRACTION = 1 << 40  # the exact sampler knows epsilon as a multiple of 1 / FRACTION
 

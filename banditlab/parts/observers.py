@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from banditlab.core import kernel
+from banditlab.core import kernel, kernel_inline
 from banditlab.protocols.observe import Losses
 
 
@@ -20,3 +20,28 @@ def look_at_all(params, state, t, arm, left, rng, out):  # type: ignore[no-untyp
     for k in range(out.size):
         out[k] = True
     return True
+
+
+@kernel_inline
+def add_losses(sums, losses):  # type: ignore[no-untyped-def]
+    """Add the losses of a round, unless the budget hid one: sums over the same rounds compare."""
+    complete = True
+    for k in range(sums.size):
+        complete = complete and losses[k] == losses[k]
+    if complete:
+        for k in range(sums.size):
+            sums[k] += losses[k]
+
+
+@kernel
+def act_kept(params, state, t, x, rng):  # type: ignore[no-untyped-def]
+    """``act`` of an algorithm that has settled on its ``arm``."""
+    return state.arm[0]
+
+
+@kernel
+def recommend_kept(params, state, x, rng, out):  # type: ignore[no-untyped-def]
+    """``recommend`` of an algorithm that names the arm it would play."""
+    for k in range(out.size):
+        out[k] = 0.0
+    out[state.arm[0]] = 1.0

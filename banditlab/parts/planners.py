@@ -1,6 +1,8 @@
-"""What planners share: turning scores into a rule, and cutting a log into parts."""
+"""What planners share: scores into a rule, a log into parts, steps of value iteration."""
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 
@@ -64,3 +66,82 @@ def count_rows(rows, start, stop, out):  # type: ignore[no-untyped-def]
     for i in range(start, stop):
         cell = rows[i]
         out[cell // (A * K), cell // K % A, cell % K] += 1.0
+
+
+@kernel
+def count_pairs(counts, n):  # type: ignore[no-untyped-def]
+    """Overwrite ``n`` (S, A) with the rows of each pair in ``counts`` (S, A, K)."""
+    S, A, K = counts.shape
+    for s in range(S):
+        for a in range(A):
+            n[s, a] = 0.0
+            for k in range(K):
+                n[s, a] += counts[s, a, k]
+
+
+@kernel
+def average(V):  # type: ignore[no-untyped-def]
+    """Mean of ``V``."""
+    total = 0.0
+    for value in V:
+        total += value
+    return total / V.size
+
+
+@kernel
+def fill_values(model, q, V):  # type: ignore[no-untyped-def]
+    """V = max_a Q, 0 where the episode is over; return the largest change."""
+    change = 0.0
+    for s in range(V.size):
+        best = -np.inf
+        for a in range(q.shape[1]):
+            best = max(best, q[s, a])
+        best = 0.0 if model.terminal[s] else best
+        change = max(change, abs(best - V[s]))
+        V[s] = best
+    return change
+
+
+@kernel
+def fill_hoeffding(model, counts, n, h, V, L, q):  # type: ignore[no-untyped-def]
+    """Q (S, A) of step h less Hoeffding's penalty span sqrt(L / n), with next values V."""
+    S, A, K = counts.shape
+    span = model.v_max - model.v_min
+    for s in range(S):
+        for a in range(A):
+            mean = 0.0
+            income = 0.0
+            for k in range(K):
+                mean += counts[s, a, k] * V[model.succ[s, a, k]]
+                income += counts[s, a, k] * model.reward[s, a, k]
+            seen = n[s, a] > 0.0
+            mean = mean / n[s, a] if seen else model.v_min
+            r = model.r[h, s, a]
+            if not model.known:
+                r = income / n[s, a] if seen else 0.0
+            b = span * math.sqrt(L / max(n[s, a], 1.0))
+            q[s, a] = r + model.gamma * mean - b if model.legal[s, a] else -np.inf
+
+
+@kernel
+def start_monotone(model, n, V, policy):  # type: ignore[no-untyped-def]
+    """V = v_min and the most played action, from which the monotone steps begin."""
+    even = np.zeros(n.shape[1])
+    for s in range(V.size):
+        V[s] = 0.0 if model.terminal[s] else model.v_min
+        deploy(even, n[s], model.legal[s], False, policy[s])
+
+
+@kernel
+def step_monotone(model, n, q, V, policy):  # type: ignore[no-untyped-def]
+    """Where the best Q exceeds V, replace both value and action; return the largest change."""
+    change = 0.0
+    for s in range(V.size):
+        best = -np.inf
+        for a in range(q.shape[1]):
+            best = max(best, q[s, a])
+        if best > V[s] and not model.terminal[s]:
+            change = max(change, best - V[s])
+            V[s] = best
+            deploy(q[s], n[s], model.legal[s], False, policy[s])
+    return change

@@ -20,8 +20,12 @@ from banditlab.agents.switching import (
     hedge,
     shrinking_dartboard,
 )
-from banditlab.agents.switching.batched_omd import Plan, act, begin, look, update
 from banditlab.core import Task, kernel
+from banditlab.parts import batches
+from banditlab.parts.batches import Plan, begin
+from banditlab.parts.batches import act_batch as act
+from banditlab.parts.batches import look_batch as look
+from banditlab.parts.batches import update_batch as update
 from banditlab.protocols.observe import Losses
 
 PLANS = {
@@ -244,12 +248,12 @@ def test_sampled_estimates_are_unbiased(kind, m):
     total = np.zeros(K)
     for u, deck in looks:
         state = begin(plan, Task(K, 1, 0, T), rng)
-        assert (state.clock[batched_omd.FIRST], state.clock[batched_omd.LAST]) == (0, 2)
-        state.clock[batched_omd.LOOK] = u
+        assert (state.clock[batches.FIRST], state.clock[batches.LAST]) == (0, 2)
+        state.clock[batches.LOOK] = u
         state.deck[:] = deck
         seen = np.full(K, np.nan)
         seen[state.deck[:m]] = table[u, state.deck[:m]]
-        update(0, state, u, np.zeros((1, 1)), int(state.clock[batched_omd.ARM]), seen, rng)
+        update(0, state, u, np.zeros((1, 1)), int(state.clock[batches.ARM]), seen, rng)
         total += state.losses
     mean = 3 / 4 * table[:3].mean(axis=0)  # a batch of 3 counts 3/4 of the longest
     np.testing.assert_allclose(total / len(looks), mean, rtol=1e-12)

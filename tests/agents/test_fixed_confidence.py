@@ -8,9 +8,10 @@ from scipy import optimize, special, stats
 
 import banditlab
 from banditlab import random
-from banditlab.agents.best_arm import adap_tt, dp_se, lucb, track_and_stop
+from banditlab.agents.best_arm import adap_tt, dp_se, lucb
 from banditlab.agents.best_arm.track_and_stop import oracle_weights
 from banditlab.core import Task, jit_disabled
+from banditlab.parts.evidence import stopping
 
 X = np.zeros((1, 1))
 compiled_only = pytest.mark.skipif(jit_disabled(), reason="simulates millions of pulls")
@@ -652,4 +653,4 @@ def test_rewards_outside_the_unit_interval_are_refused(name):
 def test_modules_share_one_stopping_rule():
     a, b = banditlab.make("track_and_stop"), banditlab.make("top_two_thompson")
     assert a.stop is b.stop
-    assert track_and_stop.stopping("bernoulli", "practical") is a.stop
+    assert stopping("bernoulli", "practical") is a.stop

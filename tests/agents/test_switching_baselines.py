@@ -14,8 +14,10 @@ from scipy.optimize import brentq
 
 import banditlab
 from banditlab import random
-from banditlab.agents.switching import batched_exp3, blocked, switch_tsallis_switch, tsallis_switch
+from banditlab.agents.adversarial import tsallis_inf
+from banditlab.agents.switching import batched_exp3, switch_tsallis_switch, tsallis_switch
 from banditlab.core import Task, jit_disabled
+from banditlab.parts import blocks
 
 SEED = 11
 FULL = ("ftpl", "lazy_leader")
@@ -76,7 +78,7 @@ def test_factory_refuses(name, hyper, said):
 
 
 def tuned(n_arms, horizon, price=1.0):
-    return blocked.given_or_tuned(
+    return blocks.given_or_tuned(
         banditlab.make("blocked").params, Task(n_arms, 1, 0, horizon, -1, price)
     )
 
@@ -90,7 +92,7 @@ def test_tuned_blocks_by_hand():
     assert tuned(8, 65536, price=0.0) == 1
     assert tuned(2, 100, price=1e12) == 100  # one block: no switch is worth it
     assert tuned(2, 0) == 1  # the horizon is unknown
-    assert blocked.given_or_tuned(banditlab.make("blocked", tau=3).params, Task(2)) == 3
+    assert blocks.given_or_tuned(banditlab.make("blocked", tau=3).params, Task(2)) == 3
 
 
 @pytest.mark.parametrize("n_arms, horizon, price", [(2, 2**14, 1.0), (8, 2**14, 5.0)])
@@ -152,7 +154,7 @@ def test_switch_tsallis_switch_by_hand():
 def test_tsallis_weights(eta, losses, wanted):
     """Oracle 7.9, to the digits given."""
     out = np.empty(len(losses))
-    tsallis_switch.weigh(eta, np.array(losses), out)
+    tsallis_inf.weigh(eta, np.array(losses), out)
     assert out == pytest.approx(wanted, abs=6e-7)
 
 

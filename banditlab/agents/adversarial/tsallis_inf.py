@@ -23,7 +23,7 @@ import math
 from typing import NamedTuple
 
 from banditlab.core import kernel_inline
-from banditlab.parts.weights import weight_policy
+from banditlab.parts.weights import weighing, weight_policy
 from banditlab.protocols.online import Online
 from banditlab.validate import integer
 
@@ -64,6 +64,9 @@ def slope(rate, z, weight):  # type: ignore[no-untyped-def]
 @kernel_inline
 def step(rate, total, slope):  # type: ignore[no-untyped-def]
     return 2.0 * total * (math.sqrt(total) - 1.0) / (rate * slope)
+
+
+weigh, _ = weighing(weight, first, slope, step)
 
 
 @kernel_inline

@@ -36,10 +36,9 @@ from typing import NamedTuple
 import numpy as np
 
 from banditlab import numeric
-from banditlab.agents.best_arm.dp_se import NOISES
-from banditlab.agents.best_arm.track_and_stop import act_chosen, least_pulled, name_largest
 from banditlab.core import kernel, kernel_inline
-from banditlab.parts.noise import GRID, check_epsilon, release
+from banditlab.parts.best_arm import act_chosen, least_pulled, name_largest
+from banditlab.parts.noise import GRID, NOISES, check_epsilon, release
 from banditlab.protocols.identify import Identify
 from banditlab.protocols.online import UNIT_REWARD
 from banditlab.validate import choice, inside

@@ -316,6 +316,22 @@ def refuse(params: Any, task: Task, x: np.ndarray) -> None:
         )
 
 
+def in_phases(params: Any, scale: Any, noisy: Any, grid: float = 0.0) -> Identify:
+    """The algorithm of ``params`` with the noise of ``scale`` and ``noisy``; see `kernels`."""
+    init, update = kernels(params.tprime == "safe", scale, noisy)
+    return Identify(
+        params,
+        init,
+        act,
+        update,
+        recommend,
+        spent=spent,
+        rewards=UNIT_REWARD,
+        grid=grid,
+        check=partial(refuse, params),
+    )
+
+
 def dp_bai(
     epsilon: float = 1.0, noise: str = "discrete", log_base: float = 2.0, tprime: str = "safe"
 ) -> Identify:
@@ -337,19 +353,6 @@ def dp_bai(
         choice("tprime", tprime, ("safe", "paper")),
     )
     noisy = noisy_discrete if discrete else noisy_fast
-    init, update = kernels(params.tprime == "safe", laplace_scale, noisy)
     # Without noise there is nothing to be exact about, and the reward should stay what it is.
     grid = GRID if discrete and params.epsilon < math.inf else 0.0
-
-    check = partial(refuse, params)
-    return Identify(
-        params,
-        init,
-        act,
-        update,
-        recommend,
-        spent=spent,
-        rewards=UNIT_REWARD,
-        grid=grid,
-        check=check,
-    )
+    return in_phases(params, laplace_scale, noisy, grid)

@@ -16,21 +16,12 @@ release: there is no exact discrete sampler here.
 from __future__ import annotations
 
 import math
-from functools import partial
 from typing import NamedTuple
 
-from banditlab.agents.best_arm.dp_bai import (
-    act,
-    check_log_base,
-    kernels,
-    recommend,
-    refuse,
-    spent,
-)
+from banditlab.agents.best_arm.dp_bai import check_log_base, in_phases
 from banditlab.core import kernel
 from banditlab.parts.noise import analytic_scale, classical_scale, gaussian_scale
 from banditlab.protocols.identify import Identify
-from banditlab.protocols.online import UNIT_REWARD
 from banditlab.random import normal
 from banditlab.validate import choice, flag, inside
 
@@ -97,8 +88,4 @@ def dp_bai_gauss(
             f'there only (gauss="analytic" or allow_loose=True go beyond), got {epsilon!r}'
         )
     scale = classical if gauss == "classical" else analytic
-    init, update = kernels(params.tprime == "safe", scale, noisy_gauss)
-    check = partial(refuse, params)
-    return Identify(
-        params, init, act, update, recommend, spent=spent, rewards=UNIT_REWARD, check=check
-    )
+    return in_phases(params, scale, noisy_gauss)

@@ -35,8 +35,9 @@ from typing import NamedTuple
 import numpy as np
 
 from banditlab import linalg
-from banditlab.agents.best_arm.od_linbai import identifier, least_squares, sample_means
+from banditlab.agents.best_arm.od_linbai import identifier
 from banditlab.core import kernel
+from banditlab.parts.designs import least_squares, sample_means
 from banditlab.parts.noise import GRID, check_epsilon, release
 from banditlab.protocols.identify import Identify
 from banditlab.random import laplace

@@ -29,9 +29,9 @@ from typing import NamedTuple
 import numpy as np
 
 from banditlab import numeric
-from banditlab.agents.best_arm.track_and_stop import name_largest
 from banditlab.core import kernel, kernel_inline
-from banditlab.parts.noise import GRID, check_epsilon, release
+from banditlab.parts.best_arm import name_largest
+from banditlab.parts.noise import GRID, NOISES, check_epsilon, release
 from banditlab.protocols.identify import Identify
 from banditlab.protocols.online import UNIT_REWARD
 from banditlab.validate import choice, inside
@@ -39,7 +39,6 @@ from banditlab.validate import choice, inside
 # Close enough for errors.
 example = {"name": "bernoulli", "means": [0.47, 0.5]}
 
-NOISES = ("discrete", "fast")
 MOST_EPOCHS = 64  # pulls grow like 4^e: the 23rd epoch takes more than 2^53
 MOST_PULLS = 9007199254740992.0  # 2^53
 

@@ -14,15 +14,11 @@ that of Sequential Halving.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from banditlab.agents.best_arm.sequential_halving import act, check, init, recommend, update_with
-from banditlab.core import kernel, kernel_inline
-from banditlab.parts.noise import GRID, check_epsilon, release
+from banditlab.agents.best_arm.sequential_halving import check, init
+from banditlab.parts.best_arm import act_round, check_release, private
 from banditlab.protocols.identify import Identify
-from banditlab.protocols.online import UNIT_REWARD
-from banditlab.validate import choice
 
 
 class DPSequentialHalving(NamedTuple):
@@ -30,50 +26,6 @@ class DPSequentialHalving(NamedTuple):
 
     epsilon: float = 1.0  # > 0; inf: no noise
     noise: str = "discrete"  # or "fast": see banditlab.parts.noise
-
-
-@kernel_inline
-def discrete(params, rng, total, n):  # type: ignore[no-untyped-def]
-    return release(True, rng, total, n, params.epsilon)
-
-
-@kernel_inline
-def fast(params, rng, total, n):  # type: ignore[no-untyped-def]
-    return release(False, rng, total, n, params.epsilon)
-
-
-RELEASES = {"discrete": discrete, "fast": fast}
-
-
-@kernel
-def spent(params, state):  # type: ignore[no-untyped-def]
-    return params.epsilon
-
-
-def checked(epsilon: float, noise: str) -> tuple[float, str]:
-    """The arguments of an agent that releases noisy means; ValueError if out of range."""
-    noise = choice("noise", noise, tuple(RELEASES))
-    return check_epsilon("epsilon", epsilon, True, noise == "discrete"), noise
-
-
-def private(
-    params: Any,
-    init: Callable[..., Any],
-    act: Callable[..., None],
-    check: Callable[..., None],
-) -> Identify:
-    """The agent of ``params`` (epsilon and noise among them) that eliminates by noisy means."""
-    return Identify(
-        params,
-        init,
-        act,
-        update_with(RELEASES[params.noise]),
-        recommend,
-        spent=spent,
-        rewards=UNIT_REWARD,
-        grid=GRID if params.noise == "discrete" else 0.0,
-        check=check,
-    )
 
 
 def dp_sequential_halving(epsilon: float = 1.0, noise: str = "discrete") -> Identify:
@@ -85,4 +37,4 @@ def dp_sequential_halving(epsilon: float = 1.0, noise: str = "discrete") -> Iden
 
     Raises ValueError for an ``epsilon`` or ``noise`` that is not allowed.
     """
-    return private(DPSequentialHalving(*checked(epsilon, noise)), init, act, check)
+    return private(DPSequentialHalving(*check_release(epsilon, noise)), init, act_round, check)

@@ -13,9 +13,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from banditlab.agents.best_arm.dp_sequential_halving import checked, private
-from banditlab.agents.best_arm.sequential_halving import act
-from banditlab.agents.best_arm.uniform_design import check, init
+from banditlab.parts.best_arm import act_round, check_even, check_release, init_once, private
 from banditlab.protocols.identify import Identify
 
 
@@ -35,4 +33,4 @@ def dp_uniform(epsilon: float = 1.0, noise: str = "discrete") -> Identify:
 
     Raises ValueError for an ``epsilon`` or ``noise`` that is not allowed.
     """
-    return private(DPUniform(*checked(epsilon, noise)), init, act, check)
+    return private(DPUniform(*check_release(epsilon, noise)), init_once, act_round, check_even)

@@ -24,8 +24,8 @@ from typing import NamedTuple
 import numpy as np
 
 from banditlab import numeric
-from banditlab.agents.best_arm.track_and_stop import add_batch, leader, recommend_best
 from banditlab.core import kernel, kernel_inline
+from banditlab.parts.best_arm import add_batch, leader, recommend_best
 from banditlab.protocols.identify import Identify
 from banditlab.protocols.online import UNIT_REWARD
 from banditlab.validate import inside, nonnegative

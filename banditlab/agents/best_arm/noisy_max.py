@@ -22,10 +22,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from banditlab.agents.best_arm.dp_sequential_halving import checked, private
-from banditlab.agents.best_arm.uniform_design import check as check_even
-from banditlab.agents.best_arm.uniform_design import init
 from banditlab.core import Task, kernel
+from banditlab.parts.best_arm import check_even, check_release, init_once, private
 from banditlab.protocols.identify import Identify
 from banditlab.validate import integer
 
@@ -68,5 +66,5 @@ def noisy_max(
     Raises ValueError for an argument that is not allowed.
     """
     counts = np.array([integer(f"rows[{k}]", n, 1) for k, n in enumerate(rows)], dtype=np.int64)
-    params = NoisyMax(*checked(epsilon, noise), counts)
-    return private(params, init, act, partial(check, counts))
+    params = NoisyMax(*check_release(epsilon, noise), counts)
+    return private(params, init_once, act, partial(check, counts))

@@ -30,7 +30,7 @@ import numpy as np
 from banditlab import linalg
 from banditlab.core import Task, kernel
 from banditlab.parts import maxdet
-from banditlab.parts.designs import g_optimal, information, reduced, spanned
+from banditlab.parts.designs import g_optimal, least_squares, reduced, sample_means, spanned
 from banditlab.protocols.identify import Identify, unprotected
 from banditlab.protocols.online import ANY_REWARD, UNIT_REWARD
 
@@ -121,31 +121,6 @@ def act(params, state, t, x, rng, out):  # type: ignore[no-untyped-def]
     for i in range(n):
         # Less 1e-9: a weight that is 1/3 but for rounding errors gets its third, not one more.
         out[arms[i]] = int(math.ceil(weights[i] * share - 1e-9))
-
-
-@kernel
-def least_squares(coordinates, pulls, means, inverse):  # type: ignore[no-untyped-def]
-    """theta for the means of so many pulls; ``inverse`` becomes that of V = sum n_i x_i x_i.T."""
-    rank = coordinates.shape[1]
-    factor = np.empty((rank, rank))
-    information(coordinates, pulls, factor)
-    linalg.cholesky(factor, factor)
-    linalg.invert(factor, inverse)
-    moment = np.zeros(rank)
-    for i in range(pulls.size):
-        if pulls[i] > 0:
-            weighted = pulls[i] * means[i]
-            for j in range(rank):
-                moment[j] += weighted * coordinates[i, j]
-    theta = np.empty(rank)
-    linalg.matvec(inverse, moment, theta)
-    return theta
-
-
-@kernel
-def sample_means(pulls, sums, means):  # type: ignore[no-untyped-def]
-    for i in range(pulls.size):
-        means[i] = sums[i] / pulls[i] if pulls[i] > 0 else 0.0
 
 
 @cache

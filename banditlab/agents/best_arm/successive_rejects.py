@@ -13,12 +13,12 @@ Sequential Halving.
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from banditlab.agents.best_arm.sequential_halving import shuffled
-from banditlab.core import Task, kernel, kernel_inline
+from banditlab.core import kernel, kernel_inline
+from banditlab.parts.best_arm import check_spare, shuffled
 from banditlab.protocols.identify import Identify
 
 
@@ -102,15 +102,6 @@ def recommend(params, state, x, rng, out):  # type: ignore[no-untyped-def]
         out[k] = state.active[k] / (out.size - state.dropped[0])
 
 
-def check(task: Task, x: Any) -> None:
-    """Refuse a budget that leaves nothing to share out."""
-    if task.horizon <= task.n_arms:
-        raise ValueError(
-            f"horizon must be at least {task.n_arms + 1}, more than there are arms, "
-            f"got {task.horizon}"
-        )
-
-
 def successive_rejects() -> Identify:
     """Successive Rejects; takes no arguments. Its horizon exceeds the number of arms."""
-    return Identify(SuccessiveRejects(), init, act, update, recommend, check=check)
+    return Identify(SuccessiveRejects(), init, act, update, recommend, check=check_spare)

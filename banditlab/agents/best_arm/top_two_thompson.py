@@ -25,17 +25,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from banditlab.agents.best_arm.track_and_stop import (
-    REWARDS,
-    act_chosen,
-    add_batch,
-    checked,
-    evidence,
-    least_pulled,
-    recommend_best,
-    stopping,
-)
 from banditlab.core import kernel, kernel_inline
+from banditlab.parts.best_arm import act_chosen, add_batch, least_pulled, recommend_best
+from banditlab.parts.evidence import REWARDS, check_law, evidence, stopping
 from banditlab.protocols.identify import Identify
 from banditlab.random import beta as draw_beta
 from banditlab.random import normal, uniform
@@ -156,7 +148,7 @@ def top_two_thompson(
 
     Raises ValueError for whatever is out of range.
     """
-    common = checked(delta, law, sigma, threshold)
+    common = check_law(delta, law, sigma, threshold)
     params = TopTwoThompson(*common, inside("beta", beta, 0.0, 1.0))
     init, update = _top_two(params.law)
     stop = stopping(params.law, params.threshold)

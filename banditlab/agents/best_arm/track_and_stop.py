@@ -32,14 +32,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from banditlab import numeric
-from banditlab.core import kernel, kernel_inline
+from banditlab.core import kernel
+from banditlab.parts.best_arm import act_chosen, add_batch, leader, least_pulled, recommend_best
+from banditlab.parts.evidence import LAWS, REWARDS, check_law, stopping
 from banditlab.protocols.identify import Identify
-from banditlab.protocols.online import ANY_REWARD, UNIT_REWARD
 from banditlab.validate import choice, inside, positive, vector
 
 # A Newton step this small, relative to the number it corrects, is the last one. Its error is
@@ -47,7 +47,6 @@ from banditlab.validate import choice, inside, positive, vector
 INNER = 1e-6
 OUTER = 1e-9
 MOST_STEPS = 60  # a bound for loops that take fewer than ten steps each
-EDGE = 1e-15
 
 
 class TrackAndStop(NamedTuple):
@@ -67,46 +66,6 @@ class Race(NamedTuple):
     means: np.ndarray  # (n_arms,) float64: 0 before the first pull
     weights: np.ndarray  # (n_arms,) float64: scratch of the oracle
     chosen: np.ndarray  # (1,) int64
-
-
-# --- laws: divergence and variance by mean -------------------------------------------------------
-
-
-@kernel
-def bernoulli_divergence(sigma, p, q):  # type: ignore[no-untyped-def]
-    """KL(Bernoulli(p) || Bernoulli(q)), with `q` clamped to [1e-15, 1 - 1e-15].
-
-    Relative error about 1e-16 / |q - p|, where numeric.bernoulli_kl has an absolute one of 1e-15:
-    weights are made of quotients of divergences between means that may lie close.
-    """
-    q = EDGE if q < EDGE else q
-    q = 1.0 - EDGE if q > 1.0 - EDGE else q
-    shift = q - p
-    ones = p * numeric.log1p(shift / p) if p > 0.0 else 0.0
-    zeros = (1.0 - p) * numeric.log1p(-shift / (1.0 - p)) if p < 1.0 else 0.0
-    return -ones - zeros
-
-
-@kernel_inline
-def bernoulli_variance(sigma, mean):  # type: ignore[no-untyped-def]
-    return mean * (1.0 - mean)
-
-
-@kernel_inline
-def gaussian_divergence(sigma, p, q):  # type: ignore[no-untyped-def]
-    return (p - q) * (p - q) / (2.0 * sigma * sigma)
-
-
-@kernel_inline
-def gaussian_variance(sigma, mean):  # type: ignore[no-untyped-def]
-    return sigma * sigma
-
-
-LAWS: dict[str, tuple[Callable[..., float], Callable[..., float]]] = {
-    "bernoulli": (bernoulli_divergence, bernoulli_variance),
-    "gaussian": (gaussian_divergence, gaussian_variance),
-}
-REWARDS = {"bernoulli": UNIT_REWARD, "gaussian": ANY_REWARD}
 
 
 # --- the oracle's weights ------------------------------------------------------------------------
@@ -204,126 +163,6 @@ def oracle_weights(
     return out, float(1.0 / rate)
 
 
-# --- what all rules of the family share ----------------------------------------------------------
-
-
-@kernel_inline
-def leader(pulls, means):  # type: ignore[no-untyped-def]
-    """The arm of the largest empirical mean, the first of several; 0 before any pull."""
-    best = -np.inf
-    arm = 0
-    for k in range(pulls.size):
-        larger = pulls[k] > 0.0 and means[k] > best
-        best = means[k] if larger else best
-        arm = k if larger else arm
-    return arm
-
-
-@kernel_inline
-def least_pulled(pulls):  # type: ignore[no-untyped-def]
-    """The arm with the fewest pulls, the first of several."""
-    arm = 0
-    for k in range(pulls.size):
-        arm = k if pulls[k] < pulls[arm] else arm
-    return arm
-
-
-@kernel
-def name_largest(values, eligible, out):  # type: ignore[no-untyped-def]
-    """Even odds over the largest ``values`` where ``eligible`` > 0; over all arms if none is."""
-    best = -np.inf
-    for k in range(out.size):
-        if eligible[k] > 0 and values[k] > best:
-            best = values[k]
-    ties = 0.0
-    for k in range(out.size):
-        out[k] = 0.0
-        if best == -np.inf or (eligible[k] > 0 and values[k] == best):
-            out[k] = 1.0
-            ties += 1.0
-    for k in range(out.size):
-        out[k] /= ties
-
-
-@kernel
-def recommend_best(params, state, x, rng, out):  # type: ignore[no-untyped-def]
-    name_largest(state.means, state.pulls, out)
-
-
-@kernel_inline
-def add_batch(state, pulls, sums):  # type: ignore[no-untyped-def]
-    """Learn from a batch."""
-    for k in range(pulls.size):
-        if pulls[k] > 0:
-            state.pulls[k] += pulls[k]
-            state.sums[k] += sums[k]
-            state.means[k] = state.sums[k] / state.pulls[k]
-
-
-@kernel
-def act_chosen(params, state, t, x, rng, out):  # type: ignore[no-untyped-def]
-    out[state.chosen[0]] = 1
-
-
-@kernel_inline
-def practical(params, n_arms, t):  # type: ignore[no-untyped-def]
-    return numeric.log((1.0 + numeric.log(t * 1.0)) / params.delta)
-
-
-@kernel_inline
-def proved(params, n_arms, t):  # type: ignore[no-untyped-def]
-    return numeric.log(2.0 * t * (n_arms - 1.0) / params.delta)
-
-
-THRESHOLDS: dict[str, Callable[..., float]] = {"practical": practical, "proved": proved}
-
-
-@cache
-def evidence(law: str) -> Callable[..., float]:
-    """The kernel ``against(sigma, state, best, k)``: evidence that ``best`` beats arm ``k``."""
-    divergence, _ = LAWS[law]
-
-    @kernel
-    def against(sigma, state, best, k):  # type: ignore[no-untyped-def]
-        n, n_best = state.pulls[k], state.pulls[best]
-        if n == 0.0 or n_best == 0.0 or state.means[k] >= state.means[best]:
-            return 0.0
-        m = (state.sums[best] + state.sums[k]) / (n_best + n)
-        near = n_best * divergence(sigma, state.means[best], m)
-        return near + n * divergence(sigma, state.means[k], m)
-
-    return against
-
-
-@cache
-def stopping(law: str, threshold: str) -> Callable[..., bool]:
-    """``stop`` of the family."""
-    against, limit = evidence(law), THRESHOLDS[threshold]
-
-    @kernel
-    def stop(params, state, t):  # type: ignore[no-untyped-def]
-        n_arms = state.pulls.size
-        if t < n_arms:
-            return False
-        best = leader(state.pulls, state.means)
-        least = np.inf
-        for k in range(n_arms):
-            if k != best:
-                least = min(least, against(params.sigma, state, best, k))
-        return least > limit(params, n_arms, t)
-
-    return stop
-
-
-def checked(delta: Any, law: Any, sigma: Any, threshold: Any) -> tuple[float, str, float, str]:
-    """The arguments that the family has in common, checked and cast."""
-    law = choice("law", law, tuple(LAWS))
-    threshold = choice("threshold", threshold, tuple(THRESHOLDS))
-    if law == "gaussian" and threshold == "proved":
-        raise ValueError("threshold 'proved' is for law bernoulli; gaussian has 'practical'")
-    return inside("delta", delta, 0.0, 1.0), law, positive("sigma", sigma), threshold
-
-
 # --- Track-and-Stop ------------------------------------------------------------------------------
 
 
@@ -385,7 +224,7 @@ def track_and_stop(
 
     Raises ValueError for whatever is out of range.
     """
-    params = TrackAndStop(*checked(delta, law, sigma, threshold))
+    params = TrackAndStop(*check_law(delta, law, sigma, threshold))
     stop = stopping(params.law, params.threshold)
     update = _tracking(params.law)
     rewards = REWARDS[params.law]

@@ -22,8 +22,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from banditlab.agents.best_arm.successive_rejects import check
 from banditlab.core import kernel
+from banditlab.parts.best_arm import check_spare
 from banditlab.protocols.identify import Identify
 from banditlab.validate import positive, vector
 
@@ -131,4 +131,4 @@ def ugape_b(complexity: float = 8000.0, a_scale: float = 16.0) -> Identify:
     Raises ValueError when either is not positive.
     """
     params = UGapEb(positive("complexity", complexity), positive("a_scale", a_scale))
-    return Identify(params, init, act, update, recommend, check=check)
+    return Identify(params, init, act, update, recommend, check=check_spare)

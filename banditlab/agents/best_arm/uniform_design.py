@@ -7,16 +7,16 @@ are broken at random. It is Sequential Halving with one round, and that is how i
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from banditlab.agents.best_arm.sequential_halving import (
-    act,
+from banditlab.parts.best_arm import (
+    act_round,
+    check_even,
     exactly,
-    in_rounds,
-    recommend,
+    init_once,
+    recommend_left,
     update_with,
 )
-from banditlab.core import Task, kernel
 from banditlab.protocols.identify import Identify
 
 
@@ -24,19 +24,7 @@ class UniformDesign(NamedTuple):
     """Hyper-parameters: none."""
 
 
-@kernel
-def init(params, task, rng):  # type: ignore[no-untyped-def]
-    return in_rounds(task, 1, rng)
-
-
-def check(task: Task, x: Any) -> None:
-    """Refuse a budget that does not give every arm a pull."""
-    if task.horizon < task.n_arms:
-        raise ValueError(
-            f"horizon must be at least {task.n_arms}, a pull of each arm, got {task.horizon}"
-        )
-
-
 def uniform_design() -> Identify:
     """Uniform design; takes no arguments. Its horizon is at least the number of arms."""
-    return Identify(UniformDesign(), init, act, update_with(exactly), recommend, check=check)
+    update = update_with(exactly)
+    return Identify(UniformDesign(), init_once, act_round, update, recommend_left, check=check_even)

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from banditlab.agents.offline_bandit.lcb import add_block, even_odds, new_tables
 from banditlab.core import context, kernel
+from banditlab.parts.tables import add_block, even_odds, new_tables
 from banditlab.protocols.offline import Offline
 from banditlab.protocols.online import ANY_REWARD
 

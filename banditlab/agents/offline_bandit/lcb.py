@@ -19,8 +19,6 @@ Algorithm 2, has a bound under -1, and an arm that nobody tried wins over it: th
 the proof. Ties go to the arm with more data and then to chance, so a context without data is
 answered by all arms evenly.
 
-This file also holds what every offline rule shares: the tables of a log and the breaking of ties.
-
 >>> lower_bounds(lcb(delta=0.1), counts=[[8, 2]], sums=[[4.8, 2.0]]).round(6)
 array([[0.119839, 0.039677]])
 """
@@ -35,51 +33,10 @@ import numpy as np
 from banditlab import numeric
 from banditlab.compile import compiled
 from banditlab.core import context, kernel, kernel_inline
+from banditlab.parts.modes import BY_MODE, MODES, PAPER, or_by_mode, place
+from banditlab.parts.tables import Tables, add_block, even_odds, new_tables, reward_range
 from banditlab.protocols.offline import Offline
-from banditlab.validate import choice, integer, nonnegative, number
-
-MODES = ("practical", "paper")  # a mode's code is its place here
-PAPER = 1
-BY_MODE = -1.0  # value of an option that leaves the matter to the mode
-
-
-class Tables(NamedTuple):
-    """What an offline rule remembers of its log."""
-
-    counts: np.ndarray  # (n_contexts, n_arms) float64: rows that show the pair
-    sums: np.ndarray  # (n_contexts, n_arms) float64: their rewards
-    rows: np.ndarray  # (1,) float64: rows in all
-
-
-@kernel
-def new_tables(params, task, rng):  # type: ignore[no-untyped-def]
-    """``init`` of the family."""
-    shape = (task.n_contexts, task.n_arms)
-    return Tables(np.zeros(shape), np.zeros(shape), np.zeros(1))
-
-
-@kernel
-def add_block(params, state, counts, sums):  # type: ignore[no-untyped-def]
-    """``update`` of the family."""
-    for s in range(counts.shape[0]):
-        for k in range(counts.shape[1]):
-            state.counts[s, k] += counts[s, k]
-            state.sums[s, k] += sums[s, k]
-            state.rows[0] += counts[s, k]
-
-
-@kernel
-def even_odds(out):  # type: ignore[no-untyped-def]
-    """Turn the scores in ``out`` into a rule: even odds over the arms of the largest score."""
-    best = -np.inf
-    ties = 0.0
-    for k in range(out.size):
-        if out[k] > best:
-            best = out[k]
-            ties = 0.0
-        ties += 1.0 if out[k] == best else 0.0
-    for k in range(out.size):
-        out[k] = 1.0 / ties if out[k] == best else 0.0
+from banditlab.validate import number
 
 
 class LCB(NamedTuple):
@@ -174,18 +131,14 @@ def lcb(
     The value -1 in ``c``, ``unseen`` and ``L``, the default, leaves the matter to the mode.
     Raises ValueError for an unknown mode or a value out of range.
     """
-    if isinstance(mode, str):
-        mode = MODES.index(choice("mode", mode, MODES))
-    elif integer("mode", mode, 0) >= len(MODES):
-        raise ValueError(f"mode must be one of {', '.join(MODES)}, got {mode!r}")
     if not 0.0 <= number("delta", delta) < 1.0:
         raise ValueError(f"delta must lie in (0, 1), or be 0 for 1 / rows, got {delta!r}")
     params = LCB(
-        int(mode),
+        place("mode", mode, MODES),
         float(delta),
-        _or_by_mode("c", c),
-        _or_by_mode("unseen", unseen),
-        _or_by_mode("L", L),
+        or_by_mode("c", c),
+        or_by_mode("unseen", unseen),
+        or_by_mode("L", L),
         *reward_range(low, high),
     )
     rewards = (params.low, params.high)
@@ -203,15 +156,3 @@ def lower_bounds(rule: Offline, counts: Any, sums: Any) -> np.ndarray:
     args = (counts, sums, np.array([counts.sum()]), out)
     compiled(_fill_table, (rule,), args)(*args)
     return out
-
-
-def _or_by_mode(name: str, value: float) -> float:
-    return BY_MODE if value == BY_MODE else nonnegative(name, value)
-
-
-def reward_range(low: float, high: float) -> tuple[float, float]:
-    """The range checked: two finite numbers, the first below the second."""
-    low, high = number("low", low), number("high", high)
-    if not low < high:
-        raise ValueError(f"low must be below high, got {low!r} and {high!r}")
-    return low, high

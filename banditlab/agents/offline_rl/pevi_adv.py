@@ -22,9 +22,8 @@ from typing import NamedTuple
 import numpy as np
 
 from banditlab import numeric
-from banditlab.agents.offline_rl.vi_lcb_split import count_pairs
 from banditlab.core import kernel
-from banditlab.parts.planners import count_rows, deploy, shuffled_rows
+from banditlab.parts.planners import count_pairs, count_rows, deploy, shuffled_rows
 from banditlab.protocols.offline_mdp import OfflineMDP
 from banditlab.validate import inside, nonnegative
 

@@ -18,12 +18,11 @@ from typing import NamedTuple
 import numpy as np
 
 from banditlab import numeric
-from banditlab.agents.offline_rl.vi_lcb import average, fill_values
 from banditlab.core import kernel
-from banditlab.parts.planners import deploy
+from banditlab.parts.modes import place
+from banditlab.parts.planners import average, deploy, fill_values
 from banditlab.protocols.offline_mdp import OfflineMDP
 from banditlab.random import categorical
-from banditlab.validate import choice, integer
 
 is_baseline = True
 
@@ -109,13 +108,5 @@ def vi_ce(unseen: str | int = "uniform", ties: str | int = "even") -> OfflineMDP
     ``unseen`` is one of ``UNSEEN`` and ``ties`` one of ``TIES``, see the module; their places
     there will do. Raises ValueError for anything else.
     """
-    params = VICE(_place("unseen", unseen, UNSEEN), _place("ties", ties, TIES))
+    params = VICE(place("unseen", unseen, UNSEEN), place("ties", ties, TIES))
     return OfflineMDP(params, plan)
-
-
-def _place(name: str, value: str | int, allowed: tuple[str, ...]) -> int:
-    if isinstance(value, str):
-        return allowed.index(choice(name, value, allowed))
-    if integer(name, value, 0) >= len(allowed):
-        raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {value!r}")
-    return int(value)

@@ -37,11 +37,11 @@ from typing import NamedTuple
 import numpy as np
 
 from banditlab import numeric
-from banditlab.agents.offline_bandit.lcb import BY_MODE
 from banditlab.core import kernel
-from banditlab.parts.planners import count_rows, deploy, shuffled_rows
+from banditlab.parts.modes import BY_MODE, or_by_mode, place
+from banditlab.parts.planners import average, count_rows, deploy, fill_values, shuffled_rows
 from banditlab.protocols.offline_mdp import OfflineMDP
-from banditlab.validate import choice, flag, inside, integer, nonnegative
+from banditlab.validate import flag, inside
 
 MODES = ("practical", "paper", "notebook")  # a mode's code is its place here
 PAPER, NOTEBOOK = 1, 2
@@ -62,15 +62,6 @@ def constant(params):  # type: ignore[no-untyped-def]
     if params.c_b >= 0.0:
         return params.c_b
     return 144.0 if params.mode == PAPER else 0.05
-
-
-@kernel
-def average(V):  # type: ignore[no-untyped-def]
-    """Mean of ``V``."""
-    total = 0.0
-    for value in V:
-        total += value
-    return total / V.size
 
 
 @kernel
@@ -131,20 +122,6 @@ def fill_q(params, model, counts, rewards, left, V, log_term, q):  # type: ignor
                 q[s, a] = max(r + model.gamma * anywhere - b, model.v_min)
             else:
                 q[s, a] = model.v_min
-
-
-@kernel
-def fill_values(model, q, V):  # type: ignore[no-untyped-def]
-    """V = max_a Q, 0 where the episode is over; return the largest change."""
-    change = 0.0
-    for s in range(V.size):
-        best = -np.inf
-        for a in range(q.shape[1]):
-            best = max(best, q[s, a])
-        best = 0.0 if model.terminal[s] else best
-        change = max(change, abs(best - V[s]))
-        V[s] = best
-    return change
 
 
 @kernel
@@ -225,15 +202,6 @@ def plan(params, model, rng, policy):  # type: ignore[no-untyped-def]
         plan_discounted(params, model, policy)
 
 
-def mode_of(mode: str | int, modes: tuple[str, ...]) -> int:
-    """The place of ``mode`` in ``modes``; the place itself will do."""
-    if isinstance(mode, str):
-        return modes.index(choice("mode", mode, modes))
-    if integer("mode", mode, 0) >= len(modes):
-        raise ValueError(f"mode must be one of {', '.join(modes)}, got {mode!r}")
-    return int(mode)
-
-
 def vi_lcb(
     mode: str | int = "practical",
     c_b: float = BY_MODE,
@@ -258,8 +226,8 @@ def vi_lcb(
     Raises ValueError for an unknown mode or a value out of range.
     """
     params = VILCB(
-        mode_of(mode, MODES),
-        BY_MODE if c_b == BY_MODE else nonnegative("c_b", c_b),
+        place("mode", mode, MODES),
+        or_by_mode("c_b", c_b),
         inside("delta", delta, 0.0, 1.0),
         flag("subsample", subsample),
     )

@@ -21,12 +21,11 @@ from typing import NamedTuple
 import numpy as np
 
 from banditlab import numeric
-from banditlab.agents.offline_bandit.lcb import BY_MODE, MODES, PAPER
-from banditlab.agents.offline_rl.vi_lcb import mode_of
 from banditlab.core import kernel
-from banditlab.parts.planners import deploy
+from banditlab.parts.modes import BY_MODE, MODES, PAPER, or_by_mode, place
+from banditlab.parts.planners import deploy, fill_hoeffding, start_monotone, step_monotone
 from banditlab.protocols.offline_mdp import OfflineMDP
-from banditlab.validate import inside, nonnegative
+from banditlab.validate import inside
 
 
 class VILCBHoeffding(NamedTuple):
@@ -35,51 +34,6 @@ class VILCBHoeffding(NamedTuple):
     mode: int = 0  # place in MODES
     c: float = BY_MODE  # >= 0: constant of the penalty; -1 leaves it to the mode
     delta: float = 0.1  # in (0, 1): failure probability
-
-
-@kernel
-def fill_q(model, counts, n, h, V, L, q):  # type: ignore[no-untyped-def]
-    """Penalised Q (S, A) of step h, with next values V."""
-    S, A, K = counts.shape
-    span = model.v_max - model.v_min
-    for s in range(S):
-        for a in range(A):
-            mean = 0.0
-            income = 0.0
-            for k in range(K):
-                mean += counts[s, a, k] * V[model.succ[s, a, k]]
-                income += counts[s, a, k] * model.reward[s, a, k]
-            seen = n[s, a] > 0.0
-            mean = mean / n[s, a] if seen else model.v_min
-            r = model.r[h, s, a]
-            if not model.known:
-                r = income / n[s, a] if seen else 0.0
-            b = span * math.sqrt(L / max(n[s, a], 1.0))
-            q[s, a] = r + model.gamma * mean - b if model.legal[s, a] else -np.inf
-
-
-@kernel
-def start_monotone(model, n, V, policy):  # type: ignore[no-untyped-def]
-    """V = v_min and the most played action, from which the monotone steps begin."""
-    even = np.zeros(n.shape[1])
-    for s in range(V.size):
-        V[s] = 0.0 if model.terminal[s] else model.v_min
-        deploy(even, n[s], model.legal[s], False, policy[s])
-
-
-@kernel
-def step_monotone(model, n, q, V, policy):  # type: ignore[no-untyped-def]
-    """Where the best Q exceeds V, replace both value and action; return the largest change."""
-    change = 0.0
-    for s in range(V.size):
-        best = -np.inf
-        for a in range(q.shape[1]):
-            best = max(best, q[s, a])
-        if best > V[s] and not model.terminal[s]:
-            change = max(change, best - V[s])
-            V[s] = best
-            deploy(q[s], n[s], model.legal[s], False, policy[s])
-    return change
 
 
 @kernel
@@ -93,7 +47,7 @@ def plan(params, model, rng, policy):  # type: ignore[no-untyped-def]
     q = np.empty((S, A))
     if model.horizon > 0:
         for h in range(model.horizon - 1, -1, -1):
-            fill_q(model, model.counts[h], model.n[h], h, V, L, q)
+            fill_hoeffding(model, model.counts[h], model.n[h], h, V, L, q)
             for s in range(S):
                 best = -np.inf
                 for a in range(A):
@@ -106,7 +60,7 @@ def plan(params, model, rng, policy):  # type: ignore[no-untyped-def]
     start_monotone(model, model.n[0], V, policy[0])
     rows = max(model.rows, 2.0)
     for _ in range(int(math.ceil(numeric.log(rows) / (1.0 - model.gamma)))):
-        fill_q(model, model.counts[0], model.n[0], 0, V, L, q)
+        fill_hoeffding(model, model.counts[0], model.n[0], 0, V, L, q)
         if step_monotone(model, model.n[0], q, V, policy[0]) < 1e-9 * (model.v_max - model.v_min):
             break
 
@@ -121,8 +75,8 @@ def vi_lcb_hoeffding(
     anything else.
     """
     params = VILCBHoeffding(
-        mode_of(mode, MODES),
-        BY_MODE if c == BY_MODE else nonnegative("c", c),
+        place("mode", mode, MODES),
+        or_by_mode("c", c),
         inside("delta", delta, 0.0, 1.0),
     )
     return OfflineMDP(params, plan)

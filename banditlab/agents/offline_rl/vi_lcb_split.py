@@ -22,13 +22,18 @@ from typing import NamedTuple
 import numpy as np
 
 from banditlab import numeric, random
-from banditlab.agents.offline_bandit.lcb import BY_MODE, MODES, PAPER
-from banditlab.agents.offline_rl.vi_lcb import mode_of
-from banditlab.agents.offline_rl.vi_lcb_hoeffding import fill_q, start_monotone, step_monotone
 from banditlab.core import kernel
-from banditlab.parts.planners import count_rows, shuffled_rows
+from banditlab.parts.modes import BY_MODE, MODES, PAPER, or_by_mode, place
+from banditlab.parts.planners import (
+    count_pairs,
+    count_rows,
+    fill_hoeffding,
+    shuffled_rows,
+    start_monotone,
+    step_monotone,
+)
 from banditlab.protocols.offline_mdp import OfflineMDP
-from banditlab.validate import nonnegative, number
+from banditlab.validate import number
 
 
 class VILCBSplit(NamedTuple):
@@ -37,17 +42,6 @@ class VILCBSplit(NamedTuple):
     mode: int = 0  # place in MODES
     c: float = BY_MODE  # >= 0: constant of the penalty; -1 leaves it to the mode
     delta: float = 0.1  # in [0, 1): failure probability; 0 for 1 / N, as in the theory
-
-
-@kernel
-def count_pairs(counts, n):  # type: ignore[no-untyped-def]
-    """Overwrite ``n`` (S, A) with the rows of each pair in ``counts`` (S, A, K)."""
-    S, A, K = counts.shape
-    for s in range(S):
-        for a in range(A):
-            n[s, a] = 0.0
-            for k in range(K):
-                n[s, a] += counts[s, a, k]
 
 
 @kernel
@@ -95,7 +89,7 @@ def plan(params, model, rng, policy):  # type: ignore[no-untyped-def]
     for t in range(1, sweeps + 1):
         count_rows(rows, t * m, (t + 1) * m, counts)
         count_pairs(counts, n)
-        fill_q(model, counts, n, 0, V, L, q)
+        fill_hoeffding(model, counts, n, 0, V, L, q)
         if params.mode == PAPER:
             imagine(model, n, V, L, rng, weights, q)
         step_monotone(model, n, q, V, policy[0])
@@ -113,7 +107,5 @@ def vi_lcb_split(
     """
     if not 0.0 <= number("delta", delta) < 1.0:
         raise ValueError(f"delta must lie in (0, 1), or be 0 for 1 / N, got {delta!r}")
-    params = VILCBSplit(
-        mode_of(mode, MODES), BY_MODE if c == BY_MODE else nonnegative("c", c), float(delta)
-    )
+    params = VILCBSplit(place("mode", mode, MODES), or_by_mode("c", c), float(delta))
     return OfflineMDP(params, plan)

@@ -23,8 +23,8 @@ from typing import NamedTuple
 
 from banditlab import numeric
 from banditlab.agents.adversarial.exp3 import exp3
-from banditlab.agents.switching.blocked import given_or_tuned, in_blocks
 from banditlab.core import kernel_inline
+from banditlab.parts.blocks import given_or_tuned, in_blocks
 from banditlab.protocols.observe import Observe
 from banditlab.validate import integer, nonnegative
 

@@ -16,7 +16,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from banditlab.agents.switching.batched_omd import (
+from banditlab.core import Task, kernel, kernel_inline
+from banditlab.parts.batches import (
     balance,
     begin,
     budget,
@@ -26,7 +27,6 @@ from banditlab.agents.switching.batched_omd import (
     plan_sample,
     spread,
 )
-from banditlab.core import Task, kernel, kernel_inline
 from banditlab.protocols.observe import Losses, Observe
 from banditlab.validate import choice, nonnegative
 

@@ -23,9 +23,14 @@ from typing import NamedTuple
 import numpy as np
 
 from banditlab import numeric
-from banditlab.agents.switching.never_switch import act, recommend
 from banditlab.core import kernel, kernel_inline
-from banditlab.parts.observers import known_horizon, look_at_all
+from banditlab.parts.observers import (
+    act_kept,
+    add_losses,
+    known_horizon,
+    look_at_all,
+    recommend_kept,
+)
 from banditlab.protocols.observe import Observe
 from banditlab.random import exponential
 from banditlab.validate import nonnegative
@@ -45,17 +50,6 @@ class Perturbed(NamedTuple):
     sums: np.ndarray  # (n_arms,) float64: losses so far
     noise: np.ndarray  # (n_arms,) float64: Z
     arm: np.ndarray  # (1,) int64: the next
-
-
-@kernel_inline
-def add_losses(sums, losses):  # type: ignore[no-untyped-def]
-    """Add the losses of a round, unless the budget hid one: sums over the same rounds compare."""
-    complete = True
-    for k in range(sums.size):
-        complete = complete and losses[k] == losses[k]
-    if complete:
-        for k in range(sums.size):
-            sums[k] += losses[k]
 
 
 @kernel_inline
@@ -91,6 +85,5 @@ def ftpl(eta: float = 0.0) -> Observe:
     Looks at all losses in every round; rounds that the budget does not show in full are left out.
     Raises ValueError when ``eta`` is negative.
     """
-    return Observe(
-        FTPL(nonnegative("eta", eta)), init, act, look_at_all, update, recommend, known_horizon
-    )
+    params = FTPL(nonnegative("eta", eta))
+    return Observe(params, init, act_kept, look_at_all, update, recommend_kept, known_horizon)

@@ -19,9 +19,8 @@ import math
 from typing import NamedTuple
 
 from banditlab import numeric
-from banditlab.agents.switching.batched_omd import Plan, begin, learner
-from banditlab.agents.switching.shrinking_dartboard import check_full
 from banditlab.core import kernel
+from banditlab.parts.batches import Plan, begin, check_all, learner
 from banditlab.protocols.observe import Observe
 from banditlab.validate import nonnegative
 
@@ -51,4 +50,4 @@ def hedge(eta: float = 0.0) -> Observe:
     Raises ValueError when ``eta`` is negative; a task is refused that has no known horizon, or
     whose budget is too small for all losses.
     """
-    return learner(Hedge(nonnegative("eta", eta)), init, check_full)
+    return learner(Hedge(nonnegative("eta", eta)), init, check_all)

@@ -23,10 +23,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from banditlab.agents.switching.ftpl import add_losses
-from banditlab.agents.switching.never_switch import act, recommend
 from banditlab.core import kernel, kernel_inline
-from banditlab.parts.observers import known_horizon, look_at_all
+from banditlab.parts.observers import (
+    act_kept,
+    add_losses,
+    known_horizon,
+    look_at_all,
+    recommend_kept,
+)
 from banditlab.protocols.observe import Observe
 from banditlab.random import uniform
 from banditlab.validate import nonnegative
@@ -85,4 +89,4 @@ def lazy_leader(eta: float = 0.0) -> Observe:
     Raises ValueError when ``eta`` is negative.
     """
     params = LazyLeader(nonnegative("eta", eta))
-    return Observe(params, init, act, look_at_all, update, recommend, known_horizon)
+    return Observe(params, init, act_kept, look_at_all, update, recommend_kept, known_horizon)

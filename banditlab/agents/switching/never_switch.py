@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from banditlab.core import kernel
+from banditlab.parts.observers import act_kept, recommend_kept
 from banditlab.protocols.observe import Observe
 from banditlab.random import below
 
@@ -34,11 +35,6 @@ def init(params, task, rng):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def act(params, state, t, x, rng):  # type: ignore[no-untyped-def]
-    return state.arm[0]
-
-
-@kernel
 def look(params, state, t, arm, left, rng, out):  # type: ignore[no-untyped-def]
     return False
 
@@ -48,13 +44,6 @@ def update(params, state, t, x, arm, losses, rng):  # type: ignore[no-untyped-de
     pass
 
 
-@kernel
-def recommend(params, state, x, rng, out):  # type: ignore[no-untyped-def]
-    for k in range(out.size):
-        out[k] = 0.0
-    out[state.arm[0]] = 1.0
-
-
 def never_switch() -> Observe:
     """Never switch; takes no arguments."""
-    return Observe(NeverSwitch(), init, act, look, update, recommend)
+    return Observe(NeverSwitch(), init, act_kept, look, update, recommend_kept)

@@ -17,9 +17,9 @@ import math
 from typing import NamedTuple
 
 from banditlab import numeric
-from banditlab.agents.switching.batched_omd import Plan, begin, learner, needed, plan_sample
-from banditlab.core import Task, kernel
-from banditlab.protocols.observe import Losses, Observe
+from banditlab.core import kernel
+from banditlab.parts.batches import Plan, begin, check_all, learner, plan_sample
+from banditlab.protocols.observe import Observe
 from banditlab.validate import choice, nonnegative
 
 example = {"name": "deterministic_gap", "n_arms": 3, "gap": 0.2}
@@ -57,15 +57,6 @@ def init_power(params, task, rng):  # type: ignore[no-untyped-def]
     return begin(power(params, task), task, rng)
 
 
-def check_full(task: Task, problem: Losses) -> None:
-    """Refuse a task that does not let all losses be seen."""
-    budget, pairs = needed(task, problem), task.n_arms * task.horizon
-    if budget < pairs:
-        raise ValueError(
-            f"sees all losses: it needs a budget of {pairs} (arms x horizon), got {budget}"
-        )
-
-
 def shrinking_dartboard(eta: float = 0.0, form: str = "exp") -> Observe:
     """The shrinking dartboard with learning rate ``eta`` >= 0, 0 for the derived one.
 
@@ -78,4 +69,4 @@ def shrinking_dartboard(eta: float = 0.0, form: str = "exp") -> Observe:
     if form == "power" and eta >= 1.0:
         raise ValueError(f"eta must lie below 1 in the form 'power', got {eta!r}")
     init = {"exp": init_exponential, "power": init_power}[form]
-    return learner(ShrinkingDartboard(eta, form), init, check_full)
+    return learner(ShrinkingDartboard(eta, form), init, check_all)

@@ -25,7 +25,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from banditlab.agents.switching.blocked import (
+from banditlab.agents.adversarial.tsallis_inf import weigh
+from banditlab.core import kernel, kernel_inline
+from banditlab.parts.blocks import (
     Block,
     act_block,
     last_round,
@@ -33,8 +35,6 @@ from banditlab.agents.switching.blocked import (
     new_block,
     open_block,
 )
-from banditlab.agents.switching.tsallis_switch import weigh
-from banditlab.core import kernel, kernel_inline
 from banditlab.parts.weights import recommend_least_loss
 from banditlab.protocols.observe import Observe, look_at_played
 from banditlab.random import below, categorical

@@ -23,8 +23,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from banditlab.agents.adversarial import tsallis_inf
-from banditlab.agents.switching.blocked import (
+from banditlab.agents.adversarial.tsallis_inf import weigh
+from banditlab.core import kernel, kernel_inline
+from banditlab.parts.blocks import (
     Block,
     act_block,
     last_round,
@@ -32,12 +33,9 @@ from banditlab.agents.switching.blocked import (
     open_block,
     sum_of_losses,
 )
-from banditlab.core import kernel, kernel_inline
-from banditlab.parts.weights import recommend_least_loss, weighing
+from banditlab.parts.weights import recommend_least_loss
 from banditlab.protocols.observe import Observe, look_at_played
 from banditlab.random import below, categorical
-
-weigh, _ = weighing(tsallis_inf.weight, tsallis_inf.first, tsallis_inf.slope, tsallis_inf.step)
 
 example = {"name": "deterministic_gap", "n_arms": 3, "gap": 0.2}
 LONGEST = 2.0**53  # rounds of a block, at a price at which one block is all
