@@ -69,6 +69,16 @@ def count_rows(rows, start, stop, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
+def value_range(model, left):  # type: ignore[no-untyped-def]
+    """The least and the largest value of a state with ``left`` steps to go, with a finite horizon.
+
+    0 is among the rewards, as an episode may end before.
+    """
+    low = max(model.v_min, left * min(model.r_min, 0.0))
+    return low, min(model.v_max, left * max(model.r_max, 0.0))
+
+
+@kernel
 def count_pairs(counts, n):  # type: ignore[no-untyped-def]
     """Overwrite ``n`` (S, A) with the rows of each pair in ``counts`` (S, A, K)."""
     S, A, K = counts.shape
@@ -103,8 +113,11 @@ def fill_values(model, q, V):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def fill_hoeffding(model, counts, n, h, V, L, q):  # type: ignore[no-untyped-def]
-    """Q (S, A) of step h less Hoeffding's penalty span sqrt(L / n), with next values V."""
+def fill_hoeffding(model, counts, n, h, low, V, L, q):  # type: ignore[no-untyped-def]
+    """Q (S, A) of step h less Hoeffding's penalty span sqrt(L / n), with next values V.
+
+    A pair without data leads to ``low``, the least of these, and has the least reward.
+    """
     S, A, K = counts.shape
     span = model.v_max - model.v_min
     for s in range(S):
@@ -115,10 +128,10 @@ def fill_hoeffding(model, counts, n, h, V, L, q):  # type: ignore[no-untyped-def
                 mean += counts[s, a, k] * V[model.succ[s, a, k]]
                 income += counts[s, a, k] * model.reward[s, a, k]
             seen = n[s, a] > 0.0
-            mean = mean / n[s, a] if seen else model.v_min
+            mean = mean / n[s, a] if seen else low
             r = model.r[h, s, a]
             if not model.known:
-                r = income / n[s, a] if seen else 0.0
+                r = income / n[s, a] if seen else model.r_min
             b = span * math.sqrt(L / max(n[s, a], 1.0))
             q[s, a] = r + model.gamma * mean - b if model.legal[s, a] else -np.inf
 

@@ -15,6 +15,7 @@ from banditlab.agents.offline_bandit.bc import bc
 from banditlab.agents.offline_bandit.behaviour import behaviour
 from banditlab.agents.offline_bandit.greedy_offline import greedy_offline
 from banditlab.agents.offline_rl import vi_lcb as bernstein
+from banditlab.agents.offline_rl.pevi import pevi
 from banditlab.agents.offline_rl.pevi_adv import pevi_adv
 from banditlab.agents.offline_rl.vi_ce import vi_ce
 from banditlab.agents.offline_rl.vi_lcb import vi_lcb
@@ -702,3 +703,47 @@ def test_learn_finds_its_compiled_planner_again(monkeypatch):
     sideways = model._replace(r=np.asfortranarray(model.r.repeat(2, 1))[:, ::2])  # another layout
     np.testing.assert_array_equal(learn(vi_lcb(), sideways), first)
     assert len(made) == 3
+
+
+# --- a shift of all rewards ---------------------------------------------------------------------
+
+# Not vi_ce(unseen="zero"), whose pairs without data are worth nothing after their reward, whatever
+# rewards are like.
+PHI = np.random.default_rng(0).uniform(size=(6, 3, 4))
+FINITE = [
+    vi_lcb(), vi_lcb(c_b=0.002), vi_lcb("paper"), vi_lcb("paper", c_b=0.002), vi_lcb("notebook"),
+    vi_lcb(c_b=0.002, subsample=True), vi_lcb_hoeffding(), vi_lcb_hoeffding(c=1e-3),
+    vi_lcb_hoeffding(c=1e-6), vi_lcb_hoeffding("paper", c=1e-3), vi_ce(), vi_ce("floor"), pevi(),
+    pevi(beta=0.05, phi=PHI), pevi_adv(c=0.002), pevi_adv(c=0.02),
+]  # fmt: skip
+DISCOUNTED = [
+    vi_lcb(), vi_lcb(c_b=0.002), vi_lcb("paper", c_b=0.002), vi_lcb_hoeffding(c=1e-6),
+    vi_lcb_split(c=1e-6), vi_lcb_split("paper", c=1e-6), vi_ce(), vi_ce("floor"), pevi(beta=0.05),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["known", "unknown"])
+@pytest.mark.parametrize(
+    ("planner", "horizon"),
+    [*((p, 5) for p in FINITE), *((p, 0) for p in DISCOUNTED)],
+    ids=lambda given: repr(given.params)[:60] if hasattr(given, "params") else f"H={given}",
+)
+def test_a_shift_of_all_rewards_changes_no_policy(planner, horizon, known):
+    """Where no episode ends early, all policies gain or lose the same.
+
+    As long as 0 stays among the rewards: planners know no narrower range.
+    """
+    if planner.params == vi_ce().params and not known:
+        pytest.skip("what leads anywhere alike has the reward 0 where rewards are not known")
+    steps = horizon or 5.0  # 1 / (1 - gamma)
+    for seed, rows in ((3, 400), (4, 60), (5, 30), (6, 300)):
+        truth = a_truth(seed, horizon=horizon, ends=0)
+        model = a_log(truth, rows, seed, known)._replace(r_min=0.0, r_max=1.0, v_max=steps)
+        policy = learn(planner, model)
+        for c in (-1.0, -0.25):
+            r = model.r + c if known else np.where(model.n > 0, model.r + c, 0.0)
+            shifted = model._replace(
+                reward=model.reward + c, r=r, r_min=c, r_max=1.0 + c,
+                v_min=steps * c, v_max=steps * (1.0 + c),
+            )  # fmt: skip
+            np.testing.assert_array_equal(learn(planner, shifted), policy)

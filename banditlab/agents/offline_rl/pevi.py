@@ -30,7 +30,7 @@ import numpy as np
 
 from banditlab import linalg, numeric
 from banditlab.core import kernel
-from banditlab.parts.planners import deploy
+from banditlab.parts.planners import deploy, value_range
 from banditlab.protocols.offline_mdp import OfflineMDP
 from banditlab.validate import between, nonnegative, positive
 
@@ -131,8 +131,7 @@ def plan(params, model, rng, policy):
         h = max(L - 1 - i, 0)
         if model.horizon > 0:
             left = float(model.horizon - h)
-            low = max(model.v_min, left * min(model.r_min, 0.0))
-            high = min(model.v_max, left * max(model.r_max, 0.0))
+            low, high = value_range(model, left)
             if d > 0:
                 whiten(params, model, h, white)
         backup(params, model, h, low, high - low, radius, white, V, Q)

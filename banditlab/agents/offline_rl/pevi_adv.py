@@ -4,14 +4,15 @@ Finite horizon H only. The log of each step is cut at random: a third gives a re
 by VI-LCB with penalty c span sqrt(i / N_h); a third estimates P V_ref, where a fixed V_ref allows
 a variance; an H-th of the last third estimates P (V - V_ref), small once V_ref is close::
 
-    Q_h = r + P_0 V_ref - b_0 + P_1 (V - V_ref) - b_1,    V_h = max(max_a Q_h, V_ref, v_min)
+    Q_h = r + P_0 V_ref - b_0 + P_1 (V - V_ref) - b_1,    V_h = max(max_a Q_h, V_ref, low_h)
     b_0 = c (sqrt(i Var_0(V_ref) / N_0) + span i / N_0),   b_1 likewise with V - V_ref on D_1
 
 with i = log(H S A / delta), V and V_ref those of step h + 1, span = v_max - v_min in place of H,
 and max(N, 1) for N. The action is that of whichever gave the maximum. Constants after the paper's
 form; the theory has large ones, ``c = 0.05`` is practical. The paper cuts whole episodes; here
-the rows of each step are cut for themselves, which only makes the parts less dependent. Reading
-the policy, a pair without data in either part counts as worth v_min.
+the rows of each step are cut for themselves, which only makes the parts less dependent. low_h is
+the least that the steps left can be worth, 0 in the paper, whose rewards lie in [0, 1]; reading the
+policy, a pair without data in either part counts as worth that.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import numpy as np
 
 from banditlab import numeric
 from banditlab.core import kernel
-from banditlab.parts.planners import count_pairs, count_rows, deploy, shuffled_rows
+from banditlab.parts.planners import count_pairs, count_rows, deploy, shuffled_rows, value_range
 from banditlab.protocols.offline_mdp import OfflineMDP
 from banditlab.validate import inside, nonnegative
 
@@ -84,20 +85,21 @@ def plan(params, model, rng, policy):  # type: ignore[no-untyped-def]
     for h in range(H - 1, -1, -1):
         rows = shuffled_rows(model.counts[h], rng)
         third = rows.size // 3
+        low, _ = value_range(model, model.horizon - h * 1.0)
         part = max(third // H, 1)
         count_rows(rows, 0, third, counts[0])
         count_pairs(counts[0], n[0])
         for s in range(S):
-            reference[h, s] = 0.0 if model.terminal[s] else model.v_min
+            reference[h, s] = 0.0 if model.terminal[s] else low
             deploy(equal, model.n[h, s], model.legal[s], False, policy[h, s])
             for a in range(A):
-                q[a] = model.v_min
+                q[a] = low
                 if n[0, s, a] > 0.0:
                     mean, _ = mean_and_variance(
                         model, counts[0], n[0, s, a], s, a, reference[h + 1]
                     )
                     b = params.c * span * math.sqrt(iota / n[0, s, a])
-                    q[a] = max(model.r[h, s, a] + mean - b, model.v_min)
+                    q[a] = max(model.r[h, s, a] + mean - b, low)
             improve(model, s, q, n[0, s], reference[h], policy[h, s])
         count_rows(rows, third, 2 * third, counts[0])
         count_rows(rows, 2 * third, min(2 * third + part, rows.size), counts[1])
@@ -109,7 +111,7 @@ def plan(params, model, rng, policy):  # type: ignore[no-untyped-def]
         for s in range(S):
             V[s] = reference[h, s]
             for a in range(A):
-                q[a] = model.v_min
+                q[a] = low
                 if n[0, s, a] > 0.0:
                     n0 = n[0, s, a]
                     mean, variance = mean_and_variance(model, counts[0], n0, s, a, reference[h + 1])

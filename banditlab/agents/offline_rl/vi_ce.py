@@ -2,12 +2,12 @@
 
 The baseline without pessimism. A pair without data leads anywhere alike (``unseen="uniform"``,
 the estimate of Li et al. 2022), is worth its reward and nothing after (``"zero"``), or is worth the
-least possible value (``"floor"``). Ties go to the action with more data and then to chance:
-``ties="even"`` deploys even odds, ``"random"`` one action drawn for good, ``"first"`` the first
-action, whatever the data. That matters here, as pairs without data are often equally promising: a
-rule that draws anew leaves a loop sooner or later, one that drew for good never. Where the problem
-gives a second log, the policy is read off that one with the values of the first, as the notebook
-behind the paper's Figure 2 does.
+least possible value (``"floor"``; with a finite horizon, the least of the steps left). Ties go to
+the action with more data and then to chance: ``ties="even"`` deploys even odds, ``"random"`` one
+action drawn for good, ``"first"`` the first action, whatever the data. That matters here, as pairs
+without data are often equally promising: a rule that draws anew leaves a loop sooner or later, one
+that drew for good never. Where the problem gives a second log, the policy is read off that one with
+the values of the first, as the notebook behind the paper's Figure 2 does.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import numpy as np
 from banditlab import numeric
 from banditlab.core import kernel
 from banditlab.parts.modes import place
-from banditlab.parts.planners import average, deploy, fill_values
+from banditlab.parts.planners import average, deploy, fill_values, value_range
 from banditlab.protocols.offline_mdp import OfflineMDP
 from banditlab.random import categorical
 
@@ -40,8 +40,11 @@ class VICE(NamedTuple):
 
 
 @kernel
-def fill_q(params, model, counts, h, V, q):  # type: ignore[no-untyped-def]
-    """Q (S, A) of step h in the empirical model ``counts`` (S, A, K), with next values V."""
+def fill_q(params, model, counts, h, low, V, q):  # type: ignore[no-untyped-def]
+    """Q (S, A) of step h in the empirical model ``counts`` (S, A, K), with next values V.
+
+    ``low`` is the least value that a state may have now.
+    """
     S, A, K = counts.shape
     anywhere = average(V)
     for s in range(S):
@@ -59,7 +62,7 @@ def fill_q(params, model, counts, h, V, q):  # type: ignore[no-untyped-def]
                 r = model.r[h, s, a] if model.known else income / n
                 q[s, a] = r + model.gamma * (mean / n)
             elif params.unseen == FLOOR:
-                q[s, a] = model.v_min
+                q[s, a] = low
             else:
                 q[s, a] = model.r[h, s, a]
                 q[s, a] += 0.0 if params.unseen == ZERO else model.gamma * anywhere
@@ -85,17 +88,18 @@ def plan(params, model, rng, policy):  # type: ignore[no-untyped-def]
         for h in range(model.horizon - 1, -1, -1):
             for s in range(S):
                 last[s] = V[s]
-            fill_q(params, model, model.counts[h], h, last, q)
+            low, _ = value_range(model, model.horizon - h * 1.0)
+            fill_q(params, model, model.counts[h], h, low, last, q)
             fill_values(model, q, V)
             if model.held_out.shape[0] > 0:
-                fill_q(params, model, model.held_out[h], h, last, q)
+                fill_q(params, model, model.held_out[h], h, low, last, q)
             for s in range(S):
                 settle(params, q[s], model.n[h, s], model.legal[s], rng, policy[h, s])
         return
     span = model.v_max - model.v_min
     sweeps = int(math.ceil(numeric.log(1e-10) / numeric.log(max(model.gamma, 1e-3)))) + 2
     for _ in range(sweeps):
-        fill_q(params, model, model.counts[0], 0, V, q)
+        fill_q(params, model, model.counts[0], 0, model.v_min, V, q)
         if fill_values(model, q, V) <= 1e-10 * (1.0 - model.gamma) * span:
             break
     for s in range(S):

@@ -11,10 +11,13 @@ With a finite horizon H (Algorithm 2), backward from V_{H+1} = 0, with l = log(N
 
     b_h = min{ sqrt(c_b l Var / N_h(s,a)) + c_b l span / N_h(s,a), span }
 
+and, for v_min, the least that the steps left can be worth: at least their number times r_min. (The
+paper has rewards in [0, 1], and 0 for both.)
+
 ============  ======  ==============================================================
 mode          c_b     pair without data
 ============  ======  ==============================================================
-``practical``   0.05  worth v_min
+``practical``   0.05  worth v_min, as above
 ``paper``        144  leads anywhere alike; 5 / N is added to every b (discounted)
 ``notebook``    0.05  as practical. No l, for span the steps left, a variance below
                       1e-6 is 0, ties go to the first action, and the policy is read
@@ -39,7 +42,14 @@ import numpy as np
 from banditlab import numeric
 from banditlab.core import kernel
 from banditlab.parts.modes import BY_MODE, or_by_mode, place
-from banditlab.parts.planners import average, count_rows, deploy, fill_values, shuffled_rows
+from banditlab.parts.planners import (
+    average,
+    count_rows,
+    deploy,
+    fill_values,
+    shuffled_rows,
+    value_range,
+)
 from banditlab.protocols.offline_mdp import OfflineMDP
 from banditlab.validate import flag, inside
 
@@ -85,8 +95,8 @@ def penalty(params, model, left, n, variance, reward_variance, log_term):  # typ
 
 
 @kernel
-def fill_q(params, model, counts, rewards, left, V, log_term, q):  # type: ignore[no-untyped-def]
-    """Penalised Q (S, A) from ``counts`` (S, A, K) and the values V of the next step."""
+def fill_q(params, model, counts, rewards, left, low, V, log_term, q):  # type: ignore[no-untyped-def]
+    """Penalised Q (S, A), at least ``low``, from ``counts`` (S, A, K) and next values V."""
     S, A, K = counts.shape
     anywhere = average(V)
     for s in range(S):
@@ -115,13 +125,13 @@ def fill_q(params, model, counts, rewards, left, V, log_term, q):  # type: ignor
                     reward_variance += counts[s, a, k] * other * other
                 b = penalty(params, model, left, n, variance / n, reward_variance / n, log_term)
                 r = r if model.known else income
-                q[s, a] = max(r + model.gamma * mean - b, model.v_min)
+                q[s, a] = max(r + model.gamma * mean - b, low)
             elif params.mode == PAPER:
                 b = model.v_max - model.v_min
                 b += 5.0 / model.rows if model.horizon == 0 else 0.0
-                q[s, a] = max(r + model.gamma * anywhere - b, model.v_min)
+                q[s, a] = max(r + model.gamma * anywhere - b, low)
             else:
-                q[s, a] = model.v_min
+                q[s, a] = low
 
 
 @kernel
@@ -161,7 +171,7 @@ def plan_discounted(params, model, policy):  # type: ignore[no-untyped-def]
     q = np.empty((S, A))
     sweeps = int(math.ceil(numeric.log(rows / (1.0 - model.gamma)) / (1.0 - model.gamma))) + 1
     for _ in range(sweeps):
-        fill_q(params, model, model.counts[0], model.r[0], model.horizon, V, log_term, q)
+        fill_q(params, model, model.counts[0], model.r[0], 0, model.v_min, V, log_term, q)
         if fill_values(model, q, V) <= 1e-9 * (model.v_max - model.v_min):
             break
     for s in range(S):
@@ -186,10 +196,11 @@ def plan_episodic(params, model, rng, policy):  # type: ignore[no-untyped-def]
             trim(params, model, h, rng, trimmed)
             counts = trimmed
         left = model.horizon - h
-        fill_q(params, model, counts, model.r[h], left, last, log_term, q)
+        low, _ = value_range(model, left * 1.0)
+        fill_q(params, model, counts, model.r[h], left, low, last, log_term, q)
         fill_values(model, q, V)
         if first and model.held_out.shape[0] > 0:
-            fill_q(params, model, model.held_out[h], model.r[h], left, last, log_term, q)
+            fill_q(params, model, model.held_out[h], model.r[h], left, low, last, log_term, q)
         for s in range(S):
             deploy(q[s], model.n[h, s], model.legal[s], first, policy[h, s])
 

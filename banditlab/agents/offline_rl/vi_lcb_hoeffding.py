@@ -8,7 +8,8 @@ practice. Discounted: start from V = v_min and the most played action, and repea
 keeping V(s) and the action of s until max_a Q(s, a) exceeds V(s). So the most played action stays
 until a certified improvement appears, and the value never falls. A pair without data is worth
 r + gamma v_min - b. With a finite horizon: the backward recursion of Algorithm 4, with
-b = span sqrt(L / N) and span sqrt(L) without data, clipped at v_min in practical mode.
+b = span sqrt(L / N) and span sqrt(L) without data, where v_min is the least that the steps left can
+be worth; in practical mode no Q is less.
 
 Modes: ``practical`` has c = 0.05, ``paper`` 2000. span = v_max - v_min.
 """
@@ -23,7 +24,13 @@ import numpy as np
 from banditlab import numeric
 from banditlab.core import kernel
 from banditlab.parts.modes import BY_MODE, MODES, PAPER, or_by_mode, place
-from banditlab.parts.planners import deploy, fill_hoeffding, start_monotone, step_monotone
+from banditlab.parts.planners import (
+    deploy,
+    fill_hoeffding,
+    start_monotone,
+    step_monotone,
+    value_range,
+)
 from banditlab.protocols.offline_mdp import OfflineMDP
 from banditlab.validate import inside
 
@@ -47,12 +54,14 @@ def plan(params, model, rng, policy):  # type: ignore[no-untyped-def]
     q = np.empty((S, A))
     if model.horizon > 0:
         for h in range(model.horizon - 1, -1, -1):
-            fill_hoeffding(model, model.counts[h], model.n[h], h, V, L, q)
+            next_low, _ = value_range(model, model.horizon - h - 1.0)
+            low, _ = value_range(model, model.horizon - h * 1.0)
+            fill_hoeffding(model, model.counts[h], model.n[h], h, next_low, V, L, q)
             for s in range(S):
                 best = -np.inf
                 for a in range(A):
                     if params.mode != PAPER and model.legal[s, a]:
-                        q[s, a] = max(q[s, a], model.v_min)
+                        q[s, a] = max(q[s, a], low)
                     best = max(best, q[s, a])
                 V[s] = 0.0 if model.terminal[s] else best
                 deploy(q[s], model.n[h, s], model.legal[s], False, policy[h, s])
@@ -60,7 +69,7 @@ def plan(params, model, rng, policy):  # type: ignore[no-untyped-def]
     start_monotone(model, model.n[0], V, policy[0])
     rows = max(model.rows, 2.0)
     for _ in range(int(math.ceil(numeric.log(rows) / (1.0 - model.gamma)))):
-        fill_hoeffding(model, model.counts[0], model.n[0], 0, V, L, q)
+        fill_hoeffding(model, model.counts[0], model.n[0], 0, model.v_min, V, L, q)
         if step_monotone(model, model.n[0], q, V, policy[0]) < 1e-9 * (model.v_max - model.v_min):
             break
 

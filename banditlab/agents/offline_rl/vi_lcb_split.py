@@ -59,7 +59,7 @@ def imagine(model, n, V, L, rng, weights, q):  # type: ignore[no-untyped-def]
                     total += weights[i]
                 for i in range(S):
                     mean += weights[i] / total * V[i]
-                r = model.r[0, s, a] if model.known else 0.0
+                r = model.r[0, s, a] if model.known else model.r_min
                 q[s, a] = r + model.gamma * mean - span * math.sqrt(L)
 
 
@@ -89,7 +89,7 @@ def plan(params, model, rng, policy):  # type: ignore[no-untyped-def]
     for t in range(1, sweeps + 1):
         count_rows(rows, t * m, (t + 1) * m, counts)
         count_pairs(counts, n)
-        fill_hoeffding(model, counts, n, 0, V, L, q)
+        fill_hoeffding(model, counts, n, 0, model.v_min, V, L, q)
         if params.mode == PAPER:
             imagine(model, n, V, L, rng, weights, q)
         step_monotone(model, n, q, V, policy[0])
