@@ -32,7 +32,9 @@ def test_every_row_is_paid_once_and_none_again():
         assert sorted(paid[i] for i in (0, 3, 4, 5)) == sorted(TABLE[0])
         assert sorted(paid[i] for i in (1, 2, 6)) == sorted(TABLE[1])
         assert math.isnan(paid[7]) and math.isnan(paid[8])
-    assert problem.supply == 3 and problem.shape == (2, 1, 0) and problem.rewards == UNIT_REWARD
+    assert (
+        problem.supply == (4, 3) and problem.shape == (2, 1, 0) and problem.rewards == UNIT_REWARD
+    )
     assert problem.params.rewards.tolist() == TABLE[0] + TABLE[1], "a replication changed the table"
 
 
@@ -91,7 +93,7 @@ def test_files_hold_a_column_per_arm(tmp_path, suffix):
     for source in (path, str(path), frame):
         problem = reward_table(source)
         assert problem.params.rewards.tolist() == [0.5, 1.0, 0.0, 1.0, 0.25]
-        assert problem.params.offsets.tolist() == [0, 3, 5] and problem.supply == 2
+        assert problem.params.offsets.tolist() == [0, 3, 5] and problem.supply == (3, 2)
     same = reward_table({"red": [0.5, 1.0, 0.0], "blue": [1.0, 0.25]})
     assert same.params.rewards.tolist() == problem.params.rewards.tolist()
 
@@ -164,10 +166,32 @@ def test_more_pulls_than_rows_are_refused():
         "protocol": "identify",
         "horizon": 4,
         "problem": {"name": "reward_table", "rewards": TABLE},
-        "agents": [{"name": "uniform_design"}],
+        "agents": [{"name": "dp_bai", "epsilon": 1.0}],
     }
     with pytest.raises(ValueError, match="horizon must be at most 3, the rewards that each arm"):
         banditlab.simulate(spec)
+
+
+def test_an_even_budget_needs_as_many_rows_of_each_arm_as_it_spends_there():
+    def spec(horizon, **agent):
+        problem = {"name": "reward_table", "rewards": TABLE}
+        return {
+            "protocol": "identify", "horizon": horizon, "replications": 2, "problem": problem,
+            "agents": [agent],
+        }  # fmt: skip
+
+    full = {"name": "noisy_max", "rows": [4, 3]}
+    for played in (spec(7, **full), spec(6, name="noisy_max"), spec(7, name="dp_uniform")):
+        assert banditlab.simulate(played)
+    for refused, line in (
+        (spec(6, **full), "horizon must be at least 7, all rows, got 6"),
+        (spec(8, name="noisy_max", rows=[4, 4]), "pulls arm 1 up to 4 times with horizon 8, but"),
+        (spec(8, name="noisy_max", rows=[5, 3]), "arm 0 up to 5 times .* reward_table has 4 rew"),
+        (spec(8, name="uniform_design"), "arm 1 up to 4 times with horizon 8, .* has 3 rewards"),
+        (spec(7, name="noisy_max", rows=[1, 1, 1]), "rows must have 2 entries"),
+    ):
+        with pytest.raises(ValueError, match=line):
+            banditlab.simulate(refused)
 
 
 @pytest.mark.skipif(jit_disabled(), reason="simulates 40,000 replications")
@@ -200,7 +224,7 @@ def test_a_simulation_draws_without_replacement():
     assert regret == pytest.approx(error * 4 / 24)
 
 
-@pytest.mark.parametrize("protocol, agent", [("online", "ucb"), ("identify", "dp_uniform")])
+@pytest.mark.parametrize("protocol, agent", [("online", "ucb"), ("identify", "dp_bai")])
 def test_no_protocol_asks_for_more_rows_than_there_are(protocol, agent):
     arena = {
         "protocol": protocol,

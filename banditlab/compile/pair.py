@@ -49,7 +49,8 @@ from banditlab.core import OPTIONS, jit_disabled
 
 MOST_PAIRS = 2000
 MOST_MB = 1000
-NOT_KERNELS = ("check",)  # fields of an algorithm that Python calls, before the loop
+# Fields of an algorithm or a problem that Python reads, before the loop.
+NOT_KERNELS = ("check", "most", "supply")
 HOUR = 3600.0  # after which a folder aside was left by a process that was killed
 SEAL = "sha256"  # the file that holds the checksum of a pair's other files
 

@@ -189,6 +189,15 @@ def recommend_left(params, state, x, rng, out):  # type: ignore[no-untyped-def]
         out[k] = state.active[k] / size
 
 
+def most_in_rounds(rounds: int, task: Task) -> int:
+    """Pulls of an arm that stays in play for all of so many rounds."""
+    left, total = task.n_arms, 0
+    for _ in range(rounds):
+        total += task.horizon // (left * rounds)
+        left = (left + 1) // 2
+    return total
+
+
 def check_even(task: Task, x: Any) -> None:
     """Refuse a budget that does not give every arm a pull."""
     if task.horizon < task.n_arms:
@@ -230,6 +239,7 @@ def private(
     init: Callable[..., Any],
     act: Callable[..., None],
     check: Callable[..., None],
+    most: Callable[[Task], Any],
 ) -> Identify:
     """The agent of ``params`` (epsilon and noise among them) that eliminates by noisy means."""
     return Identify(
@@ -242,4 +252,5 @@ def private(
         rewards=UNIT_REWARD,
         grid=GRID if params.noise == "discrete" else 0.0,
         check=check,
+        most=most,
     )

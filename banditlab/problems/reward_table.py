@@ -7,7 +7,7 @@ without replacement; with ``shuffle=False`` all deal it from the top, as an audi
 
 >>> problem = reward_table([[1, 2, 3, 4, 5], [5, 4, 4]], low=1, high=5)
 >>> problem.params.means, problem.supply
-(array([0.5       , 0.83333333]), 3)
+(array([0.5       , 0.83333333]), (5, 3))
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def reward_table(
     two arms, each with a reward; all numbers in [``low``, ``high``], ``low`` < ``high``. With
     ``clamp`` numbers outside become the nearest bound, and ``params.clamped`` says how many did.
     ``shuffle``: whether a replication pays an arm's rows in a random order, or in their own.
-    ``supply`` is the number of rows of the shortest arm; an arm that has paid them all pays nan.
+    ``supply`` is the number of rows of each arm; one that has paid them all pays nan.
 
     Raises ValueError that names arm and row, counted from 0.
     """
@@ -137,7 +137,7 @@ def reward_table(
         int(clamped),
     )
     shape = (len(columns), 1, 0)
-    return Problem(params, init, observe, pull, regret, shape, supply=min(lengths))
+    return Problem(params, init, observe, pull, regret, shape, supply=tuple(lengths))
 
 
 def _columns(rewards: Any) -> list[tuple[Any, np.ndarray]]:

@@ -169,13 +169,8 @@ class Protocol:
             raise ValueError(
                 f"{terms.who} learns from a log: give the panel log = ROUNDS, at least 1"
             )
-        supply = getattr(problem, "supply", 0)
-        if supply and terms.horizon + terms.log > supply:
-            raise ValueError(
-                f"{terms.where}: horizon must be at most {supply - terms.log}, "
-                f"{self.supply.format(terms.what)}, got {terms.horizon}"
-            )
         self.refuse(terms)
+        self._supplied(terms)
         low, high = problem.rewards
         accepted = algorithm.rewards
         if low < accepted[0] or high > accepted[1]:
@@ -187,6 +182,25 @@ class Protocol:
             raise ValueError(f"{terms.who} needs features, but {terms.what} shows none")
         if getattr(algorithm, "per_context", False) and problem.shape[2] > 0:
             raise ValueError(f"{terms.who} learns per context, but {terms.what} shows features")
+
+    def _supplied(self, terms: Terms) -> None:
+        """Refuse a horizon for which the rounds, or the rewards of an arm, would not suffice."""
+        supply = getattr(terms.problem, "supply", ())
+        most = getattr(terms.algorithm, "most", None)
+        if not supply:
+            return
+        if most is not None:
+            pulls = np.broadcast_to(most(self.task(terms)), len(supply))
+            for k in np.flatnonzero(pulls > np.array(supply))[:1]:
+                raise ValueError(
+                    f"{terms.who} pulls arm {k} up to {pulls[k]} times with horizon "
+                    f"{terms.horizon}, but {terms.what} has {supply[k]} rewards of it"
+                )
+        elif terms.horizon + terms.log > (least := int(np.min(supply))):
+            raise ValueError(
+                f"{terms.where}: horizon must be at most {least - terms.log}, "
+                f"{self.supply.format(terms.what)}, got {terms.horizon}"
+            )
 
     def measure(self, name: str) -> Measure:
         """The measure called ``name``; one that it does not know is shown by its name."""

@@ -78,6 +78,9 @@ class Identify(NamedTuple):
     # (task, x) -> None, in Python: raises ValueError where the algorithm cannot meet the task,
     # such as a budget that is too small
     check: Callable[..., None] | None = None
+    # (task) -> the most pulls of each arm (n_arms,), or of any, in Python; None: the horizon. Where
+    # arms pay a limited number of rewards, each must have as many.
+    most: Callable[..., Any] | None = None
 
 
 class Run(NamedTuple):

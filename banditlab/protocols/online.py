@@ -147,7 +147,7 @@ class Problem(NamedTuple):
     lanes: Any = None  # loops.lanes.Arms, if many replications can be played in lock-step
     # For pure exploration: the sum of n rewards at once, of the law that n pulls have.
     batch: Callable[..., float] = pull_by_pull  # (params, world, x, arm, n, rng) -> sum
-    supply: int = 0  # rewards that each arm can pay at most; 0: any number
+    supply: tuple[int, ...] = ()  # rewards that each arm can pay at most; (): any number
 
 
 class Run(NamedTuple):

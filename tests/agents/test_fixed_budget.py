@@ -4,6 +4,7 @@ Simulations are compared within 4 standard errors; with fixed seeds, always or n
 """
 
 import functools
+import itertools
 import math
 from fractions import Fraction
 
@@ -413,6 +414,21 @@ def test_noisy_max_uses_every_row_once():
     agent.update(None, [4, 10, 6], sums)
     assert (agent.state.released == [[0.5, 0.6, 3.5 / 6]]).all()
     assert not agent.act().any() and agent.recommend().tolist() == [0.0, 1.0, 0.0]
+
+
+def test_most_is_what_the_arm_that_is_named_gets():
+    names = ("sequential_halving", "uniform_design", "successive_rejects", "dp_uniform")
+    rng = np.random.default_rng(3)
+    for name, n_arms, horizon in itertools.product(names, (2, 3, 5, 8), (29, 40, 101)):
+        agent = banditlab.Agent(name, n_arms=n_arms, horizon=horizon)
+        total = np.zeros(n_arms, np.int64)
+        while (pulls := agent.act()).any():
+            agent.update(None, pulls, rng.uniform(size=n_arms) * pulls)
+            total += pulls
+        task = Task(n_arms, horizon=horizon)
+        assert banditlab.make(name).most(task) == total.max() == total[agent.recommend().argmax()]
+    most = banditlab.make("noisy_max", rows=[4, 10, 6]).most
+    assert most(Task(3, horizon=20)).tolist() == [4, 10, 6]
 
 
 def test_hardness():

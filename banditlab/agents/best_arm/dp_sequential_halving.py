@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from banditlab.agents.best_arm.sequential_halving import check, init
+from banditlab.agents.best_arm.sequential_halving import check, init, most
 from banditlab.parts.best_arm import act_round, check_release, private
 from banditlab.protocols.identify import Identify
 
@@ -37,4 +37,6 @@ def dp_sequential_halving(epsilon: float = 1.0, noise: str = "discrete") -> Iden
 
     Raises ValueError for an ``epsilon`` or ``noise`` that is not allowed.
     """
-    return private(DPSequentialHalving(*check_release(epsilon, noise)), init, act_round, check)
+    return private(
+        DPSequentialHalving(*check_release(epsilon, noise)), init, act_round, check, most
+    )

@@ -11,9 +11,17 @@ Q(epsilon (S1 - S2)), where Q(x) = exp(-x) (1 + x / 2) / 2 for x >= 0 and Q(-x) 
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
-from banditlab.parts.best_arm import act_round, check_even, check_release, init_once, private
+from banditlab.parts.best_arm import (
+    act_round,
+    check_even,
+    check_release,
+    init_once,
+    most_in_rounds,
+    private,
+)
 from banditlab.protocols.identify import Identify
 
 
@@ -33,4 +41,5 @@ def dp_uniform(epsilon: float = 1.0, noise: str = "discrete") -> Identify:
 
     Raises ValueError for an ``epsilon`` or ``noise`` that is not allowed.
     """
-    return private(DPUniform(*check_release(epsilon, noise)), init_once, act_round, check_even)
+    params = DPUniform(*check_release(epsilon, noise))
+    return private(params, init_once, act_round, check_even, partial(most_in_rounds, 1))

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from banditlab.core import Task, kernel
-from banditlab.parts.best_arm import check_even, check_release, init_once, private
+from banditlab.parts.best_arm import check_even, check_release, init_once, most_in_rounds, private
 from banditlab.protocols.identify import Identify
 from banditlab.validate import integer
 
@@ -53,6 +53,11 @@ def check(rows: np.ndarray, task: Task, x: Any) -> None:
         raise ValueError(f"horizon must be at least {rows.sum()}, all rows, got {task.horizon}")
 
 
+def most(rows: np.ndarray, task: Task) -> Any:
+    """The pulls of each arm."""
+    return rows if rows.size > 0 else most_in_rounds(1, task)
+
+
 def noisy_max(
     epsilon: float = 1.0, noise: str = "discrete", rows: Sequence[int] | np.ndarray = ()
 ) -> Identify:
@@ -67,4 +72,4 @@ def noisy_max(
     """
     counts = np.array([integer(f"rows[{k}]", n, 1) for k, n in enumerate(rows)], dtype=np.int64)
     params = NoisyMax(*check_release(epsilon, noise), counts)
-    return private(params, init_once, act, partial(check, counts))
+    return private(params, init_once, act, partial(check, counts), partial(most, counts))

@@ -29,6 +29,7 @@ from banditlab.parts.best_arm import (
     act_round,
     exactly,
     in_rounds,
+    most_in_rounds,
     recommend_left,
     update_with,
 )
@@ -65,7 +66,14 @@ def check(task: Task, x: Any) -> None:
         )
 
 
+def most(task: Task) -> int:
+    """Pulls of the arm that is named."""
+    return most_in_rounds(int(halvings(task.n_arms)), task)
+
+
 def sequential_halving() -> Identify:
     """Sequential Halving; takes no arguments. Its horizon T is at least K ceil(log2 K)."""
     update = update_with(exactly)
-    return Identify(SequentialHalving(), init, act_round, update, recommend_left, check=check)
+    return Identify(
+        SequentialHalving(), init, act_round, update, recommend_left, check=check, most=most
+    )

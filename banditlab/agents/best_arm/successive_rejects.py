@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from banditlab.core import kernel, kernel_inline
+from banditlab.core import Task, kernel, kernel_inline
 from banditlab.parts.best_arm import check_spare, shuffled
 from banditlab.protocols.identify import Identify
 
@@ -102,6 +102,13 @@ def recommend(params, state, x, rng, out):  # type: ignore[no-untyped-def]
         out[k] = state.active[k] / (out.size - state.dropped[0])
 
 
+def most(task: Task) -> int:
+    """Pulls of the arm that is named."""
+    targets = np.empty(task.n_arms, np.int64)
+    fill_targets(task.horizon, targets)
+    return int(targets[-1])
+
+
 def successive_rejects() -> Identify:
     """Successive Rejects; takes no arguments. Its horizon exceeds the number of arms."""
-    return Identify(SuccessiveRejects(), init, act, update, recommend, check=check_spare)
+    return Identify(SuccessiveRejects(), init, act, update, recommend, check=check_spare, most=most)

@@ -22,7 +22,6 @@ from banditlab import registry
 from banditlab.parts.blocks import in_blocks, mean_loss, sum_of_losses
 from banditlab.protocols import online
 from banditlab.protocols.observe import Observe
-from banditlab.protocols.online import Online
 from banditlab.validate import choice, integer
 
 example = {"name": "deterministic_gap", "n_arms": 3, "gap": 0.2}
