@@ -12,17 +12,18 @@ word. `normal` uses a varying number, but one that no argument influences. `gamm
 `binomial` use a number that depends on their parameters: draw them from ``fork(rng)`` wherever two
 runs should stay in step. Parameters are not checked.
 
-Plain Python warns when uint64 arithmetic wraps around, as it must here; the caller silences that
-with ``np.errstate(over="ignore")``. Integer constants are np.uint64 throughout: in Numba,
-``uint64 + 1`` is not a uint64. None of this is fit for cryptography or for private releases.
+Integer constants are np.uint64 throughout: in Numba, ``uint64 + 1`` is not a uint64. None of this
+is fit for cryptography or for private releases.
 """
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from banditlab import numeric
-from banditlab.core import kernel, kernel_in_loop, kernel_inline
+from banditlab.core import jit_disabled, kernel, kernel_in_loop, kernel_inline
 
 # No plain ints: for each of those the compiler would make `stream` and `fill_stream` anew.
 NATURE = np.int64(0)
@@ -46,6 +47,11 @@ TO_52_BITS = 1.0 / 4503599627370496.0
 TO_SIGNED = 1.0 / 2251799813685248.0
 
 
+def wraps_around(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Of a kernel whose uint64 arithmetic is meant to wrap around: plain Python does not warn."""
+    return np.errstate(over="ignore")(function) if jit_disabled() else function
+
+
 # --- streams ------------------------------------------------------------------------------------
 
 
@@ -62,6 +68,7 @@ def mix(z):
     return z ^ (z >> SHIFT_31)
 
 
+@wraps_around
 @kernel
 def fill_splitmix(start, out):
     """Fill `out` with the splitmix64 outputs that follow the state `start`.
@@ -73,6 +80,7 @@ def fill_splitmix(start, out):
         out[i] = mix(start)
 
 
+@wraps_around
 @kernel
 def fill_stream(key, replication, who, out):
     """Write ``stream(key, replication, who)`` into `out`, a uint64[4].
@@ -100,6 +108,7 @@ def fork(rng):
     return local
 
 
+@wraps_around
 @kernel_inline
 def advance(s0, s1, s2, s3):
     """The next word of xoshiro256++ (Blackman & Vigna 2021), and the state behind it."""

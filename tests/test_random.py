@@ -380,9 +380,8 @@ def every_draw():
 
 PLAIN = """
 import sys, numpy as np
-with np.errstate(over="ignore"):
-    import {module}
-    np.savez(sys.argv[1], **{module}.{function}())
+import {module}
+np.savez(sys.argv[1], **{module}.{function}())
 """
 
 
