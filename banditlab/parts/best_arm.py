@@ -189,13 +189,9 @@ def recommend_left(params, state, x, rng, out):  # type: ignore[no-untyped-def]
         out[k] = state.active[k] / size
 
 
-def most_in_rounds(rounds: int, task: Task) -> int:
-    """Pulls of an arm that stays in play for all of so many rounds."""
-    left, total = task.n_arms, 0
-    for _ in range(rounds):
-        total += task.horizon // (left * rounds)
-        left = (left + 1) // 2
-    return total
+def most_even(task: Task) -> int:
+    """``most`` of an algorithm that gives its budget out in one round."""
+    return task.horizon // task.n_arms
 
 
 def check_even(task: Task, x: Any) -> None:

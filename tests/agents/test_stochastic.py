@@ -137,6 +137,15 @@ def test_ucb_index_by_hand():
     assert value == pytest.approx(0.25 + math.sqrt(1.5 * math.log(2)), abs=1e-14)
 
 
+def test_ucb_is_gaussian_kl_ucb():
+    for sigma, n in ((0.5, 1.0), (1.0, 9.0), (2.0, 1000.0)):
+        ours = banditlab.make("ucb", alpha=2 * sigma**2).params
+        other = banditlab.make("kl_ucb", sigma=sigma).params
+        value = ucb.index(ours, ucb.clock(ours, Task(2), n), 0.3, 0.2)
+        same = kl_ucb.gaussian_index(other, kl_ucb.clock(other, Task(2), n), 0.3, 0.2)
+        assert value == pytest.approx(same, abs=1e-12)
+
+
 def test_ucb_v_index_by_hand():
     # Rewards 0, 1, 1, 0.5: variance 3/4 of squares 2.25/4 - (2.5/4)^2; with zeta = 2, c = 0.5
     algorithm = banditlab.make("ucb_v", zeta=2.0, c=0.5)

@@ -1,8 +1,8 @@
 """AdaP-TT (Azize, Jourdan, Al Marjani & Basu 2023): a private top-two rule with phases per arm.
 
-Re-implementation from memory. A phase of arm a ends when its pulls N_a have doubled. Then the mean
-of this phase's n_a rewards alone is released with Laplace noise of scale 1 / (epsilon n_a), m_a,
-and replaces the one before; k_a counts these phases. Every arm is pulled once, and then::
+A phase of arm a ends when its pulls N_a have doubled. Then the mean of this phase's n_a rewards
+alone is released with Laplace noise of scale 1 / (epsilon n_a), m_a, and replaces the one before;
+k_a counts these phases. Every arm is pulled once, and then::
 
     leader     B = argmax m_a + sqrt(k_a / n_a) + k_a / (epsilon n_a)
     challenger C = argmin_{a != B} (m_B - m_a) / sqrt(1 / N_B + 1 / N_a)
@@ -13,10 +13,11 @@ With 1 = argmax m_a, stop when for all j != 1 ::
     (m_1 - m_j)^2 / (2 (1/n_1 + 1/n_j)) >
         ln(1/delta) + ln(1 + ln n_1) + ln(1 + ln n_j) + (1/n_1 + 1/n_j) ln(1/delta)^2 / epsilon^2
 
-This threshold is the one of the authors' experiments; it is not proved to keep the error below
-delta. The rule is for arms of different means: a good arm whose first release came out low is
-tried again only once the other challengers have become as costly, which of two equal arms neither
-does, so that such a run may go on to the horizon.
+This threshold is that of the authors' experiments, as in public code
+(github.com/achraf-azize/DP-BAI); it is not proved to keep the error below delta. Pulls were checked
+one by one against a plain implementation. The rule is for arms of different means: a good arm whose
+first release came out low is tried again only once the other challengers have become as costly,
+which of two equal arms neither does, so that such a run may go on to the horizon.
 
 Neighbours differ in one reward; each enters one released mean and all else follows from those, so
 a run is epsilon-private, however long. For the two kinds of noise see :mod:`banditlab.parts.noise`.

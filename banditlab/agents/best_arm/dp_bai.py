@@ -1,9 +1,9 @@
 """DP-BAI (Chen, Karthik, Chee & Tan 2024): the best arm from a fixed budget, in private.
 
-"Fixed-Budget Differentially Private Best Arm Identification", ICLR 2024, algorithm 1
-(re-implementation from memory). The mean reward of an arm is the inner product of its features,
-of dimension d, and an unknown vector; a problem without features counts as K arms with d = K unit
-vectors. Rewards lie in [0, 1]. Phase p = 1, ..., M begins with s_p active arms::
+"Fixed-Budget Differentially Private Best Arm Identification", ICLR 2024, algorithm 1. The mean
+reward of an arm is the inner product of its features, of dimension d, and an unknown vector; a
+problem without features counts as K arms with d = K unit vectors. Rewards lie in [0, 1]. Phase p =
+1, ..., M begins with s_p active arms::
 
     r = rank of their features
     if r < sqrt(s_p):  pull the r arms of a Max-Det collection, ceil(T' / (M r)) times each
@@ -24,6 +24,11 @@ run that so ends before one arm is left names the one of largest estimate.
 
 ``noise="discrete"`` is exact and private up to the generator, "fast" is for simulation only: see
 :mod:`banditlab.parts.noise`. ``epsilon`` = inf is the algorithm without privacy.
+
+We found no code of the authors, and took 2 for the base of log(d). Checked are
+schedules against their definition, all that follows from what is released against a second
+implementation, errors against a NumPy program and, with two arms, in closed form. Ties go to the
+lowest arm.
 
 >>> schedule(30, 2)
 (30, 2, 1)

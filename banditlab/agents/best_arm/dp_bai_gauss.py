@@ -1,13 +1,16 @@
 """DP-BAI with Gaussian noise (Chen, Karthik, Chee & Tan 2024): (epsilon, delta)-private.
 
-:mod:`banditlab.agents.best_arm.dp_bai` with noise of another law (re-implementation from memory):
-a mean of n rewards is released with a normal of standard deviation sigma / n, where ::
+:mod:`banditlab.agents.best_arm.dp_bai` with noise of another law: a mean of n rewards is released
+with a normal of standard deviation sigma / n, where ::
 
     gauss = "classical":  sigma = sqrt(2 ln(1.25 / delta)) / epsilon    (Dwork & Roth 2014)
     gauss = "analytic":   the smallest sigma that will do               (Balle & Wang 2018)
 
 The first is proved for epsilon < 1 only. Normals drawn as doubles are for simulation, not for a
 release: there is no exact discrete sampler here.
+
+The noise of a mean is checked in law, and errors against an earlier program. The default ``delta``
+and the noise "analytic" are ours.
 
 >>> dp_bai_gauss(epsilon=0.5, gauss="analytic").params.delta
 0.05

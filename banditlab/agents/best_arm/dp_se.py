@@ -1,8 +1,8 @@
 """DP-SE (Sajed & Sheffet 2019): successive elimination that is differentially private.
 
-Re-implementation from memory of their algorithm 2, in the version for a fixed confidence. Epoch
-e = 1, 2, ... is about gaps of D = 2^-e. Every arm of the active set S gets R fresh pulls, their
-noisy mean is released, and an arm is dropped when it is clearly below the best of S::
+Their algorithm 2, in the version for a fixed confidence. Epoch e = 1, 2, ... is about gaps of D =
+2^-e. Every arm of the active set S gets R fresh pulls, their noisy mean is released, and an arm is
+dropped when it is clearly below the best of S::
 
     R = floor(1 + max(32 ln(8 |S| e^2 / delta) / D^2, 8 ln(4 |S| e^2 / delta) / (D epsilon)))
     m_i = mean of the R rewards + Laplace noise of scale 1 / (epsilon R)
@@ -13,6 +13,10 @@ until one arm is left. Neighbours differ in one reward; each reward enters one r
 all else follows from those, so a whole run is epsilon-private, however many epochs it takes. An
 epoch that the horizon cuts short releases nothing. For the two kinds of noise see
 :mod:`banditlab.parts.noise`.
+
+The constants were compared with public code (github.com/achraf-azize/DP-BAI),
+two flaws of which are not followed: its maximum is over dropped arms too, and its mean divides by
+the pulls of past epochs as well. Epochs, drops and noise are checked by hand and in law.
 
 >>> import banditlab
 >>> banditlab.make("dp_se", epsilon=0.5).params

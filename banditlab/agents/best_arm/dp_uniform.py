@@ -11,7 +11,6 @@ Q(epsilon (S1 - S2)), where Q(x) = exp(-x) (1 + x / 2) / 2 for x >= 0 and Q(-x) 
 
 from __future__ import annotations
 
-from functools import partial
 from typing import NamedTuple
 
 from banditlab.parts.best_arm import (
@@ -19,7 +18,7 @@ from banditlab.parts.best_arm import (
     check_even,
     check_release,
     init_once,
-    most_in_rounds,
+    most_even,
     private,
 )
 from banditlab.protocols.identify import Identify
@@ -42,4 +41,4 @@ def dp_uniform(epsilon: float = 1.0, noise: str = "discrete") -> Identify:
     Raises ValueError for an ``epsilon`` or ``noise`` that is not allowed.
     """
     params = DPUniform(*check_release(epsilon, noise))
-    return private(params, init_once, act_round, check_even, partial(most_in_rounds, 1))
+    return private(params, init_once, act_round, check_even, most_even)

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from banditlab.core import Task, kernel
-from banditlab.parts.best_arm import check_even, check_release, init_once, most_in_rounds, private
+from banditlab.parts.best_arm import check_even, check_release, init_once, most_even, private
 from banditlab.protocols.identify import Identify
 from banditlab.validate import integer
 
@@ -55,7 +55,7 @@ def check(rows: np.ndarray, task: Task, x: Any) -> None:
 
 def most(rows: np.ndarray, task: Task) -> Any:
     """The pulls of each arm."""
-    return rows if rows.size > 0 else most_in_rounds(1, task)
+    return rows if rows.size > 0 else most_even(task)
 
 
 def noisy_max(

@@ -1,9 +1,9 @@
 """OD-LinBAI (Yang & Tan 2022), the best arm of a linear bandit by optimal designs and halving.
 
-"Minimax optimal fixed-budget best arm identification in linear bandits", NeurIPS 2022
-(re-implementation from memory). With K arms of d features and T pulls there are R = ceil(log2 d)
-rounds, at least one. A round r = 1, ..., R reduces the features of the active arms to a basis of
-their span, finds their G-optimal design w (:mod:`banditlab.parts.designs`), pulls arm i
+"Minimax optimal fixed-budget best arm identification in linear bandits", NeurIPS 2022. With K arms
+of d features and T pulls there are R = ceil(log2 d) rounds, at least one. A round r = 1, ..., R
+reduces the features of the active arms to a basis of their span, finds their G-optimal design w
+(:mod:`banditlab.parts.designs`), pulls arm i
 
     ceil(w_i m) times,   m = floor((T - min(K, d (d + 1) / 2) - sum_{r < R} ceil(d / 2^r)) / R)
 
@@ -14,6 +14,10 @@ has more arms than that, m is smaller by the difference in that round, and where
 a basis of the arms is pulled evenly; so T is never exceeded.
 
 A problem without features has d = K unit vectors for features.
+
+The rounds are also those of a public program in MATLAB; pulls and choices agree with an
+implementation in NumPy, and designs with Kiefer & Wolfowitz and a general optimiser. What is said
+here of designs with too many arms is ours.
 
 :mod:`banditlab.agents.best_arm.dp_od` is the same with noise.
 """

@@ -1,4 +1,4 @@
-"""Successive Rejects (Audibert, Bubeck & Munos 2010, Figure 2), re-implemented from memory.
+"""Successive Rejects (Audibert, Bubeck & Munos 2010, Figure 2).
 
 For K arms and T pulls, with b = 1/2 + 1/2 + 1/3 + ... + 1/K and n_0 = 0,
 
@@ -8,6 +8,9 @@ phase k raises every arm that is left from n_{k-1} to n_k pulls and drops the on
 mean of all its rewards; ties are broken at random. The pulls never add up to more than T. Rewards
 are used again in later phases, so noise on the means would not make it private as cheaply as
 Sequential Halving.
+
+The rule was compared with the code of banditpylib; the pulls are those of the formula in exact
+fractions, and the errors those of a second implementation. That ties are broken at random is ours.
 """
 
 from __future__ import annotations

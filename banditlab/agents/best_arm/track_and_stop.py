@@ -1,8 +1,8 @@
 """Track-and-Stop (Garivier & Kaufmann 2016): pull as the lower bound says, stop when sure.
 
-Re-implementation from memory. To name the best arm with probability 1 - delta takes about
-T* ln(1/delta) pulls, whatever the rule, where with arm 1 the best and d the divergence of two
-rewards with the given means (theorem 1, equations 3 and 4, theorem 5)::
+To name the best arm with probability 1 - delta takes about T* ln(1/delta) pulls, whatever the rule,
+where with arm 1 the best and d the divergence of two rewards with the given means (theorem 1,
+equations 3 and 4, theorem 5)::
 
     1 / T* = max_w min_{a != 1} [ w_1 d(mu_1, m_a) + w_a d(mu_a, m_a) ],  m_a pooling both means
 
@@ -21,6 +21,10 @@ against the likeliest rival b of the empirical best arm exceeds a threshold::
 "proved" is theorem 10, for Bernoulli rewards (theirs, or any in [0, 1]); "practical" is what the
 paper's experiments use. The weights are computed in every round, to nine digits; there is no
 schedule.
+
+The weights agree with those of a public implementation, of a slow optimiser of the max-min problem
+and, on two examples, with the known ones; the pulls with D-tracking by the slow oracle. Ties go to
+the first arm; where several arms are best the one that is named is drawn.
 
 >>> weights, T = oracle_weights([0.5, 0.45, 0.43, 0.4])
 >>> weights.round(4), round(T, 2)

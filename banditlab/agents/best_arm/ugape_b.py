@@ -1,4 +1,4 @@
-"""UGapE with a fixed budget (Gabillon, Ghavamzadeh & Lazaric 2012, UGapEb), from memory.
+"""UGapE with a fixed budget (Gabillon, Ghavamzadeh & Lazaric 2012, UGapEb).
 
 After one pull of each of K arms, with T pulls in all, rewards in [0, 1] and problem complexity
 H = sum_k 4 / gap_k^2 (the best arm's gap being that of the second best)::
@@ -9,6 +9,9 @@ H = sum_k 4 / gap_k^2 (the best arm's gap being that of the second best)::
 and whichever of J and u has fewer pulls is pulled next. It names the J whose B_J was smallest over
 time. The theory has a_scale = 1; more explores more, and is better on common instances. Ties go to
 the lower arm, to J before u, and to the earlier time.
+
+Checked arm by arm against this definition written with loops, and in its errors against one written
+with arrays. The factor ``a_scale`` and the breaking of ties are ours.
 
 >>> round(hardness([0.5] + [0.4] * 19))  # problem 1 of Audibert, Bubeck & Munos 2010
 8000

@@ -7,7 +7,6 @@ are broken at random. It is Sequential Halving with one round, and that is how i
 
 from __future__ import annotations
 
-from functools import partial
 from typing import NamedTuple
 
 from banditlab.parts.best_arm import (
@@ -15,7 +14,7 @@ from banditlab.parts.best_arm import (
     check_even,
     exactly,
     init_once,
-    most_in_rounds,
+    most_even,
     recommend_left,
     update_with,
 )
@@ -29,7 +28,12 @@ class UniformDesign(NamedTuple):
 def uniform_design() -> Identify:
     """Uniform design; takes no arguments. Its horizon is at least the number of arms."""
     update = update_with(exactly)
-    most = partial(most_in_rounds, 1)
     return Identify(
-        UniformDesign(), init_once, act_round, update, recommend_left, check=check_even, most=most
+        UniformDesign(),
+        init_once,
+        act_round,
+        update,
+        recommend_left,
+        check=check_even,
+        most=most_even,
     )

@@ -9,6 +9,10 @@ Index of an arm in round t when T rounds will be played::
 N(mean, sigma^2 / pulls). The theorem has ``c = 5``; the paper recommends ``c = 0`` in practice.
 With several contexts T is the horizon's share of one; when it is unknown, t stands for T.
 
+Arms never pulled come first, as in all index policies here. For Gaussian rewards that is the flat
+prior's doing; the prior for rewards in [0, 1] is proper, and the paper's algorithm would compare
+its quantile with the others from the first round on. It costs a pull of each arm.
+
 >>> import banditlab
 >>> banditlab.make("bayes_ucb").params
 BayesUCB(c=0.0, sigma=0.0)

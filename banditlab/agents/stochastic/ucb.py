@@ -1,11 +1,15 @@
 """UCB1 (Auer, Cesa-Bianchi & Fischer 2002, Figure 1): pull the largest upper confidence bound.
 
-Index of an arm after n rewards in all, of which ``pulls`` are its own::
+Index in round t, counted from 1, of an arm with ``pulls`` rewards of its own::
 
-    mean + sqrt(alpha * ln(n) / pulls)
+    mean + sqrt(alpha * ln(t) / pulls)
 
-``alpha = 2`` is the paper's constant for rewards in [0, 1]; for Gaussian rewards of standard
-deviation sigma use ``alpha = 2 sigma^2`` or more.
+The paper has ln(n) with n = t - 1, the rewards seen so far. With ln(t), as many programs have it,
+the index is that of ``kl_ucb`` for Gaussian rewards where ``alpha = 2 sigma^2``; the square of the
+root is larger by less than alpha / (n pulls). ``alpha = 2`` is the paper's constant for rewards in
+[0, 1]; for Gaussian rewards of standard deviation sigma use ``alpha = 2 sigma^2`` or more.
+
+Compared decision by decision with a public implementation: they agree.
 
 >>> import banditlab
 >>> agent = banditlab.Agent("ucb", n_arms=3, seed=1)
@@ -33,7 +37,7 @@ class UCB(NamedTuple):
 
 @kernel_inline
 def clock(params, task, n):  # type: ignore[no-untyped-def]
-    return numeric.log(n + 1.0)
+    return numeric.log(n + 1.0)  # t = n + 1
 
 
 @kernel_inline

@@ -1,9 +1,9 @@
 """Batched online mirror descent, for arms that cost to switch and losses that cost to see.
 
-Cheng, Zhou & Ji 2023, "Understanding the role of feedback in online learning with switching
-costs" (ICML): three kinds of feedback, batches with one random round of observation, mirror descent
-with negative entropy, and the shrinking dartboard of Geulen, Voecking & Winkler 2010 (COLT).
-Re-implementation from memory; the constants are derived anew.
+Cheng, Zhou & Ji 2023, "Understanding the role of feedback in online learning with switching costs"
+(ICML): three kinds of feedback, batches with one random round of observation, mirror descent with
+negative entropy, and the shrinking dartboard of Geulen, Voecking & Winkler 2010 (COLT). These and
+the rates are the paper's; its listing was not at hand, so constants and bounds are derived here.
 
 The T rounds are cut into N batches, batch b from floor(b T / N) on, and one arm is played
 throughout a batch. In one round u of it, drawn at random, losses are observed::
@@ -28,6 +28,10 @@ and, where N divides T, the regret with its switches is at most
 
     full, flex    2 T sqrt((ln K / N) (K / (2 m) + c N / T))
     bandit        T sqrt(2 K ln K / N) + c (N - 1)
+
+Checked: estimates are unbiased, by enumeration of what is drawn; arms, requests and estimates have
+the law of a slow second implementation; regret keeps below the bounds on every problem, and equals
+its closed form under constant gaps.
 
 >>> from banditlab.core import Task
 >>> bandit(batched_omd("bandit").params, Task(2, horizon=2**14)).n_batches

@@ -1,13 +1,16 @@
 """Blocks: any bandit algorithm, slowed down until its switches are affordable.
 
-Arora, Dekel & Tewari 2012 (section 2, for Exp3; re-implementation from memory): the base algorithm
-acts once per block of ``tau`` rounds, its arm is played throughout, and the block counts as one
-round with the mean of the block's losses as its loss. The base's horizon is ceil(T / tau).
+The mini-batches of Arora, Dekel & Tewari 2012 (section 2, for Exp3): the base algorithm acts once
+per block of ``tau`` rounds, its arm is played throughout, and the block counts as one round with
+the mean of the block's losses as its loss. The base's horizon is ceil(T / tau).
 
 When ``tau`` is 0, the block length balances the guarantee of Exp3 over N = T / tau blocks,
 T sqrt(2 K ln(K) / N), against the price lam of at most N switches::
 
     N = (T / lam)^(2/3) (K ln(K) / 2)^(1/3),   tau = max(1, round(T / N))
+
+That length is derived here, and checked against a search over all N; theirs, for price 1, is
+``batched_exp3(tau="arora")``. Played in blocks, a base does what it does on a table of block means.
 
 >>> import banditlab
 >>> banditlab.make("blocked", base="tsallis_inf", tau=20).params.base_hyper

@@ -1,15 +1,15 @@
 """Bandit feedback for free, and a budget of extra observations (Cheng, Zhou & Ji 2023, ICML).
 
-Re-implementation from memory. With K arms, T rounds, a budget of B observations beside the loss of
-the arm played, and the price c of a switch, extra observations help only from K^(1/3) (T / c)^(2/3)
-on::
+With K arms, T rounds, a budget of B observations beside the loss of the arm played, and the price c
+of a switch, extra observations help only from K^(1/3) (T / c)^(2/3) on::
 
     B below    `batched_omd` on the free bandit feedback       regret ~ (c K)^(1/3) T^(2/3)
     B above    `batched_omd` with full or flex feedback, B     regret ~ T sqrt(K / B)
 
 Above, what is shown for free is not learned from, but an observation that would have been free is
 not paid for: full feedback spends K - 1 a batch, not K. (The paper has c = 1; for other prices
-the place where the two rates meet is derived; it is never beyond T.)
+the place where the two rates meet is derived; it is never beyond T.) Rates and threshold are those
+of the paper's abstract; for the batches see :mod:`banditlab.agents.switching.batched_omd`.
 """
 
 from __future__ import annotations

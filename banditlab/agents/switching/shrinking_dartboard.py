@@ -1,14 +1,15 @@
 """The shrinking dartboard (Geulen, Voecking & Winkler 2010, COLT), lazy exponential weights.
 
-Re-implementation from memory. Every round shows the losses of all arms; an arm is kept with the
-probability by which its weight has shrunk, and else drawn anew in proportion to the weights::
+Every round shows the losses of all arms; an arm is kept with the probability by which its weight
+has shrunk, and else drawn anew in proportion to the weights::
 
     form "exp"      w_k *= exp(-eta * loss_k)      eta = sqrt(ln K / (T (1/2 + c)))
     form "power"    w_k *= (1 - eta) ** loss_k     eta = min(sqrt(ln K / T), 1/2)
 
-for K arms, T rounds and the price c of a switch; "power" is the authors' form and does not know
-the price. So the arm played has the law of exponential weights, and changes at most eta T times in
-expectation. It is `batched_omd` with full feedback and batches of one round.
+for K arms, T rounds and the price c of a switch; "power" is the authors' form and does not know the
+price, and the rate of "exp" is derived here. So the arm played has the law of exponential weights,
+and changes at most eta T times in expectation. It is `batched_omd` with full feedback and batches
+of one round. The law of the arm and the number of switches are checked in closed form.
 """
 
 from __future__ import annotations
