@@ -14,6 +14,9 @@ P(s_t = s, a_t = a), and J = <d, r> / (1 - gamma). The single-policy concentrabi
 Everything here is exact: linear solves or backward induction in NumPy, and one kernel,
 `policy_value`, that finds J to 1e-10 inside the compiled loops.
 
+One file, though long: building a model, its values and its occupancies are one calculus, whose
+functions are short and call each other.
+
 >>> chain = from_table({0: {0: [(1.0, 0, 0.5, False)], 1: [(1.0, 0, 1.0, True)]}}, [1.0], gamma=0.5)
 >>> solve(chain).values
 array([[1., 0.]])

@@ -10,6 +10,9 @@ call them from a ``banditlab.core.kernel``, for under a bare ``njit`` the checks
 cost a factor of five and may raise.
 
 Errors quoted are measured against SciPy in ``tests/test_numeric.py``.
+
+One file, though long: it is the whole vocabulary of kernels, and most of it
+stands on `log` and `exp`.
 """
 
 import math

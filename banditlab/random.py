@@ -14,6 +14,8 @@ runs should stay in step. Parameters are not checked.
 
 Integer constants are np.uint64 throughout: in Numba, ``uint64 + 1`` is not a uint64. None of this
 is fit for cryptography or for private releases.
+
+One file, though long: it is all the luck there is, and every sampler stands on those above it.
 """
 
 import math

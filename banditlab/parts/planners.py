@@ -69,7 +69,7 @@ def count_rows(rows, start, stop, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def value_range(model, left):  # type: ignore[no-untyped-def]
+def range_ahead(model, left):  # type: ignore[no-untyped-def]
     """The least and the largest value of a state with ``left`` steps to go, with a finite horizon.
 
     0 is among the rewards, as an episode may end before.

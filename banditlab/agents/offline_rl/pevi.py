@@ -30,7 +30,7 @@ import numpy as np
 
 from banditlab import linalg, numeric
 from banditlab.core import kernel
-from banditlab.parts.planners import deploy, value_range
+from banditlab.parts.planners import deploy, range_ahead
 from banditlab.protocols.offline_mdp import OfflineMDP
 from banditlab.validate import between, nonnegative, positive
 
@@ -131,7 +131,7 @@ def plan(params, model, rng, policy):
         h = max(L - 1 - i, 0)
         if model.horizon > 0:
             left = float(model.horizon - h)
-            low, high = value_range(model, left)
+            low, high = range_ahead(model, left)
             if d > 0:
                 whiten(params, model, h, white)
         backup(params, model, h, low, high - low, radius, white, V, Q)

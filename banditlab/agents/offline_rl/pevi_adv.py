@@ -24,7 +24,7 @@ import numpy as np
 
 from banditlab import numeric
 from banditlab.core import kernel
-from banditlab.parts.planners import count_pairs, count_rows, deploy, shuffled_rows, value_range
+from banditlab.parts.planners import count_pairs, count_rows, deploy, range_ahead, shuffled_rows
 from banditlab.protocols.offline_mdp import OfflineMDP
 from banditlab.validate import inside, nonnegative
 
@@ -85,7 +85,7 @@ def plan(params, model, rng, policy):  # type: ignore[no-untyped-def]
     for h in range(H - 1, -1, -1):
         rows = shuffled_rows(model.counts[h], rng)
         third = rows.size // 3
-        low, _ = value_range(model, model.horizon - h * 1.0)
+        low, _ = range_ahead(model, model.horizon - h * 1.0)
         part = max(third // H, 1)
         count_rows(rows, 0, third, counts[0])
         count_pairs(counts[0], n[0])

@@ -20,7 +20,7 @@ import numpy as np
 from banditlab import numeric
 from banditlab.core import kernel
 from banditlab.parts.modes import place
-from banditlab.parts.planners import average, deploy, fill_values, value_range
+from banditlab.parts.planners import average, deploy, fill_values, range_ahead
 from banditlab.protocols.offline_mdp import OfflineMDP
 from banditlab.random import categorical
 
@@ -88,7 +88,7 @@ def plan(params, model, rng, policy):  # type: ignore[no-untyped-def]
         for h in range(model.horizon - 1, -1, -1):
             for s in range(S):
                 last[s] = V[s]
-            low, _ = value_range(model, model.horizon - h * 1.0)
+            low, _ = range_ahead(model, model.horizon - h * 1.0)
             fill_q(params, model, model.counts[h], h, low, last, q)
             fill_values(model, q, V)
             if model.held_out.shape[0] > 0:

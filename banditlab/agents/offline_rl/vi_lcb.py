@@ -47,8 +47,8 @@ from banditlab.parts.planners import (
     count_rows,
     deploy,
     fill_values,
+    range_ahead,
     shuffled_rows,
-    value_range,
 )
 from banditlab.protocols.offline_mdp import OfflineMDP
 from banditlab.validate import flag, inside
@@ -196,7 +196,7 @@ def plan_episodic(params, model, rng, policy):  # type: ignore[no-untyped-def]
             trim(params, model, h, rng, trimmed)
             counts = trimmed
         left = model.horizon - h
-        low, _ = value_range(model, left * 1.0)
+        low, _ = range_ahead(model, left * 1.0)
         fill_q(params, model, counts, model.r[h], left, low, last, log_term, q)
         fill_values(model, q, V)
         if first and model.held_out.shape[0] > 0:

@@ -27,9 +27,9 @@ from banditlab.parts.modes import BY_MODE, MODES, PAPER, or_by_mode, place
 from banditlab.parts.planners import (
     deploy,
     fill_hoeffding,
+    range_ahead,
     start_monotone,
     step_monotone,
-    value_range,
 )
 from banditlab.protocols.offline_mdp import OfflineMDP
 from banditlab.validate import inside
@@ -54,8 +54,8 @@ def plan(params, model, rng, policy):  # type: ignore[no-untyped-def]
     q = np.empty((S, A))
     if model.horizon > 0:
         for h in range(model.horizon - 1, -1, -1):
-            next_low, _ = value_range(model, model.horizon - h - 1.0)
-            low, _ = value_range(model, model.horizon - h * 1.0)
+            next_low, _ = range_ahead(model, model.horizon - h - 1.0)
+            low, _ = range_ahead(model, model.horizon - h * 1.0)
             fill_hoeffding(model, model.counts[h], model.n[h], h, next_low, V, L, q)
             for s in range(S):
                 best = -np.inf
