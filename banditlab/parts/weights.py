@@ -211,9 +211,9 @@ def _learning(
         losses, probs, played = state.losses, state.probs, spare[0]
         # The arms played by themselves: else every arm of every lane would wait for a division.
         for lane in range(arms.size):
-            k = np.uint64(arms[lane])
+            arm = np.uint64(arms[lane])
             loss = 1.0 - rewards[lane]
-            played[lane] = losses[lane, k] + estimate(eta, probs[lane, k], loss, True)
+            played[lane] = losses[lane, arm] + estimate(eta, probs[lane, arm], loss, True)
         for k in range(state.probs.shape[1]):
             for lane in range(arms.size):
                 losses[lane, k] += estimate(eta, probs[lane, k], 1.0 - rewards[lane], False)

@@ -14,7 +14,7 @@ from banditlab.core import Task, jit_disabled
 from banditlab.parts.weights import weighing
 from banditlab.protocols import online
 
-NO_FEATURES = np.empty((0, 0))
+NO_FEATURES = np.zeros((1, 1))
 NAMES = ("exp3", "exp3_ix", "tsallis_inf")
 exp3_weights, _ = weighing(exp3.weight)
 tsallis_weights, _ = weighing(

@@ -22,7 +22,7 @@ from banditlab.compile import compiled
 from banditlab.core import Task, jit_disabled
 from banditlab.protocols import online
 
-NO_FEATURES = np.empty((0, 0))
+NO_FEATURES = np.zeros((1, 1))
 TEN_ARMS = np.linspace(0.1, 0.9, 10)
 compiled_only = pytest.mark.skipif(jit_disabled(), reason="simulates millions of rounds")
 

@@ -350,6 +350,12 @@ def test_values_are_lower_bounds():
     assert violated(reference_hoeffding, 1e-5) > delta
 
 
+def test_the_notebook_is_for_a_finite_horizon():
+    """Its penalty is at most the steps left; discounted, there would be none."""
+    with pytest.raises(ValueError, match="finite horizon for mode notebook"):
+        learn(vi_lcb("notebook"), a_log(a_truth(1), 100, 1))
+
+
 # --- splitting ----------------------------------------------------------------------------------
 
 

@@ -161,8 +161,9 @@ def trim(params, model, h, rng, counts):  # type: ignore[no-untyped-def]
 @kernel
 def plan_discounted(params, model, policy):  # type: ignore[no-untyped-def]
     """Algorithm 1."""
+    if params.mode == NOTEBOOK:
+        raise ValueError("vi_lcb needs a finite horizon for mode notebook")
     S, A, K = model.succ.shape
-    first = params.mode == NOTEBOOK
     rows = max(model.rows, 1.0)
     log_term = numeric.log(rows / ((1.0 - model.gamma) * params.delta))
     V = np.empty(S)
@@ -175,7 +176,7 @@ def plan_discounted(params, model, policy):  # type: ignore[no-untyped-def]
         if fill_values(model, q, V) <= 1e-9 * (model.v_max - model.v_min):
             break
     for s in range(S):
-        deploy(q[s], model.n[0, s], model.legal[s], first, policy[0, s])
+        deploy(q[s], model.n[0, s], model.legal[s], False, policy[0, s])
 
 
 @kernel
@@ -234,7 +235,8 @@ def vi_lcb(
         Whether to make the steps of a finite horizon independent (Algorithm 3). It discards every
         state met less than about 100 log(10 H S) times in a step.
 
-    Raises ValueError for an unknown mode or a value out of range.
+    Raises ValueError for an unknown mode or a value out of range; planning raises it for mode
+    ``notebook`` where the problem is discounted.
     """
     params = VILCB(
         place("mode", mode, MODES),
