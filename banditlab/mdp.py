@@ -327,7 +327,7 @@ def value(mdp: MDP, policy: Any) -> float:
 
 
 @kernel
-def policy_value(mdp, policy):  # type: ignore[no-untyped-def]
+def policy_value(mdp, policy):
     """J of ``policy`` (L, S, A) within 1e-10: sweeps over sparse successors, for use in loops."""
     S, A, K = mdp.succ.shape
     V = np.zeros(S)

@@ -58,7 +58,7 @@ ETA, KEEP, INFLATION, SHORT, FACTOR, OWN = range(6)
 
 
 @kernel
-def begin(plan, task, rng):  # type: ignore[no-untyped-def]
+def begin(plan, task, rng):
     """The state before the first round."""
     K, m, N = task.n_arms, plan.sample, plan.n_batches
     played = 1 if m == 0 else 0
@@ -81,7 +81,7 @@ def begin(plan, task, rng):  # type: ignore[no-untyped-def]
 
 
 @kernel_inline
-def open_batch(clock, terms, first):  # type: ignore[no-untyped-def]
+def open_batch(clock, terms, first):
     """Begin the batch of round ``first``: floor(b T / N), by carrying the remainder along."""
     carry = clock[CARRY] + terms[REST]
     longer = 1 if carry >= terms[N_BATCHES] else 0
@@ -92,12 +92,12 @@ def open_batch(clock, terms, first):  # type: ignore[no-untyped-def]
 
 
 @kernel_in_loop
-def act_batch(params, state, t, x, rng):  # type: ignore[no-untyped-def]
+def act_batch(params, state, t, x, rng):
     return state.clock[ARM]
 
 
 @kernel_in_loop
-def look_batch(params, state, t, arm, left, rng, out):  # type: ignore[no-untyped-def]
+def look_batch(params, state, t, arm, left, rng, out):
     for _ in range(int(t == state.clock[FIRST])):
         draw_look(state.clock, state.terms, state.deck, rng)
     due = t == state.clock[LOOK]
@@ -107,7 +107,7 @@ def look_batch(params, state, t, arm, left, rng, out):  # type: ignore[no-untype
 
 
 @kernel_inline
-def draw_look(clock, terms, deck, rng):  # type: ignore[no-untyped-def]
+def draw_look(clock, terms, deck, rng):
     """Draw the round and the arms to observe, from a stream that knows nothing of the play."""
     clock[LOOK] = clock[FIRST] + below(rng, clock[LAST] - clock[FIRST] + 1)
     for i in range(terms[DRAWN]):
@@ -118,7 +118,7 @@ def draw_look(clock, terms, deck, rng):  # type: ignore[no-untyped-def]
 
 
 @kernel_in_loop
-def update_batch(params, state, t, x, arm, losses, rng):  # type: ignore[no-untyped-def]
+def update_batch(params, state, t, x, arm, losses, rng):
     for _ in range(int(t == state.clock[LOOK])):
         learn(state, arm, losses)
     for _ in range(int(t == state.clock[LAST])):
@@ -127,7 +127,7 @@ def update_batch(params, state, t, x, arm, losses, rng):  # type: ignore[no-unty
 
 
 @kernel_inline
-def learn(state, arm, losses):  # type: ignore[no-untyped-def]
+def learn(state, arm, losses):
     """Add the batch's estimates."""
     longer = state.clock[LAST] - state.clock[FIRST] >= state.terms[LENGTH]
     factor = state.rates[FACTOR] * (1.0 if longer else state.rates[SHORT])
@@ -142,7 +142,7 @@ def learn(state, arm, losses):  # type: ignore[no-untyped-def]
 
 
 @kernel_inline
-def turn(state, rng):  # type: ignore[no-untyped-def]
+def turn(state, rng):
     """Keep or draw the arm of the next batch."""
     shrunk = numeric.exp(-state.rates[ETA] * state.rates[OWN])
     kept = uniform(rng) < state.rates[KEEP] * shrunk
@@ -161,7 +161,7 @@ def turn(state, rng):  # type: ignore[no-untyped-def]
 
 
 @kernel_inline
-def weigh(eta, losses, out):  # type: ignore[no-untyped-def]
+def weigh(eta, losses, out):
     """Weights exp(-eta * loss), the largest 1; returns their total."""
     least = smallest(losses)
     total = 0.0
@@ -172,7 +172,7 @@ def weigh(eta, losses, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def recommend_batch(params, state, x, rng, out):  # type: ignore[no-untyped-def]
+def recommend_batch(params, state, x, rng, out):
     total = weigh(state.rates[ETA], state.losses, out)
     for k in range(out.size):
         out[k] /= total
@@ -182,19 +182,19 @@ def recommend_batch(params, state, x, rng, out):  # type: ignore[no-untyped-def]
 
 
 @kernel_inline
-def budget(task):  # type: ignore[no-untyped-def]
+def budget(task):
     """The observations that can be made."""
     return task.budget if task.budget >= 0 else task.horizon * task.n_arms
 
 
 @kernel_inline
-def spread(task):  # type: ignore[no-untyped-def]
+def spread(task):
     """The sample of a batch that lets a budget beyond the horizon be spent: ceil(B / T)."""
     return min(task.n_arms, max(1, (budget(task) + task.horizon - 1) // task.horizon))
 
 
 @kernel_inline
-def balance(task):  # type: ignore[no-untyped-def]
+def balance(task):
     """The batches at which, under bandit feedback, switches cost what estimates cost."""
     K, T = task.n_arms * 1.0, task.horizon * 1.0
     # The tuned number is at least T exactly if K ln(K) / 2 >= price^2 T: asked first, for price 0.
@@ -206,7 +206,7 @@ def balance(task):  # type: ignore[no-untyped-def]
 
 
 @kernel_inline
-def plan_sample(task, sample, n_batches, eta, dartboard):  # type: ignore[no-untyped-def]
+def plan_sample(task, sample, n_batches, eta, dartboard):
     """The plan of batches that observe ``sample`` >= 1 arms; zeros stand for what is derived."""
     K, T = task.n_arms, task.horizon
     N = n_batches if n_batches > 0 else max(1, min(T, budget(task) // sample))
@@ -216,7 +216,7 @@ def plan_sample(task, sample, n_batches, eta, dartboard):  # type: ignore[no-unt
 
 
 @kernel_inline
-def plan_played(task, n_batches, eta, dartboard):  # type: ignore[no-untyped-def]
+def plan_played(task, n_batches, eta, dartboard):
     """The plan of ``n_batches`` >= 1 batches that observe the arm they play."""
     K = task.n_arms * 1.0
     tuned = math.sqrt(2.0 * numeric.log(K) / (K * n_batches))

@@ -23,7 +23,7 @@ from banditlab.validate import choice
 
 
 @kernel_inline
-def leader(pulls, means):  # type: ignore[no-untyped-def]
+def leader(pulls, means):
     """The arm of the largest empirical mean, the first of several; 0 before any pull."""
     best = -np.inf
     arm = 0
@@ -35,7 +35,7 @@ def leader(pulls, means):  # type: ignore[no-untyped-def]
 
 
 @kernel_inline
-def least_pulled(pulls):  # type: ignore[no-untyped-def]
+def least_pulled(pulls):
     """The arm with the fewest pulls, the first of several."""
     arm = 0
     for k in range(pulls.size):
@@ -44,7 +44,7 @@ def least_pulled(pulls):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def name_largest(values, eligible, out):  # type: ignore[no-untyped-def]
+def name_largest(values, eligible, out):
     """Even odds over the largest ``values`` where ``eligible`` > 0; over all arms if none is."""
     best = -np.inf
     for k in range(out.size):
@@ -61,13 +61,13 @@ def name_largest(values, eligible, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def recommend_best(params, state, x, rng, out):  # type: ignore[no-untyped-def]
+def recommend_best(params, state, x, rng, out):
     """``recommend`` of an algorithm that names the arm of the largest empirical mean."""
     name_largest(state.means, state.pulls, out)
 
 
 @kernel_inline
-def add_batch(state, pulls, sums):  # type: ignore[no-untyped-def]
+def add_batch(state, pulls, sums):
     """Learn from a batch: the state has ``pulls``, ``sums`` and ``means``."""
     for k in range(pulls.size):
         if pulls[k] > 0:
@@ -77,7 +77,7 @@ def add_batch(state, pulls, sums):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def act_chosen(params, state, t, x, rng, out):  # type: ignore[no-untyped-def]
+def act_chosen(params, state, t, x, rng, out):
     """``act`` of an algorithm that pulls the arm ``chosen``."""
     out[state.chosen[0]] = 1
 
@@ -105,7 +105,7 @@ class Rounds(NamedTuple):
 
 
 @kernel
-def shuffled(n, rng):  # type: ignore[no-untyped-def]
+def shuffled(n, rng):
     """The numbers 0, ..., n - 1 in random order."""
     order = np.arange(n)
     shuffle(rng, order)
@@ -113,7 +113,7 @@ def shuffled(n, rng):  # type: ignore[no-untyped-def]
 
 
 @kernel_inline
-def in_rounds(task, rounds, rng):  # type: ignore[no-untyped-def]
+def in_rounds(task, rounds, rng):
     """The state of an agent that gives its budget out in so many rounds."""
     return Rounds(
         np.full(task.n_arms, 1),
@@ -125,13 +125,13 @@ def in_rounds(task, rounds, rng):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def init_once(params, task, rng):  # type: ignore[no-untyped-def]
+def init_once(params, task, rng):
     """``init`` of an algorithm whose budget goes out in one round."""
     return in_rounds(task, 1, rng)
 
 
 @kernel_inline
-def count(active):  # type: ignore[no-untyped-def]
+def count(active):
     """How many arms are in play."""
     size = 0
     for k in range(active.size):
@@ -140,7 +140,7 @@ def count(active):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def act_round(params, state, t, x, rng, out):  # type: ignore[no-untyped-def]
+def act_round(params, state, t, x, rng, out):
     """``act`` of the family: all arms in play, equally often."""
     rounds = state.released.shape[0]
     if state.round[0] < rounds:
@@ -154,7 +154,7 @@ def update_with(release: Callable[..., float]) -> Callable[..., None]:
     """``update`` with means as ``release(params, rng, total, n)``, an inline, makes them."""
 
     @kernel
-    def update(params, state, t, x, pulls, sums, rng):  # type: ignore[no-untyped-def]
+    def update(params, state, t, x, pulls, sums, rng):
         now = state.round[0]
         size = count(state.active)
         means = state.released[now]
@@ -176,13 +176,13 @@ def update_with(release: Callable[..., float]) -> Callable[..., None]:
 
 
 @kernel_inline
-def exactly(params, rng, total, n):  # type: ignore[no-untyped-def]
+def exactly(params, rng, total, n):
     """The release of a mean that is not private."""
     return total / n
 
 
 @kernel
-def recommend_left(params, state, x, rng, out):  # type: ignore[no-untyped-def]
+def recommend_left(params, state, x, rng, out):
     """The arm that is left; before the last round even odds over those in play."""
     size = count(state.active)
     for k in range(out.size):
@@ -206,12 +206,12 @@ def check_even(task: Task, x: Any) -> None:
 
 
 @kernel_inline
-def discrete(params, rng, total, n):  # type: ignore[no-untyped-def]
+def discrete(params, rng, total, n):
     return release(True, rng, total, n, params.epsilon)
 
 
 @kernel_inline
-def fast(params, rng, total, n):  # type: ignore[no-untyped-def]
+def fast(params, rng, total, n):
     return release(False, rng, total, n, params.epsilon)
 
 
@@ -219,7 +219,7 @@ RELEASES = {"discrete": discrete, "fast": fast}
 
 
 @kernel
-def spent_at_once(params, state):  # type: ignore[no-untyped-def]
+def spent_at_once(params, state):
     """``spent``: the first round releases, and no reward enters two rounds."""
     return params.epsilon
 

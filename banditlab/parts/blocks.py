@@ -36,13 +36,13 @@ class InBlocks(NamedTuple):
 
 
 @kernel
-def new_block(length):  # type: ignore[no-untyped-def]
+def new_block(length):
     """A block of ``length`` rounds, its arm still to be drawn."""
     return Block(np.zeros(1, np.int64), np.array([length, 0, 0]), np.zeros(1))
 
 
 @kernel_inline
-def open_block(block, length, arm):  # type: ignore[no-untyped-def]
+def open_block(block, length, arm):
     """Begin the next block."""
     block.arm[0] = arm
     block.counts[0] = length
@@ -52,7 +52,7 @@ def open_block(block, length, arm):  # type: ignore[no-untyped-def]
 
 
 @kernel_inline
-def last_round(block, loss):  # type: ignore[no-untyped-def]
+def last_round(block, loss):
     """Count a round of ``loss``, nan if not seen, and say whether it was the block's last."""
     if loss == loss:
         block.total[0] += loss
@@ -62,19 +62,19 @@ def last_round(block, loss):  # type: ignore[no-untyped-def]
 
 
 @kernel_inline
-def mean_loss(block):  # type: ignore[no-untyped-def]
+def mean_loss(block):
     """The mean of the losses seen, of which there are some."""
     return block.total[0] / block.counts[2]
 
 
 @kernel_inline
-def sum_of_losses(block):  # type: ignore[no-untyped-def]
+def sum_of_losses(block):
     """The mean times the block's length: losses that were denied count as the others."""
     return mean_loss(block) * block.counts[0]
 
 
 @kernel_inline
-def tuned_length(task):  # type: ignore[no-untyped-def]
+def tuned_length(task):
     """``tau`` as :mod:`banditlab.agents.switching.blocked` derives it, T / N, at most T."""
     K = task.n_arms * 1.0
     share = math.pow(2.0 * task.horizon / (K * numeric.log(K)), 1.0 / 3.0)
@@ -83,13 +83,13 @@ def tuned_length(task):  # type: ignore[no-untyped-def]
 
 
 @kernel_inline
-def given_or_tuned(params, task):  # type: ignore[no-untyped-def]
+def given_or_tuned(params, task):
     """``tau`` rounds, or the tuned number where that is 0."""
     return params.tau if params.tau > 0 else tuned_length(task)
 
 
 @kernel_inline
-def base_hyper(params):  # type: ignore[no-untyped-def]
+def base_hyper(params):
     """The hyper-parameters of the base, where those of the algorithm hold them."""
     return params.base_hyper
 
@@ -105,7 +105,7 @@ def _kernels(
     own: Callable[..., Any],
 ) -> tuple[Callable[..., Any], Callable[..., None], Callable[..., None]]:
     @kernel
-    def init_blocks(params, task, rng):  # type: ignore[no-untyped-def]
+    def init_blocks(params, task, rng):
         tau = length(params, task)
         blocks = (task.horizon + tau - 1) // tau
         slow = Task(task.n_arms, task.n_contexts, task.dim, blocks, task.budget, task.price)
@@ -114,7 +114,7 @@ def _kernels(
         return state
 
     @kernel
-    def update_blocks(params, state, t, x, arm, losses, rng):  # type: ignore[no-untyped-def]
+    def update_blocks(params, state, t, x, arm, losses, rng):
         if last_round(state.block, losses[arm]):
             number = state.number[0]
             if state.block.counts[2] > 0:
@@ -124,14 +124,14 @@ def _kernels(
             open_block(state.block, state.block.counts[0], following)
 
     @kernel
-    def recommend_base(params, state, x, rng, out):  # type: ignore[no-untyped-def]
+    def recommend_base(params, state, x, rng, out):
         recommend(own(params), state.base, x, rng, out)
 
     return init_blocks, update_blocks, recommend_base
 
 
 @kernel
-def act_block(params, state, t, x, rng):  # type: ignore[no-untyped-def]
+def act_block(params, state, t, x, rng):
     """``act`` of whatever plays in blocks."""
     return state.block.arm[0]
 

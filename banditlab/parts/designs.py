@@ -29,7 +29,7 @@ LIGHT = 1e-4  # weights below this are dropped, unless there are very many arms
 
 
 @kernel
-def reduced(x, arms):  # type: ignore[no-untyped-def]
+def reduced(x, arms):
     """Coordinates (len(arms), r) of the rows ``arms`` of ``x`` along their principal axes.
 
     That is U S of a singular value decomposition, by rotating pairs of columns until all are
@@ -70,7 +70,7 @@ def reduced(x, arms):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def rotate(a, b):  # type: ignore[no-untyped-def]
+def rotate(a, b):
     """Rotate two vectors into orthogonal ones; returns whether they were not."""
     product = linalg.dot(a, b)
     aa = linalg.dot(a, a)
@@ -91,7 +91,7 @@ def rotate(a, b):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def information(x, weights, out):  # type: ignore[no-untyped-def]
+def information(x, weights, out):
     """Write V, the sum of weights[i] x[i] x[i].T, to ``out``."""
     dim = x.shape[1]
     for i in range(dim):
@@ -109,14 +109,14 @@ def information(x, weights, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def sample_means(pulls, sums, means):  # type: ignore[no-untyped-def]
+def sample_means(pulls, sums, means):
     """Means of so many pulls, 0 where there are none."""
     for i in range(pulls.size):
         means[i] = sums[i] / pulls[i] if pulls[i] > 0 else 0.0
 
 
 @kernel
-def least_squares(coordinates, pulls, means, inverse):  # type: ignore[no-untyped-def]
+def least_squares(coordinates, pulls, means, inverse):
     """theta for the means of so many pulls; ``inverse`` becomes that of V = sum n_i x_i x_i.T."""
     rank = coordinates.shape[1]
     factor = np.empty((rank, rank))
@@ -135,7 +135,7 @@ def least_squares(coordinates, pulls, means, inverse):  # type: ignore[no-untype
 
 
 @kernel
-def g_optimal(x, weights):  # type: ignore[no-untyped-def]
+def g_optimal(x, weights):
     """Fill ``weights`` with the G-optimal design for the rows of ``x``, which have full rank.
 
     Returns the largest g, before weights below `LIGHT` are set to 0 and the rest is scaled to sum

@@ -30,7 +30,7 @@ EDGE = 1e-15
 
 
 @kernel
-def bernoulli_divergence(sigma, p, q):  # type: ignore[no-untyped-def]
+def bernoulli_divergence(sigma, p, q):
     """KL(Bernoulli(p) || Bernoulli(q)), with `q` clamped to [1e-15, 1 - 1e-15].
 
     Relative error about 1e-16 / |q - p|, where numeric.bernoulli_kl has an absolute one of 1e-15:
@@ -45,17 +45,17 @@ def bernoulli_divergence(sigma, p, q):  # type: ignore[no-untyped-def]
 
 
 @kernel_inline
-def bernoulli_variance(sigma, mean):  # type: ignore[no-untyped-def]
+def bernoulli_variance(sigma, mean):
     return mean * (1.0 - mean)
 
 
 @kernel_inline
-def gaussian_divergence(sigma, p, q):  # type: ignore[no-untyped-def]
+def gaussian_divergence(sigma, p, q):
     return (p - q) * (p - q) / (2.0 * sigma * sigma)
 
 
 @kernel_inline
-def gaussian_variance(sigma, mean):  # type: ignore[no-untyped-def]
+def gaussian_variance(sigma, mean):
     return sigma * sigma
 
 
@@ -72,12 +72,12 @@ REWARDS = {"bernoulli": UNIT_REWARD, "gaussian": ANY_REWARD}
 
 
 @kernel_inline
-def practical(params, n_arms, t):  # type: ignore[no-untyped-def]
+def practical(params, n_arms, t):
     return numeric.log((1.0 + numeric.log(t * 1.0)) / params.delta)
 
 
 @kernel_inline
-def proved(params, n_arms, t):  # type: ignore[no-untyped-def]
+def proved(params, n_arms, t):
     return numeric.log(2.0 * t * (n_arms - 1.0) / params.delta)
 
 
@@ -90,7 +90,7 @@ def evidence(law: str) -> Callable[..., float]:
     divergence, _ = LAWS[law]
 
     @kernel
-    def against(sigma, state, best, k):  # type: ignore[no-untyped-def]
+    def against(sigma, state, best, k):
         n, n_best = state.pulls[k], state.pulls[best]
         if n == 0.0 or n_best == 0.0 or state.means[k] >= state.means[best]:
             return 0.0
@@ -107,7 +107,7 @@ def stopping(law: str, threshold: str) -> Callable[..., bool]:
     against, limit = evidence(law), THRESHOLDS[threshold]
 
     @kernel
-    def stop(params, state, t):  # type: ignore[no-untyped-def]
+    def stop(params, state, t):
         n_arms = state.pulls.size
         if t < n_arms:
             return False

@@ -36,13 +36,13 @@ def task_of(state: Any) -> Task:
 
 
 @kernel_inline
-def rounds_per_context(task):  # type: ignore[no-untyped-def]
+def rounds_per_context(task):
     """The horizon's share of one context, in expectation; 0 when the horizon is unknown."""
     return task.horizon / task.n_contexts
 
 
 @kernel_in_loop
-def table(task, value):  # type: ignore[no-untyped-def]
+def table(task, value):
     """An array (n_contexts, n_arms) of ``value`` in which contexts lie side by side in memory.
 
     That is what makes lanes fast, which are contexts: see :mod:`banditlab.protocols.loops.lanes`.
@@ -51,7 +51,7 @@ def table(task, value):  # type: ignore[no-untyped-def]
 
 
 @kernel_in_loop
-def new_moments(params, task, rng):  # type: ignore[no-untyped-def]
+def new_moments(params, task, rng):
     """``init`` of the family."""
     facts = np.array([task.n_arms, task.n_contexts, task.dim, task.horizon], dtype=np.int64)
     return Moments(
@@ -60,7 +60,7 @@ def new_moments(params, task, rng):  # type: ignore[no-untyped-def]
 
 
 @kernel_inline
-def add_reward(params, state, s, arm, reward):  # type: ignore[no-untyped-def]
+def add_reward(params, state, s, arm, reward):
     """Count one pull of ``arm`` in context ``s``: what the family learns from a reward."""
     pulls = state.pulls[s, arm] + 1.0
     state.pulls[s, arm] = pulls
@@ -70,7 +70,7 @@ def add_reward(params, state, s, arm, reward):  # type: ignore[no-untyped-def]
 
 
 @kernel_inline
-def mean(state, s, k):  # type: ignore[no-untyped-def]
+def mean(state, s, k):
     """The empirical mean of arm ``k`` in context ``s``, 0 before its first reward."""
     return state.sums[s, k] * state.inv[s, k]
 
@@ -80,11 +80,11 @@ def learning(learn: Callable[..., None]) -> tuple[Callable[..., None], Callable[
     """``update``, and that of lanes, from ``learn(params, state, s, arm, reward)``, an inline."""
 
     @kernel_in_loop
-    def update(params, state, t, x, arm, reward, rng):  # type: ignore[no-untyped-def]
+    def update(params, state, t, x, arm, reward, rng):
         learn(params, state, context(state.pulls.shape[0], x), arm, reward)
 
     @kernel_in_loop
-    def update_lanes(params, state, t, arms, rewards, spare):  # type: ignore[no-untyped-def]
+    def update_lanes(params, state, t, arms, rewards, spare):
         for lane in range(arms.size):
             learn(params, state, lane, np.uint64(arms[lane]), rewards[lane])
 
@@ -95,7 +95,7 @@ update_moments, update_moments_lanes = learning(add_reward)
 
 
 @kernel
-def recommend_best_mean(params, state, x, rng, out):  # type: ignore[no-untyped-def]
+def recommend_best_mean(params, state, x, rng, out):
     """Even odds over the arms of the largest empirical mean; over all arms before any pull."""
     s = context(state.pulls.shape[0], x)
     best = -np.inf
@@ -122,7 +122,7 @@ def _index_act(
     against_leader = clock is leader
 
     @kernel_in_loop
-    def act(params, state, t, x, rng):  # type: ignore[no-untyped-def]
+    def act(params, state, t, x, rng):
         s = context(state.pulls.shape[0], x)
         now = 0.0
         if against_leader:
@@ -140,7 +140,7 @@ def _index_act(
         return arm
 
     @kernel_in_loop
-    def act_lanes(params, state, t, rngs, arms, spare):  # type: ignore[no-untyped-def]
+    def act_lanes(params, state, t, rngs, arms, spare):
         # Two arrays, not two rows of one: else the compiler must fear that they overlap.
         best, nows, better = spare[0], spare[1], spare[2]
         if against_leader:
@@ -164,7 +164,7 @@ def _index_act(
 
 
 @kernel
-def fill_leaders(state, out):  # type: ignore[no-untyped-def]
+def fill_leaders(state, out):
     """`leader` of every lane."""
     out[:] = -np.inf
     for k in range(state.pulls.shape[1]):
@@ -174,7 +174,7 @@ def fill_leaders(state, out):  # type: ignore[no-untyped-def]
 
 
 @kernel_inline
-def leader(state, s):  # type: ignore[no-untyped-def]
+def leader(state, s):
     """The largest empirical mean of the arms pulled in context ``s``; -inf before any pull."""
     best = -np.inf
     for k in range(state.pulls.shape[1]):

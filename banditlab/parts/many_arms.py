@@ -50,13 +50,13 @@ class Bounded(NamedTuple):
 
 
 @kernel_inline
-def block_size(n_arms):  # type: ignore[no-untyped-def]
+def block_size(n_arms):
     """Arms in a block; the last block may have fewer."""
     return int(math.floor(math.sqrt(n_arms))) + 1
 
 
 @kernel
-def init(params, task, rng):  # type: ignore[no-untyped-def]
+def init(params, task, rng):
     pulls, sums, inv, seen, facts = new_moments(params, task, rng)
     size = block_size(task.n_arms)
     blocks = (task.n_contexts, (task.n_arms + size - 1) // size)
@@ -82,7 +82,7 @@ def init(params, task, rng):  # type: ignore[no-untyped-def]
 
 
 @kernel_inline
-def crown(state, s, b):  # type: ignore[no-untyped-def]
+def crown(state, s, b):
     """Find the champion of block ``b`` and the largest bound of its rivals."""
     size = block_size(state.bounds.shape[1])
     champion, top, rival = b * size, -np.inf, -np.inf
@@ -110,20 +110,20 @@ def _kernels(
     """
 
     @kernel
-    def index_at(params, clock, mean, inv):  # type: ignore[no-untyped-def]
+    def index_at(params, clock, mean, inv):
         return index(params, clock, mean, inv)
 
     @kernel
-    def bound_at(params, clock, mean, inv):  # type: ignore[no-untyped-def]
+    def bound_at(params, clock, mean, inv):
         return bound(params, clock, mean, inv)
 
     @kernel_inline
-    def index_of(params, state, s, k, now):  # type: ignore[no-untyped-def]
+    def index_of(params, state, s, k, now):
         value = index_at(params, now, mean(state, s, k), state.inv[s, k])
         return value if state.pulls[s, k] > 0.0 else np.inf
 
     @kernel_inline
-    def look_ahead(params, state, s, now):  # type: ignore[no-untyped-def]
+    def look_ahead(params, state, s, now):
         """Make all bounds anew, for twice as long if searching was cheap, else for half."""
         cheap = state.looks[s] <= 2.0 * state.bounds.shape[1]
         state.ahead[s] = state.ahead[s] * 2.0 if cheap else max(1.0, state.ahead[s] * 0.5)
@@ -137,7 +137,7 @@ def _kernels(
             crown(state, s, b)
 
     @kernel
-    def act(params, state, t, x, rng):  # type: ignore[no-untyped-def]
+    def act(params, state, t, x, rng):
         s = context(state.pulls.shape[0], x)
         now = clock(params, task_of(state), state.seen[s])
         n_arms = state.bounds.shape[1]
@@ -174,7 +174,7 @@ def _kernels(
         return arm
 
     @kernel
-    def update(params, state, t, x, arm, reward, rng):  # type: ignore[no-untyped-def]
+    def update(params, state, t, x, arm, reward, rng):
         s = context(state.pulls.shape[0], x)
         add_reward(params, state, s, arm, reward)
         known = mean(state, s, arm)

@@ -28,7 +28,7 @@ FEW = 20_000  # subsets that are all tried
 
 
 @kernel
-def pivot(table, s, i, j):  # type: ignore[no-untyped-def]
+def pivot(table, s, i, j):
     """Make row ``i`` the ``j``-th of the basis, in the first ``s`` rows of ``table``."""
     inverse = 1.0 / table[i, j]
     for k in range(s):
@@ -43,7 +43,7 @@ def pivot(table, s, i, j):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def reduce(x, arms, s, table, basis):  # type: ignore[no-untyped-def]
+def reduce(x, arms, s, table, basis):
     """Write reduced features of ``arms[:s]`` to ``table`` (at least s, d); returns their rank r.
 
     Then ``x[arms[i]]`` is the sum over j < r of ``table[i, j] * x[arms[basis[j]]]``. Columns from
@@ -73,7 +73,7 @@ def reduce(x, arms, s, table, basis):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def maximise(table, basis, s, r):  # type: ignore[no-untyped-def]
+def maximise(table, basis, s, r):
     """Turn the basis that `reduce` found into a Max-Det collection, and ``table`` into its alpha.
 
     The true maximum if there are at most `FEW` subsets of r among s, the first in lexicographic
@@ -97,7 +97,7 @@ def maximise(table, basis, s, r):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _choose(s, r):  # type: ignore[no-untyped-def]
+def _choose(s, r):
     """Number of subsets of ``r`` among ``s``, or some number above `FEW` if they are more."""
     count = 1
     for i in range(min(r, s - r)):
@@ -108,7 +108,7 @@ def _choose(s, r):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _try_all(table, s, r, best):  # type: ignore[no-untyped-def]
+def _try_all(table, s, r, best):
     """Write to ``best`` the first subset of the largest positive volume in ``table``.
 
     Subsets that begin alike share the elimination of what they have in common: ``left[depth]`` is
@@ -151,7 +151,7 @@ def _try_all(table, s, r, best):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _exchange(table, basis, s, r, wanted):  # type: ignore[no-untyped-def]
+def _exchange(table, basis, s, r, wanted):
     """Pivot until the basis is ``wanted``, a set of independent rows."""
     done = np.zeros(r, np.bool_)  # columns whose row stays
     for row in wanted:

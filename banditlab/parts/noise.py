@@ -56,7 +56,7 @@ MAX_ANALYTIC_EPSILON = 500.0  # the tail probability of about exp(-epsilon) must
 
 
 @kernel
-def exact_below(rng, n):  # type: ignore[no-untyped-def]
+def exact_below(rng, n):
     """Uniform on 0, ..., n - 1 for 1 <= n <= 2**62, exactly (``random.below`` is so to 2**-53)."""
     mask = n - 1
     for shift in (1, 2, 4, 8, 16, 32):
@@ -68,7 +68,7 @@ def exact_below(rng, n):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def exact_bernoulli_exp(rng, a, b):  # type: ignore[no-untyped-def]
+def exact_bernoulli_exp(rng, a, b):
     """True with probability exp(-a / b), for 0 <= a <= b."""
     # The number of successes in trials of probability a / b, a / 2b, a / 3b, ... until one fails is
     # even with probability 1 - g + g**2/2! - ... = exp(-g) for g = a / b.
@@ -79,7 +79,7 @@ def exact_bernoulli_exp(rng, a, b):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def discrete_laplace(rng, s, t):  # type: ignore[no-untyped-def]
+def discrete_laplace(rng, s, t):
     """An integer Z with P(Z = z) = (1 - q) / (1 + q) q**|z|, q = exp(-s / t), exactly.
 
     For integers 1 <= s <= 2**52 and 1 <= t <= 2**60 with t / s <= 2**52. Takes as many words as it
@@ -103,7 +103,7 @@ def discrete_laplace(rng, s, t):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def release(discrete, rng, total, n, epsilon):  # type: ignore[no-untyped-def]
+def release(discrete, rng, total, n, epsilon):
     """The noisy mean of ``n`` >= 1 rewards in [0, 1] whose sum is ``total``.
 
     ``epsilon`` = inf: the mean as it is, and nothing is drawn. With ``discrete`` the rewards were
@@ -176,7 +176,7 @@ def release_mean(
 
 
 @kernel
-def _gaussian_delta(epsilon, scale):  # type: ignore[no-untyped-def]
+def _gaussian_delta(epsilon, scale):
     """The smallest delta of Gaussian noise of that scale (Balle & Wang 2018, theorem 8)."""
     near = numeric.normal_cdf(0.5 / scale - epsilon * scale)
     far = numeric.normal_cdf(-0.5 / scale - epsilon * scale)
@@ -184,13 +184,13 @@ def _gaussian_delta(epsilon, scale):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def classical_scale(epsilon, delta):  # type: ignore[no-untyped-def]
+def classical_scale(epsilon, delta):
     """`gaussian_scale` of kind "classical"."""
     return math.sqrt(2.0 * numeric.log(1.25 / delta)) / epsilon
 
 
 @kernel
-def analytic_scale(epsilon, delta):  # type: ignore[no-untyped-def]
+def analytic_scale(epsilon, delta):
     """`gaussian_scale` of kind "analytic", by bisection."""
     if epsilon == math.inf:
         return 0.0

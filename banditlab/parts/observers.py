@@ -15,7 +15,7 @@ def known_horizon(task: Any, problem: Losses) -> None:
 
 
 @kernel
-def look_at_all(params, state, t, arm, left, rng, out):  # type: ignore[no-untyped-def]
+def look_at_all(params, state, t, arm, left, rng, out):
     """``look`` under full information: all arms, in every round."""
     for k in range(out.size):
         out[k] = True
@@ -23,7 +23,7 @@ def look_at_all(params, state, t, arm, left, rng, out):  # type: ignore[no-untyp
 
 
 @kernel_inline
-def add_losses(sums, losses):  # type: ignore[no-untyped-def]
+def add_losses(sums, losses):
     """Add the losses of a round, unless the budget hid one: sums over the same rounds compare."""
     complete = True
     for k in range(sums.size):
@@ -34,13 +34,13 @@ def add_losses(sums, losses):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def act_kept(params, state, t, x, rng):  # type: ignore[no-untyped-def]
+def act_kept(params, state, t, x, rng):
     """``act`` of an algorithm that has settled on its ``arm``."""
     return state.arm[0]
 
 
 @kernel
-def recommend_kept(params, state, x, rng, out):  # type: ignore[no-untyped-def]
+def recommend_kept(params, state, x, rng, out):
     """``recommend`` of an algorithm that names the arm it would play."""
     for k in range(out.size):
         out[k] = 0.0

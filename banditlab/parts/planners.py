@@ -11,7 +11,7 @@ from banditlab.core import kernel
 
 
 @kernel
-def deploy(scores, n, legal, first, out):  # type: ignore[no-untyped-def]
+def deploy(scores, n, legal, first, out):
     """Turn the scores of one state's actions into a rule.
 
     Of the legal actions with the largest score the one with the most data, and even odds among
@@ -36,7 +36,7 @@ def deploy(scores, n, legal, first, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def shuffled_rows(counts, rng):  # type: ignore[no-untyped-def]
+def shuffled_rows(counts, rng):
     """The rows behind ``counts`` (S, A, K) in random order, each as its place in the raveled array.
 
     Cutting this into pieces splits a log at random, as an algorithm with sample splitting does.
@@ -56,7 +56,7 @@ def shuffled_rows(counts, rng):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def count_rows(rows, start, stop, out):  # type: ignore[no-untyped-def]
+def count_rows(rows, start, stop, out):
     """Overwrite ``out`` (S, A, K) with the counts of ``rows[start:stop]``."""
     S, A, K = out.shape
     for s in range(S):
@@ -69,7 +69,7 @@ def count_rows(rows, start, stop, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def range_ahead(model, left):  # type: ignore[no-untyped-def]
+def range_ahead(model, left):
     """The least and the largest value of a state with ``left`` steps to go, with a finite horizon.
 
     0 is among the rewards, as an episode may end before.
@@ -79,7 +79,7 @@ def range_ahead(model, left):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def count_pairs(counts, n):  # type: ignore[no-untyped-def]
+def count_pairs(counts, n):
     """Overwrite ``n`` (S, A) with the rows of each pair in ``counts`` (S, A, K)."""
     S, A, K = counts.shape
     for s in range(S):
@@ -90,7 +90,7 @@ def count_pairs(counts, n):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def average(V):  # type: ignore[no-untyped-def]
+def average(V):
     """Mean of ``V``."""
     total = 0.0
     for value in V:
@@ -99,7 +99,7 @@ def average(V):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def fill_values(model, q, V):  # type: ignore[no-untyped-def]
+def fill_values(model, q, V):
     """V = max_a Q, 0 where the episode is over; return the largest change."""
     change = 0.0
     for s in range(V.size):
@@ -113,7 +113,7 @@ def fill_values(model, q, V):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def fill_hoeffding(model, counts, n, h, low, V, L, q):  # type: ignore[no-untyped-def]
+def fill_hoeffding(model, counts, n, h, low, V, L, q):
     """Q (S, A) of step h less Hoeffding's penalty span sqrt(L / n), with next values V.
 
     A pair without data leads to ``low``, the least of these, and has the least reward.
@@ -137,7 +137,7 @@ def fill_hoeffding(model, counts, n, h, low, V, L, q):  # type: ignore[no-untype
 
 
 @kernel
-def start_monotone(model, n, V, policy):  # type: ignore[no-untyped-def]
+def start_monotone(model, n, V, policy):
     """V = v_min and the most played action, from which the monotone steps begin."""
     even = np.zeros(n.shape[1])
     for s in range(V.size):
@@ -146,7 +146,7 @@ def start_monotone(model, n, V, policy):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def step_monotone(model, n, q, V, policy):  # type: ignore[no-untyped-def]
+def step_monotone(model, n, q, V, policy):
     """Where the best Q exceeds V, replace both value and action; return the largest change."""
     change = 0.0
     for s in range(V.size):

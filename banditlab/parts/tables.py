@@ -19,14 +19,14 @@ class Tables(NamedTuple):
 
 
 @kernel
-def new_tables(params, task, rng):  # type: ignore[no-untyped-def]
+def new_tables(params, task, rng):
     """``init`` of the family."""
     shape = (task.n_contexts, task.n_arms)
     return Tables(np.zeros(shape), np.zeros(shape), np.zeros(1))
 
 
 @kernel
-def add_block(params, state, counts, sums):  # type: ignore[no-untyped-def]
+def add_block(params, state, counts, sums):
     """``update`` of the family."""
     for s in range(counts.shape[0]):
         for k in range(counts.shape[1]):
@@ -36,7 +36,7 @@ def add_block(params, state, counts, sums):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def even_odds(out):  # type: ignore[no-untyped-def]
+def even_odds(out):
     """Turn the scores in ``out`` into a rule: even odds over the arms of the largest score."""
     best = -np.inf
     ties = 0.0

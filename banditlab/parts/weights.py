@@ -45,7 +45,7 @@ class Weights(NamedTuple):
 
 
 @kernel
-def new_weights(params, task, rng):  # type: ignore[no-untyped-def]
+def new_weights(params, task, rng):
     """``init`` of the family."""
     facts = np.array([task.n_arms, task.n_contexts, task.dim, task.horizon], dtype=np.int64)
     probs = table(task, 1.0 / task.n_arms)
@@ -53,19 +53,19 @@ def new_weights(params, task, rng):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def act_weights(params, state, t, x, rng):  # type: ignore[no-untyped-def]
+def act_weights(params, state, t, x, rng):
     """``act`` of the family."""
     return categorical(rng, state.probs[context(state.probs.shape[0], x)])
 
 
 @kernel_in_loop
-def act_weights_lanes(params, state, t, rngs, arms, spare):  # type: ignore[no-untyped-def]
+def act_weights_lanes(params, state, t, rngs, arms, spare):
     """``act`` of the family in lanes."""
     categoricals(rngs, state.probs, spare, arms)
 
 
 @kernel
-def probabilities(params, state, t, x, out):  # type: ignore[no-untyped-def]
+def probabilities(params, state, t, x, out):
     """``propensities`` of the family."""
     s = context(state.probs.shape[0], x)
     for k in range(out.size):
@@ -73,7 +73,7 @@ def probabilities(params, state, t, x, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def recommend_least_loss(params, state, x, rng, out):  # type: ignore[no-untyped-def]
+def recommend_least_loss(params, state, x, rng, out):
     """Even odds over the arms of the smallest estimated loss."""
     s = context(state.probs.shape[0], x)
     least = smallest(state.losses[s])
@@ -86,7 +86,7 @@ def recommend_least_loss(params, state, x, rng, out):  # type: ignore[no-untyped
 
 
 @kernel_inline
-def smallest(losses):  # type: ignore[no-untyped-def]
+def smallest(losses):
     least = losses[0]
     for k in range(1, losses.size):
         least = losses[k] if losses[k] < least else least
@@ -94,19 +94,19 @@ def smallest(losses):  # type: ignore[no-untyped-def]
 
 
 @kernel_inline
-def nowhere(rate):  # type: ignore[no-untyped-def]
+def nowhere(rate):
     """``first`` of weights that need no y."""
     return 0.0
 
 
 @kernel_inline
-def flat(rate, z, weight):  # type: ignore[no-untyped-def]
+def flat(rate, z, weight):
     """``slope`` of weights that need no y."""
     return 0.0
 
 
 @kernel_inline
-def stay(rate, total, slope):  # type: ignore[no-untyped-def]
+def stay(rate, total, slope):
     """``step`` of weights that need no y."""
     return 0.0
 
@@ -121,7 +121,7 @@ def weighing(
     """``weigh(rate, losses, out)``, which fills in the probabilities, for one lane and for all."""
 
     @kernel
-    def weigh(eta, losses, out):  # type: ignore[no-untyped-def]
+    def weigh(eta, losses, out):
         least = smallest(losses)
         y = first(eta)
         total = 1.0
@@ -141,7 +141,7 @@ def weighing(
             out[k] /= total
 
     @kernel_in_loop
-    def weigh_lanes(eta, losses, spare, out):  # type: ignore[no-untyped-def]
+    def weigh_lanes(eta, losses, spare, out):
         L, K = out.shape
         least, y, total, slopes = spare
         for lane in range(L):
@@ -187,7 +187,7 @@ def _learning(
     weigh_lanes: Callable[..., None],
 ) -> tuple[Callable[..., None], Callable[..., bool], Callable[..., None]]:
     @kernel
-    def update(params, state, t, x, arm, reward, rng):  # type: ignore[no-untyped-def]
+    def update(params, state, t, x, arm, reward, rng):
         s = context(state.probs.shape[0], x)
         eta = rate(params, task_of(state), state.seen[s])
         for k in range(state.probs.shape[1]):
@@ -196,7 +196,7 @@ def _learning(
         weigh(rate(params, task_of(state), state.seen[s]), state.losses[s], state.probs[s])
 
     @kernel
-    def fit(params, state, t, x, arm, reward, rng):  # type: ignore[no-untyped-def]
+    def fit(params, state, t, x, arm, reward, rng):
         # A log does not say how likely its choices were: it is read as chosen evenly. The
         # algorithm's own probabilities would be wrong, and dividing by them could explode.
         s = context(state.probs.shape[0], x)
@@ -206,7 +206,7 @@ def _learning(
         return True
 
     @kernel_in_loop
-    def update_lanes(params, state, t, arms, rewards, spare):  # type: ignore[no-untyped-def]
+    def update_lanes(params, state, t, arms, rewards, spare):
         eta = rate(params, task_of(state), state.seen[0])
         losses, probs, played = state.losses, state.probs, spare[0]
         # The arms played by themselves: else every arm of every lane would wait for a division.

@@ -38,7 +38,7 @@ class Exp3(NamedTuple):
 
 
 @kernel_inline
-def rate(params, task, n):  # type: ignore[no-untyped-def]
+def rate(params, task, n):
     # A known horizon T allows the rate that t = T / 2 would have.
     t = 0.5 * rounds_per_context(task) if task.horizon > 0 else n + 1.0
     tuned = math.sqrt(numeric.log(task.n_arms * 1.0) / (task.n_arms * t))
@@ -46,12 +46,12 @@ def rate(params, task, n):  # type: ignore[no-untyped-def]
 
 
 @kernel_inline
-def weight(rate, z):  # type: ignore[no-untyped-def]
+def weight(rate, z):
     return numeric.exp(-rate * z)
 
 
 @kernel_inline
-def estimate(rate, p, loss, played):  # type: ignore[no-untyped-def]
+def estimate(rate, p, loss, played):
     return loss / p if played else 0.0
 
 

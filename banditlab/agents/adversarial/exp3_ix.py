@@ -31,7 +31,7 @@ class Exp3IX(NamedTuple):
 
 
 @kernel_inline
-def estimate(rate, p, loss, played):  # type: ignore[no-untyped-def]
+def estimate(rate, p, loss, played):
     return loss / (p + 0.5 * rate) if played else 0.0
 
 

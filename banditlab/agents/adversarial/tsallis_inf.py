@@ -37,7 +37,7 @@ class TsallisINF(NamedTuple):
 
 
 @kernel_inline
-def rate(params, task, n):  # type: ignore[no-untyped-def]
+def rate(params, task, n):
     return 2.0 * (1.0 + params.reduced_variance) / math.sqrt(n + 1.0)
 
 
@@ -48,23 +48,23 @@ def rate(params, task, n):  # type: ignore[no-untyped-def]
 
 
 @kernel_inline
-def weight(rate, z):  # type: ignore[no-untyped-def]
+def weight(rate, z):
     root = 2.0 / (rate * z)
     return root * root
 
 
 @kernel_inline
-def first(rate):  # type: ignore[no-untyped-def]
+def first(rate):
     return 2.0 / rate
 
 
 @kernel_inline
-def slope(rate, z, weight):  # type: ignore[no-untyped-def]
+def slope(rate, z, weight):
     return weight * (2.0 / (rate * z))
 
 
 @kernel_inline
-def step(rate, total, slope):  # type: ignore[no-untyped-def]
+def step(rate, total, slope):
     return 2.0 * total * (math.sqrt(total) - 1.0) / (rate * slope)
 
 
@@ -72,12 +72,12 @@ weigh, _ = weighing(weight, first, slope, step)
 
 
 @kernel_inline
-def weighted(rate, p, loss, played):  # type: ignore[no-untyped-def]
+def weighted(rate, p, loss, played):
     return loss / p if played else 0.0
 
 
 @kernel_inline
-def weighted_around_half(rate, p, loss, played):  # type: ignore[no-untyped-def]
+def weighted_around_half(rate, p, loss, played):
     base = 0.5 if p >= rate * rate else 0.0
     return base + (loss - base) / p if played else base
 

@@ -71,7 +71,7 @@ class Phases(NamedTuple):
 
 
 @kernel
-def init(params, task, rng):  # type: ignore[no-untyped-def]
+def init(params, task, rng):
     n = task.n_arms
     released = np.full((MOST_PHASES, n), np.nan)
     counts = (np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n, np.int64))
@@ -83,7 +83,7 @@ def init(params, task, rng):  # type: ignore[no-untyped-def]
 
 
 @kernel_inline
-def choose(params, state):  # type: ignore[no-untyped-def]
+def choose(params, state):
     """The arm that is next, counted as such."""
     n_arms = state.pulls.size
     fewest = least_pulled(state.pulls)
@@ -115,7 +115,7 @@ def choose(params, state):  # type: ignore[no-untyped-def]
 @cache
 def _update(discrete: bool) -> Callable[..., None]:
     @kernel
-    def update(params, state, t, x, pulls, sums, rng):  # type: ignore[no-untyped-def]
+    def update(params, state, t, x, pulls, sums, rng):
         for k in range(pulls.size):
             if pulls[k] == 0:
                 continue
@@ -137,7 +137,7 @@ def _update(discrete: bool) -> Callable[..., None]:
 
 
 @kernel
-def stop(params, state, t):  # type: ignore[no-untyped-def]
+def stop(params, state, t):
     n_arms = state.pulls.size
     best = 0
     for k in range(n_arms):
@@ -160,12 +160,12 @@ def stop(params, state, t):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def recommend(params, state, x, rng, out):  # type: ignore[no-untyped-def]
+def recommend(params, state, x, rng, out):
     name_largest(state.noisy, state.phases, out)
 
 
 @kernel
-def spent(params, state):  # type: ignore[no-untyped-def]
+def spent(params, state):
     for k in range(state.phases.size):
         if state.phases[k] > 0:
             return params.epsilon

@@ -89,13 +89,13 @@ class Phases(NamedTuple):
 
 
 @kernel
-def _ceil(quotient):  # type: ignore[no-untyped-def]
+def _ceil(quotient):
     """The next integer, where 1e-9 above an integer is rounding."""
     return int(math.floor(quotient - 1e-9)) + 1
 
 
 @kernel
-def sizes(n_arms, dim, log_base):  # type: ignore[no-untyped-def]
+def sizes(n_arms, dim, log_base):
     """The active arms at the start of each phase, then 1; and how many phases belong to lambda."""
     s = np.ones(MOST_PHASES, np.int64)
     if n_arms == 1:
@@ -124,7 +124,7 @@ def sizes(n_arms, dim, log_base):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _reserve(sizes, first, dim, safe):  # type: ignore[no-untyped-def]
+def _reserve(sizes, first, dim, safe):
     """T - T': pulls set aside for what rounding up adds."""
     total = 0
     for p in range(sizes.size - 1):
@@ -148,7 +148,7 @@ def schedule(n_arms: int, dim: int, log_base: float = 2.0) -> tuple[int, ...]:
 
 
 @kernel
-def plan(state, x):  # type: ignore[no-untyped-def]
+def plan(state, x):
     """Settle which arms this phase pulls, if that is not done. Changes no later answer."""
     if state.planned[0] > 0:
         return
@@ -169,7 +169,7 @@ def plan(state, x):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def act(params, state, t, x, rng, out):  # type: ignore[no-untyped-def]
+def act(params, state, t, x, rng, out):
     n_phases = state.released.shape[0]
     if state.phase[0] < n_phases:
         plan(state, x)
@@ -181,7 +181,7 @@ def act(params, state, t, x, rng, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def estimate(state):  # type: ignore[no-untyped-def]
+def estimate(state):
     """Estimates of all active arms from the released means."""
     s = state.sizes[state.phase[0]]
     count = state.planned[0]
@@ -196,7 +196,7 @@ def estimate(state):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def eliminate(state):  # type: ignore[no-untyped-def]
+def eliminate(state):
     """Go on to the next phase with the arms of largest estimate, of equal ones the lowest."""
     s = state.sizes[state.phase[0]]
     keep = state.sizes[state.phase[0] + 1]
@@ -223,7 +223,7 @@ def eliminate(state):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def recommend(params, state, x, rng, out):  # type: ignore[no-untyped-def]
+def recommend(params, state, x, rng, out):
     for k in range(out.size):
         out[k] = 1.0 / out.size if state.leader[0] < 0 else 0.0
     if state.leader[0] >= 0:
@@ -231,7 +231,7 @@ def recommend(params, state, x, rng, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def spent(params, state):  # type: ignore[no-untyped-def]
+def spent(params, state):
     return params.epsilon if state.phase[0] > 0 else 0.0
 
 
@@ -244,7 +244,7 @@ def kernels(safe: bool, scale: Any, noisy: Any) -> tuple[Callable[..., Any], Cal
     """
 
     @kernel
-    def init(params, task, rng):  # type: ignore[no-untyped-def]
+    def init(params, task, rng):
         dim = task.dim if task.dim > 0 else task.n_arms
         s, first = sizes(task.n_arms, dim, params.log_base)
         return Phases(
@@ -265,7 +265,7 @@ def kernels(safe: bool, scale: Any, noisy: Any) -> tuple[Callable[..., Any], Cal
         )
 
     @kernel
-    def update(params, state, t, x, pulls, sums, rng):  # type: ignore[no-untyped-def]
+    def update(params, state, t, x, pulls, sums, rng):
         if state.planned[0] > 0:  # else nobody asked for this batch
             for j in range(state.planned[0]):
                 arm = state.pulled[j]
@@ -281,17 +281,17 @@ def kernels(safe: bool, scale: Any, noisy: Any) -> tuple[Callable[..., Any], Cal
 
 
 @kernel
-def laplace_scale(params):  # type: ignore[no-untyped-def]
+def laplace_scale(params):
     return 1.0 / params.epsilon
 
 
 @kernel
-def noisy_discrete(params, scale, rng, total, n):  # type: ignore[no-untyped-def]
+def noisy_discrete(params, scale, rng, total, n):
     return release(True, rng, total, n, params.epsilon)
 
 
 @kernel
-def noisy_fast(params, scale, rng, total, n):  # type: ignore[no-untyped-def]
+def noisy_fast(params, scale, rng, total, n):
     return release(False, rng, total, n, params.epsilon)
 
 

@@ -43,17 +43,17 @@ class DPBaiGauss(NamedTuple):
 
 
 @kernel
-def classical(params):  # type: ignore[no-untyped-def]
+def classical(params):
     return classical_scale(params.epsilon, params.delta)
 
 
 @kernel
-def analytic(params):  # type: ignore[no-untyped-def]
+def analytic(params):
     return analytic_scale(params.epsilon, params.delta)
 
 
 @kernel
-def noisy_gauss(params, scale, rng, total, n):  # type: ignore[no-untyped-def]
+def noisy_gauss(params, scale, rng, total, n):
     # Nothing is drawn without noise, as with the Laplace law.
     return total / n if scale == 0.0 else total / n + scale / n * normal(rng)
 

@@ -58,7 +58,7 @@ class DPOD(NamedTuple):
 
 
 @kernel
-def sensitivity_of_theta(coordinates, pulls, inverse):  # type: ignore[no-untyped-def]
+def sensitivity_of_theta(coordinates, pulls, inverse):
     """How far one reward moves theta, in the sum over coordinates."""
     move = np.empty(coordinates.shape[1])
     largest = 0.0
@@ -73,7 +73,7 @@ def sensitivity_of_theta(coordinates, pulls, inverse):  # type: ignore[no-untype
 
 
 @kernel
-def sensitivity_of_predictions(coordinates, pulls, inverse):  # type: ignore[no-untyped-def]
+def sensitivity_of_predictions(coordinates, pulls, inverse):
     """How far one reward moves the predictions, in the sum over active arms."""
     move = np.empty(coordinates.shape[1])
     largest = 0.0
@@ -88,7 +88,7 @@ def sensitivity_of_predictions(coordinates, pulls, inverse):  # type: ignore[no-
 
 
 @kernel
-def by_theta(params, coordinates, pulls, sums, rng, scores, released):  # type: ignore[no-untyped-def]
+def by_theta(params, coordinates, pulls, sums, rng, scores, released):
     means = np.empty(pulls.size)
     sample_means(pulls, sums, means)
     inverse = np.empty((coordinates.shape[1], coordinates.shape[1]))
@@ -102,7 +102,7 @@ def by_theta(params, coordinates, pulls, sums, rng, scores, released):  # type: 
 
 
 @kernel
-def by_predictions(params, coordinates, pulls, sums, rng, scores, released):  # type: ignore[no-untyped-def]
+def by_predictions(params, coordinates, pulls, sums, rng, scores, released):
     means = np.empty(pulls.size)
     sample_means(pulls, sums, means)
     inverse = np.empty((coordinates.shape[1], coordinates.shape[1]))
@@ -117,7 +117,7 @@ def by_predictions(params, coordinates, pulls, sums, rng, scores, released):  # 
 @cache
 def by_means(discrete: bool) -> Callable[..., None]:
     @kernel
-    def estimate(params, coordinates, pulls, sums, rng, scores, released):  # type: ignore[no-untyped-def]
+    def estimate(params, coordinates, pulls, sums, rng, scores, released):
         means = np.zeros(pulls.size)
         for i in range(pulls.size):
             if pulls[i] > 0:
@@ -131,7 +131,7 @@ def by_means(discrete: bool) -> Callable[..., None]:
 
 
 @kernel
-def spent(params, state):  # type: ignore[no-untyped-def]
+def spent(params, state):
     return params.epsilon
 
 

@@ -65,14 +65,14 @@ class Elimination(NamedTuple):
 
 
 @kernel
-def init(params, task, rng):  # type: ignore[no-untyped-def]
+def init(params, task, rng):
     n_arms = task.n_arms
     released = np.full((MOST_EPOCHS, n_arms), np.nan)
     return Elimination(np.ones(n_arms, np.int64), np.zeros(1, np.int64), np.zeros(n_arms), released)
 
 
 @kernel_inline
-def left(state):  # type: ignore[no-untyped-def]
+def left(state):
     """The number of active arms."""
     n = 0
     for k in range(state.active.size):
@@ -81,14 +81,14 @@ def left(state):  # type: ignore[no-untyped-def]
 
 
 @kernel_inline
-def logs(params, n, e):  # type: ignore[no-untyped-def]
+def logs(params, n, e):
     """The logarithms of epoch ``e`` with ``n`` active arms: of sampling, and of the noise."""
     level = numeric.log(4.0 * n * e * e / params.delta)
     return level + numeric.log(2.0), level
 
 
 @kernel_inline
-def epoch_pulls(params, n, e):  # type: ignore[no-untyped-def]
+def epoch_pulls(params, n, e):
     """Pulls of each of the ``n`` active arms in epoch ``e``."""
     gap = math.pow(0.5, e)
     sampling, noise = logs(params, n, e)
@@ -97,7 +97,7 @@ def epoch_pulls(params, n, e):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def act(params, state, t, x, rng, out):  # type: ignore[no-untyped-def]
+def act(params, state, t, x, rng, out):
     n = epoch_pulls(params, left(state), state.epochs[0] + 1)
     for k in range(out.size):
         out[k] = n if state.active[k] == 1 else 0
@@ -106,7 +106,7 @@ def act(params, state, t, x, rng, out):  # type: ignore[no-untyped-def]
 @cache
 def _update(discrete: bool) -> Callable[..., None]:
     @kernel
-    def update(params, state, t, x, pulls, sums, rng):  # type: ignore[no-untyped-def]
+    def update(params, state, t, x, pulls, sums, rng):
         e = state.epochs[0] + 1
         n = left(state)
         r = epoch_pulls(params, n, e)
@@ -131,17 +131,17 @@ def _update(discrete: bool) -> Callable[..., None]:
 
 
 @kernel
-def stop(params, state, t):  # type: ignore[no-untyped-def]
+def stop(params, state, t):
     return left(state) == 1
 
 
 @kernel
-def recommend(params, state, x, rng, out):  # type: ignore[no-untyped-def]
+def recommend(params, state, x, rng, out):
     name_largest(state.noisy, state.active, out)
 
 
 @kernel
-def spent(params, state):  # type: ignore[no-untyped-def]
+def spent(params, state):
     return params.epsilon if state.epochs[0] > 0 else 0.0
 
 

@@ -52,13 +52,13 @@ class Duel(NamedTuple):
 
 
 @kernel
-def init(params, task, rng):  # type: ignore[no-untyped-def]
+def init(params, task, rng):
     n_arms = task.n_arms
     return Duel(np.zeros(n_arms), np.zeros(n_arms), np.zeros(n_arms), np.zeros(1, np.int64))
 
 
 @kernel_inline
-def duel(params, state):  # type: ignore[no-untyped-def]
+def duel(params, state):
     """The leader, its rival, and by how much the rival may be better; from the first round on."""
     n_arms = state.pulls.size
     level = numeric.log(1.25 * n_arms / params.delta) + 4.0 * numeric.log(state.rounds[0] * 1.0)
@@ -75,7 +75,7 @@ def duel(params, state):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def act(params, state, t, x, rng, out):  # type: ignore[no-untyped-def]
+def act(params, state, t, x, rng, out):
     if state.rounds[0] == 0:
         for k in range(out.size):
             out[k] = 1
@@ -86,13 +86,13 @@ def act(params, state, t, x, rng, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def update(params, state, t, x, pulls, sums, rng):  # type: ignore[no-untyped-def]
+def update(params, state, t, x, pulls, sums, rng):
     add_batch(state, pulls, sums)
     state.rounds[0] += 1
 
 
 @kernel
-def stop(params, state, t):  # type: ignore[no-untyped-def]
+def stop(params, state, t):
     if state.rounds[0] == 0:
         return False
     _, _, doubt = duel(params, state)

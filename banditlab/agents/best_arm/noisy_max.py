@@ -37,7 +37,7 @@ class NoisyMax(NamedTuple):
 
 
 @kernel
-def act(params, state, t, x, rng, out):  # type: ignore[no-untyped-def]
+def act(params, state, t, x, rng, out):
     if state.round[0] == 0:
         for k in range(out.size):
             out[k] = params.rows[k] if params.rows.size > 0 else state.horizon[0] // out.size

@@ -57,7 +57,7 @@ class Rounds(NamedTuple):
 
 
 @kernel
-def n_rounds(dim):  # type: ignore[no-untyped-def]
+def n_rounds(dim):
     rounds = 1
     while 1 << rounds < dim:
         rounds += 1
@@ -65,13 +65,13 @@ def n_rounds(dim):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def kept(dim, r):  # type: ignore[no-untyped-def]
+def kept(dim, r):
     """How many arms are active after round r = 1, 2, ...: ceil(dim / 2^r)."""
     return (dim + (1 << r) - 1) >> r
 
 
 @kernel
-def extra(n_arms, dim):  # type: ignore[no-untyped-def]
+def extra(n_arms, dim):
     """Pulls that rounding up may cost, all rounds together."""
     total = min(n_arms, dim * (dim + 1) // 2)
     for r in range(1, n_rounds(dim)):
@@ -80,7 +80,7 @@ def extra(n_arms, dim):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def init(params, task, rng):  # type: ignore[no-untyped-def]
+def init(params, task, rng):
     dim = task.dim if task.dim > 0 else task.n_arms
     rounds = n_rounds(dim)
     return Rounds(
@@ -94,14 +94,14 @@ def init(params, task, rng):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def reduce_active(state, x):  # type: ignore[no-untyped-def]
+def reduce_active(state, x):
     """The active arms and their coordinates; see design.reduced."""
     arms = np.nonzero(state.active)[0]
     return arms, reduced(x, arms) if state.shown[0] else np.eye(arms.size)
 
 
 @kernel
-def act(params, state, t, x, rng, out):  # type: ignore[no-untyped-def]
+def act(params, state, t, x, rng, out):
     if state.round[0] == state.released.shape[0]:
         return
     arms, coordinates = reduce_active(state, x)
@@ -138,7 +138,7 @@ def learning(
     """
 
     @kernel
-    def update(params, state, t, x, pulls, sums, rng):  # type: ignore[no-untyped-def]
+    def update(params, state, t, x, pulls, sums, rng):
         r = state.round[0]
         arms, coordinates = reduce_active(state, x)
         n = arms.size
@@ -160,7 +160,7 @@ def learning(
 
 
 @kernel
-def exactly(params, coordinates, pulls, sums, rng, scores, released):  # type: ignore[no-untyped-def]
+def exactly(params, coordinates, pulls, sums, rng, scores, released):
     means = np.empty(pulls.size)
     sample_means(pulls, sums, means)
     inverse = np.empty((coordinates.shape[1], coordinates.shape[1]))
@@ -169,7 +169,7 @@ def exactly(params, coordinates, pulls, sums, rng, scores, released):  # type: i
 
 
 @kernel
-def recommend(params, state, x, rng, out):  # type: ignore[no-untyped-def]
+def recommend(params, state, x, rng, out):
     active = 0
     for k in range(out.size):
         active += 1 if state.active[k] else 0

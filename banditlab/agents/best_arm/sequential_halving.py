@@ -42,7 +42,7 @@ class SequentialHalving(NamedTuple):
 
 
 @kernel
-def halvings(n_arms):  # type: ignore[no-untyped-def]
+def halvings(n_arms):
     """The number of rounds, ceil(log2 n_arms)."""
     rounds = 0
     while n_arms > 1:
@@ -52,7 +52,7 @@ def halvings(n_arms):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def init(params, task, rng):  # type: ignore[no-untyped-def]
+def init(params, task, rng):
     return in_rounds(task, halvings(task.n_arms), rng)
 
 

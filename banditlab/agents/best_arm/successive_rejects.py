@@ -40,7 +40,7 @@ class Phases(NamedTuple):
 
 
 @kernel
-def fill_targets(horizon, out):  # type: ignore[no-untyped-def]
+def fill_targets(horizon, out):
     """The pulls n_k that every arm has after phase k, for k from 0."""
     n_arms = out.size
     b = 0.5
@@ -54,7 +54,7 @@ def fill_targets(horizon, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def init(params, task, rng):  # type: ignore[no-untyped-def]
+def init(params, task, rng):
     targets = np.empty(task.n_arms, np.int64)
     fill_targets(task.horizon, targets)
     return Phases(
@@ -67,21 +67,21 @@ def init(params, task, rng):  # type: ignore[no-untyped-def]
 
 
 @kernel_inline
-def increment(state):  # type: ignore[no-untyped-def]
+def increment(state):
     """Pulls of every arm in the phase to come."""
     phase = state.dropped[0] + 1
     return state.targets[phase] - state.targets[phase - 1] if phase < state.targets.size else 0
 
 
 @kernel
-def act(params, state, t, x, rng, out):  # type: ignore[no-untyped-def]
+def act(params, state, t, x, rng, out):
     n = increment(state)
     for k in range(out.size):
         out[k] = n * state.active[k]
 
 
 @kernel
-def update(params, state, t, x, pulls, sums, rng):  # type: ignore[no-untyped-def]
+def update(params, state, t, x, pulls, sums, rng):
     n_arms = pulls.size
     for k in range(n_arms):
         state.sums[k] += sums[k]
@@ -99,7 +99,7 @@ def update(params, state, t, x, pulls, sums, rng):  # type: ignore[no-untyped-de
 
 
 @kernel
-def recommend(params, state, x, rng, out):  # type: ignore[no-untyped-def]
+def recommend(params, state, x, rng, out):
     """The arm that is left; before the last phase even odds over those in play."""
     for k in range(out.size):
         out[k] = state.active[k] / (out.size - state.dropped[0])

@@ -62,13 +62,13 @@ class Belief(NamedTuple):
 
 
 @kernel_inline
-def draw_bernoulli(params, state, k, rng):  # type: ignore[no-untyped-def]
+def draw_bernoulli(params, state, k, rng):
     wins = state.sums[k]
     return draw_beta(rng, 1.0 + wins, 1.0 + state.pulls[k] - wins)
 
 
 @kernel_inline
-def draw_gaussian(params, state, k, rng):  # type: ignore[no-untyped-def]
+def draw_gaussian(params, state, k, rng):
     return state.means[k] + params.sigma / math.sqrt(state.pulls[k]) * normal(rng)
 
 
@@ -81,7 +81,7 @@ def _top_two(law: str) -> tuple[Callable[..., Belief], Callable[..., None]]:
     has_prior = law == "bernoulli"
 
     @kernel
-    def sampled_best(params, state, rng):  # type: ignore[no-untyped-def]
+    def sampled_best(params, state, rng):
         best = -np.inf
         arm = 0
         for k in range(state.pulls.size):
@@ -91,7 +91,7 @@ def _top_two(law: str) -> tuple[Callable[..., Belief], Callable[..., None]]:
         return arm
 
     @kernel
-    def choose(params, state, rng):  # type: ignore[no-untyped-def]
+    def choose(params, state, rng):
         fewest = least_pulled(state.pulls)
         if not has_prior and state.pulls[fewest] == 0.0:
             return fewest
@@ -112,7 +112,7 @@ def _top_two(law: str) -> tuple[Callable[..., Belief], Callable[..., None]]:
         return second
 
     @kernel
-    def init(params, task, rng):  # type: ignore[no-untyped-def]
+    def init(params, task, rng):
         n_arms = task.n_arms
         chosen = np.zeros(1, np.int64)
         state = Belief(np.zeros(n_arms), np.zeros(n_arms), np.zeros(n_arms), chosen)
@@ -120,7 +120,7 @@ def _top_two(law: str) -> tuple[Callable[..., Belief], Callable[..., None]]:
         return state
 
     @kernel
-    def update(params, state, t, x, pulls, sums, rng):  # type: ignore[no-untyped-def]
+    def update(params, state, t, x, pulls, sums, rng):
         add_batch(state, pulls, sums)
         state.chosen[0] = choose(params, state, rng)
 

@@ -85,7 +85,7 @@ def oracle(law: str) -> Callable[..., float]:
     divergence, variance = LAWS[law]
 
     @kernel
-    def solve(sigma, means, best, out):  # type: ignore[no-untyped-def]
+    def solve(sigma, means, best, out):
         top = means[best]
         y = np.inf
         low = 0.0
@@ -171,7 +171,7 @@ def oracle_weights(
 
 
 @kernel
-def init(params, task, rng):  # type: ignore[no-untyped-def]
+def init(params, task, rng):
     n_arms = task.n_arms
     zeros = np.zeros(n_arms)
     return Race(zeros, np.zeros(n_arms), np.zeros(n_arms), np.zeros(n_arms), np.zeros(1, np.int64))
@@ -182,7 +182,7 @@ def _tracking(law: str) -> Callable[..., None]:
     solve, (_, variance) = oracle(law), LAWS[law]
 
     @kernel
-    def update(params, state, t, x, pulls, sums, rng):  # type: ignore[no-untyped-def]
+    def update(params, state, t, x, pulls, sums, rng):
         add_batch(state, pulls, sums)
         n_arms = state.pulls.size
         fewest = least_pulled(state.pulls)

@@ -52,7 +52,7 @@ class Gaps(NamedTuple):
 
 
 @kernel
-def init(params, task, rng):  # type: ignore[no-untyped-def]
+def init(params, task, rng):
     n_arms = task.n_arms
     a = params.a_scale * (task.horizon - n_arms) / (4.0 * params.complexity)
     return Gaps(
@@ -68,14 +68,14 @@ def init(params, task, rng):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def act(params, state, t, x, rng, out):  # type: ignore[no-untyped-def]
+def act(params, state, t, x, rng, out):
     arm = state.arm[0]
     for k in range(out.size):
         out[k] = 1 if arm < 0 or arm == k else 0
 
 
 @kernel
-def update(params, state, t, x, pulls, sums, rng):  # type: ignore[no-untyped-def]
+def update(params, state, t, x, pulls, sums, rng):
     n_arms = pulls.size
     first, second = 0, -1  # the two arms of the largest U
     for k in range(n_arms):
@@ -107,7 +107,7 @@ def update(params, state, t, x, pulls, sums, rng):  # type: ignore[no-untyped-de
 
 
 @kernel
-def recommend(params, state, x, rng, out):  # type: ignore[no-untyped-def]
+def recommend(params, state, x, rng, out):
     answer = state.answer[0]
     for k in range(out.size):
         out[k] = 1.0 / out.size if answer < 0 else 0.0

@@ -23,7 +23,7 @@ class BC(NamedTuple):
 
 
 @kernel
-def recommend(params, state, x, rng, out):  # type: ignore[no-untyped-def]
+def recommend(params, state, x, rng, out):
     s = context(state.counts.shape[0], x)
     for k in range(out.size):
         out[k] = state.counts[s, k]

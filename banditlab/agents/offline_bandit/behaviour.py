@@ -21,7 +21,7 @@ class Behaviour(NamedTuple):
 
 
 @kernel
-def recommend(params, state, x, rng, out):  # type: ignore[no-untyped-def]
+def recommend(params, state, x, rng, out):
     s = context(state.counts.shape[0], x)
     rows = 0.0
     for k in range(out.size):

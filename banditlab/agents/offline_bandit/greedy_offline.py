@@ -24,7 +24,7 @@ class GreedyOffline(NamedTuple):
 
 
 @kernel
-def recommend(params, state, x, rng, out):  # type: ignore[no-untyped-def]
+def recommend(params, state, x, rng, out):
     s = context(state.counts.shape[0], x)
     for k in range(out.size):
         n = state.counts[s, k]

@@ -52,7 +52,7 @@ class LCB(NamedTuple):
 
 
 @kernel
-def uncertainty(params, state):  # type: ignore[no-untyped-def]
+def uncertainty(params, state):
     """L, so that the penalty of a pair seen n times is sqrt(L / n)."""
     if params.L >= 0.0:
         return params.L
@@ -66,7 +66,7 @@ def uncertainty(params, state):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def fill_bounds(params, state, s, out):  # type: ignore[no-untyped-def]
+def fill_bounds(params, state, s, out):
     """The lower bounds (n_arms,) on the mean rewards in context ``s``."""
     L = uncertainty(params, state)
     unseen = params.unseen
@@ -81,13 +81,13 @@ def fill_bounds(params, state, s, out):  # type: ignore[no-untyped-def]
 
 
 @kernel_inline
-def _fill_table(algorithm, counts, sums, rows, out):  # type: ignore[no-untyped-def]
+def _fill_table(algorithm, counts, sums, rows, out):
     for s in range(out.shape[0]):
         fill_bounds(algorithm.params, Tables(counts, sums, rows), s, out[s])
 
 
 @kernel
-def recommend(params, state, x, rng, out):  # type: ignore[no-untyped-def]
+def recommend(params, state, x, rng, out):
     s = context(state.counts.shape[0], x)
     fill_bounds(params, state, s, out)
     best = -np.inf

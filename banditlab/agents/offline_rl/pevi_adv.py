@@ -39,7 +39,7 @@ class PEVIAdv(NamedTuple):
 
 
 @kernel
-def mean_and_variance(model, counts, n, s, a, V):  # type: ignore[no-untyped-def]
+def mean_and_variance(model, counts, n, s, a, V):
     """Of V at the next state of a pair seen n > 0 times."""
     mean = 0.0
     for k in range(counts.shape[2]):
@@ -53,7 +53,7 @@ def mean_and_variance(model, counts, n, s, a, V):  # type: ignore[no-untyped-def
 
 
 @kernel
-def improve(model, s, q, n, V, rule):  # type: ignore[no-untyped-def]
+def improve(model, s, q, n, V, rule):
     """Where the best q of state s exceeds V[s], take its value and its action."""
     best = -np.inf
     for a in range(q.size):
@@ -67,7 +67,7 @@ def improve(model, s, q, n, V, rule):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def plan(params, model, rng, policy):  # type: ignore[no-untyped-def]
+def plan(params, model, rng, policy):
     if model.horizon == 0:
         raise ValueError("pevi_adv needs a finite horizon")
     H = model.horizon

@@ -40,7 +40,7 @@ class VICE(NamedTuple):
 
 
 @kernel
-def fill_q(params, model, counts, h, low, V, q):  # type: ignore[no-untyped-def]
+def fill_q(params, model, counts, h, low, V, q):
     """Q (S, A) of step h in the empirical model ``counts`` (S, A, K), with next values V.
 
     ``low`` is the least value that a state may have now.
@@ -69,7 +69,7 @@ def fill_q(params, model, counts, h, low, V, q):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def settle(params, q, n, legal, rng, out):  # type: ignore[no-untyped-def]
+def settle(params, q, n, legal, rng, out):
     """The rule (A,) of one state."""
     deploy(q, n, legal, params.ties == FIRST, out)
     if params.ties == RANDOM:
@@ -79,7 +79,7 @@ def settle(params, q, n, legal, rng, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def plan(params, model, rng, policy):  # type: ignore[no-untyped-def]
+def plan(params, model, rng, policy):
     S, A, K = model.succ.shape
     V = np.zeros(S)
     last = np.zeros(S)

@@ -67,7 +67,7 @@ class VILCB(NamedTuple):
 
 
 @kernel
-def constant(params):  # type: ignore[no-untyped-def]
+def constant(params):
     """c_b."""
     if params.c_b >= 0.0:
         return params.c_b
@@ -75,7 +75,7 @@ def constant(params):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def penalty(params, model, left, n, variance, reward_variance, log_term):  # type: ignore[no-untyped-def]
+def penalty(params, model, left, n, variance, reward_variance, log_term):
     """b for a pair seen n > 0 times, with ``left`` steps to go."""
     span = model.v_max - model.v_min
     c = constant(params)
@@ -95,7 +95,7 @@ def penalty(params, model, left, n, variance, reward_variance, log_term):  # typ
 
 
 @kernel
-def fill_q(params, model, counts, rewards, left, low, V, log_term, q):  # type: ignore[no-untyped-def]
+def fill_q(params, model, counts, rewards, left, low, V, log_term, q):
     """Penalised Q (S, A), at least ``low``, from ``counts`` (S, A, K) and next values V."""
     S, A, K = counts.shape
     anywhere = average(V)
@@ -135,7 +135,7 @@ def fill_q(params, model, counts, rewards, left, low, V, log_term, q):  # type: 
 
 
 @kernel
-def trim(params, model, h, rng, counts):  # type: ignore[no-untyped-def]
+def trim(params, model, h, rng, counts):
     """Overwrite ``counts`` (S, A, K) with the subsample of step h (Algorithm 3)."""
     S, A, K = counts.shape
     rows = shuffled_rows(model.counts[h], rng)
@@ -159,7 +159,7 @@ def trim(params, model, h, rng, counts):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def plan_discounted(params, model, policy):  # type: ignore[no-untyped-def]
+def plan_discounted(params, model, policy):
     """Algorithm 1."""
     if params.mode == NOTEBOOK:
         raise ValueError("vi_lcb needs a finite horizon for mode notebook")
@@ -180,7 +180,7 @@ def plan_discounted(params, model, policy):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def plan_episodic(params, model, rng, policy):  # type: ignore[no-untyped-def]
+def plan_episodic(params, model, rng, policy):
     """Algorithms 2 and 3."""
     S, A, K = model.succ.shape
     first = params.mode == NOTEBOOK
@@ -207,7 +207,7 @@ def plan_episodic(params, model, rng, policy):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def plan(params, model, rng, policy):  # type: ignore[no-untyped-def]
+def plan(params, model, rng, policy):
     if model.horizon > 0:
         plan_episodic(params, model, rng, policy)
     else:

@@ -44,7 +44,7 @@ class VILCBHoeffding(NamedTuple):
 
 
 @kernel
-def plan(params, model, rng, policy):  # type: ignore[no-untyped-def]
+def plan(params, model, rng, policy):
     S, A, K = model.succ.shape
     c = params.c
     if c < 0.0:

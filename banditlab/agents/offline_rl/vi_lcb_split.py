@@ -45,7 +45,7 @@ class VILCBSplit(NamedTuple):
 
 
 @kernel
-def imagine(model, n, V, L, rng, weights, q):  # type: ignore[no-untyped-def]
+def imagine(model, n, V, L, rng, weights, q):
     """Give every pair without data a law of next states that is uniform on the simplex."""
     S, A = n.shape
     span = model.v_max - model.v_min
@@ -64,7 +64,7 @@ def imagine(model, n, V, L, rng, weights, q):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def plan(params, model, rng, policy):  # type: ignore[no-untyped-def]
+def plan(params, model, rng, policy):
     if model.horizon > 0:
         raise ValueError("vi_lcb_split needs a discounted problem; use vi_lcb_hoeffding")
     S, A, K = model.succ.shape

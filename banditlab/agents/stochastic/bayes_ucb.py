@@ -38,7 +38,7 @@ class BayesUCB(NamedTuple):
 
 
 @kernel_inline
-def tail(params, task, n):  # type: ignore[no-untyped-def]
+def tail(params, task, n):
     """The posterior probability that is left above the index."""
     horizon = rounds_per_context(task) if task.horizon > 0 else n + 1.0
     log_horizon = numeric.log(max(horizon, 3.0))  # at least 1, so that c > 0 never adds optimism
@@ -46,19 +46,19 @@ def tail(params, task, n):  # type: ignore[no-untyped-def]
 
 
 @kernel_inline
-def beta_index(params, tail, mean, inv):  # type: ignore[no-untyped-def]
+def beta_index(params, tail, mean, inv):
     pulls = 1.0 / inv
     # By symmetry, because 1 - tail would round.
     return 1.0 - numeric.beta_quantile(tail, 1.0 + (1.0 - mean) * pulls, 1.0 + mean * pulls)
 
 
 @kernel_inline
-def normal_level(params, task, n):  # type: ignore[no-untyped-def]
+def normal_level(params, task, n):
     return -numeric.normal_quantile(tail(params, task, n))
 
 
 @kernel_inline
-def normal_index(params, level, mean, inv):  # type: ignore[no-untyped-def]
+def normal_index(params, level, mean, inv):
     return mean + params.sigma * math.sqrt(inv) * level
 
 

@@ -37,7 +37,7 @@ class DiscountedUCB(NamedTuple):
 
 
 @kernel_inline
-def learn(params, state, s, arm, reward):  # type: ignore[no-untyped-def]
+def learn(params, state, s, arm, reward):
     for k in range(state.pulls.shape[1]):
         played = 1.0 if k == arm else 0.0
         pulls = params.gamma * state.pulls[s, k] + played
@@ -49,12 +49,12 @@ def learn(params, state, s, arm, reward):  # type: ignore[no-untyped-def]
 
 
 @kernel_inline
-def clock(params, task, n):  # type: ignore[no-untyped-def]
+def clock(params, task, n):
     return numeric.log(max(n, 1.0))
 
 
 @kernel_inline
-def index(params, clock, mean, inv):  # type: ignore[no-untyped-def]
+def index(params, clock, mean, inv):
     return mean + math.sqrt(params.alpha * clock * inv)
 
 

@@ -49,13 +49,13 @@ class EpsilonGreedy(NamedTuple):
 
 
 @kernel_inline
-def rate(params, task, n):  # type: ignore[no-untyped-def]
+def rate(params, task, n):
     """Probability of exploring in the next round."""
     return min(1.0, params.epsilon * math.pow(task.n_arms / (n + 1.0), params.decay))
 
 
 @kernel
-def act(params, state, t, x, rng):  # type: ignore[no-untyped-def]
+def act(params, state, t, x, rng):
     s = context(state.pulls.shape[0], x)
     if uniform(rng) < rate(params, task_of(state), state.seen[s]):
         return below(rng, state.pulls.shape[1])
@@ -63,7 +63,7 @@ def act(params, state, t, x, rng):  # type: ignore[no-untyped-def]
 
 
 @kernel_in_loop
-def act_lanes(params, state, t, rngs, arms, spare):  # type: ignore[no-untyped-def]
+def act_lanes(params, state, t, rngs, arms, spare):
     exploit_lanes(params, state, t, rngs, arms, spare)
     explore = rate(params, task_of(state), state.seen[0])
     chances = spare[0]
@@ -74,7 +74,7 @@ def act_lanes(params, state, t, rngs, arms, spare):  # type: ignore[no-untyped-d
 
 
 @kernel
-def propensities(params, state, t, x, out):  # type: ignore[no-untyped-def]
+def propensities(params, state, t, x, out):
     s = context(state.pulls.shape[0], x)
     explore = rate(params, task_of(state), state.seen[s])
     for k in range(out.size):

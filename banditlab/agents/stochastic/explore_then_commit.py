@@ -55,7 +55,7 @@ class Commitment(NamedTuple):
 
 
 @kernel_inline
-def budget(params, task):  # type: ignore[no-untyped-def]
+def budget(params, task):
     """Pulls of each arm before the commitment."""
     if params.pulls > 0:
         return params.pulls * 1.0
@@ -67,14 +67,14 @@ def budget(params, task):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def init(params, task, rng):  # type: ignore[no-untyped-def]
+def init(params, task, rng):
     pulls, sums, inv, seen, facts = new_moments(params, task, rng)
     arm = np.full(task.n_contexts, -1)
     return Commitment(pulls, sums, inv, seen, facts, arm, np.full(1, budget(params, task)))
 
 
 @kernel_inline
-def least_pulled(state, s):  # type: ignore[no-untyped-def]
+def least_pulled(state, s):
     arm = 0
     for k in range(state.pulls.shape[1]):
         arm = k if state.pulls[s, k] < state.pulls[s, arm] else arm
@@ -82,23 +82,23 @@ def least_pulled(state, s):  # type: ignore[no-untyped-def]
 
 
 @kernel_inline
-def choose(state, s):  # type: ignore[no-untyped-def]
+def choose(state, s):
     return state.arm[s] if state.arm[s] >= 0 else least_pulled(state, s)
 
 
 @kernel
-def act(params, state, t, x, rng):  # type: ignore[no-untyped-def]
+def act(params, state, t, x, rng):
     return choose(state, context(state.pulls.shape[0], x))
 
 
 @kernel
-def act_lanes(params, state, t, rngs, arms, spare):  # type: ignore[no-untyped-def]
+def act_lanes(params, state, t, rngs, arms, spare):
     for lane in range(arms.size):
         arms[lane] = choose(state, lane)
 
 
 @kernel_inline
-def learn(params, state, s, arm, reward):  # type: ignore[no-untyped-def]
+def learn(params, state, s, arm, reward):
     if state.arm[s] < 0:
         add_reward(params, state, s, arm, reward)
         if state.pulls[s, least_pulled(state, s)] >= state.budget[0]:

@@ -27,12 +27,12 @@ class Greedy(NamedTuple):
 
 
 @kernel_inline
-def clock(params, task, n):  # type: ignore[no-untyped-def]
+def clock(params, task, n):
     return 0.0
 
 
 @kernel_inline
-def index(params, clock, mean, inv):  # type: ignore[no-untyped-def]
+def index(params, clock, mean, inv):
     return mean
 
 

@@ -32,7 +32,7 @@ class IMED(NamedTuple):
 
 
 @kernel_inline
-def bernoulli_index(params, best, mean, inv):  # type: ignore[no-untyped-def]
+def bernoulli_index(params, best, mean, inv):
     """The negative of the paper's index, so that the largest wins as in any index policy."""
     p = mean if mean > 0.0 else 0.0  # rounding may leave [0, 1]
     p = p if p < 1.0 else 1.0
@@ -40,7 +40,7 @@ def bernoulli_index(params, best, mean, inv):  # type: ignore[no-untyped-def]
 
 
 @kernel_inline
-def gaussian_index(params, best, mean, inv):  # type: ignore[no-untyped-def]
+def gaussian_index(params, best, mean, inv):
     z = (best - mean) / params.sigma
     return numeric.log(inv) - 0.5 * z * z / inv
 

@@ -40,7 +40,7 @@ class KLUCB(NamedTuple):
 
 
 @kernel_inline
-def clock(params, task, n):  # type: ignore[no-untyped-def]
+def clock(params, task, n):
     log_t = numeric.log(n + 1.0)
     # ln(ln(t)) is negative before t = 3, and log is meaningless at ln(1) = 0.
     twice = numeric.log(log_t) if log_t > 1.0 else 0.0
@@ -48,7 +48,7 @@ def clock(params, task, n):  # type: ignore[no-untyped-def]
 
 
 @kernel_inline
-def halley_step(q, p, miss, level):  # type: ignore[no-untyped-def]
+def halley_step(q, p, miss, level):
     """Halley's correction of ``q`` towards KL(p, q) = bound, kept in [p, ALMOST_ONE]."""
     excess = -p * numeric.log(q) - miss * numeric.log(1.0 - q) - level
     shift = q - p
@@ -60,7 +60,7 @@ def halley_step(q, p, miss, level):  # type: ignore[no-untyped-def]
 
 
 @kernel_inline
-def bernoulli_upper(p, bound):  # type: ignore[no-untyped-def]
+def bernoulli_upper(p, bound):
     """The largest q in [p, 1] with KL(Bernoulli(p) || Bernoulli(q)) <= bound, short of 1 by 1e-15.
 
     Two steps of Halley's method, whose error is then below 1e-8, from the smaller of two upper
@@ -82,19 +82,19 @@ def bernoulli_upper(p, bound):  # type: ignore[no-untyped-def]
 
 
 @kernel_inline
-def bernoulli_index(params, clock, mean, inv):  # type: ignore[no-untyped-def]
+def bernoulli_index(params, clock, mean, inv):
     return bernoulli_upper(mean, clock * inv)
 
 
 @kernel_inline
-def bernoulli_bound(params, clock, mean, inv):  # type: ignore[no-untyped-def]
+def bernoulli_bound(params, clock, mean, inv):
     # The exact index rises with the clock, and that of either clock is off by less than 1e-8.
     q = bernoulli_index(params, clock, mean, inv) + 2e-8
     return q if q < ALMOST_ONE else ALMOST_ONE
 
 
 @kernel_inline
-def gaussian_index(params, clock, mean, inv):  # type: ignore[no-untyped-def]
+def gaussian_index(params, clock, mean, inv):
     return mean + params.sigma * math.sqrt(2.0 * clock * inv)
 
 

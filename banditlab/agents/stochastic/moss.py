@@ -36,25 +36,25 @@ class MOSS(NamedTuple):
 
 
 @kernel_inline
-def clock(params, task, n):  # type: ignore[no-untyped-def]
+def clock(params, task, n):
     horizon = rounds_per_context(task) if task.horizon > 0 else n + 1.0
     return horizon / task.n_arms
 
 
 @kernel_inline
-def bonus(params, clock, inv):  # type: ignore[no-untyped-def]
+def bonus(params, clock, inv):
     excess = numeric.log(clock * inv)
     excess = excess if excess > 0.0 else 0.0
     return math.sqrt(params.alpha * excess * inv)
 
 
 @kernel_inline
-def index(params, clock, mean, inv):  # type: ignore[no-untyped-def]
+def index(params, clock, mean, inv):
     return mean + bonus(params, clock, inv)
 
 
 @kernel_inline
-def bound(params, clock, mean, inv):  # type: ignore[no-untyped-def]
+def bound(params, clock, mean, inv):
     # The logarithm rises with the clock but for its error, which is below 5e-16 of it.
     return mean + (1.0 + 1e-14) * bonus(params, clock, inv)
 

@@ -51,7 +51,7 @@ class Window(NamedTuple):
 
 
 @kernel
-def init(params, task, rng):  # type: ignore[no-untyped-def]
+def init(params, task, rng):
     pulls, sums, inv, seen, facts = new_moments(params, task, rng)
     arms = np.full((params.window, task.n_contexts), -1).T
     rewards = np.zeros((params.window, task.n_contexts)).T
@@ -60,7 +60,7 @@ def init(params, task, rng):  # type: ignore[no-untyped-def]
 
 
 @kernel_inline
-def learn(params, state, s, arm, reward):  # type: ignore[no-untyped-def]
+def learn(params, state, s, arm, reward):
     i = state.head[s]
     k = state.arms[s, i]
     if k >= 0:
@@ -77,12 +77,12 @@ def learn(params, state, s, arm, reward):  # type: ignore[no-untyped-def]
 
 
 @kernel_inline
-def clock(params, task, n):  # type: ignore[no-untyped-def]
+def clock(params, task, n):
     return numeric.log(min(n + 1.0, params.window * 1.0))
 
 
 @kernel_inline
-def index(params, clock, mean, inv):  # type: ignore[no-untyped-def]
+def index(params, clock, mean, inv):
     return mean + math.sqrt(params.alpha * clock * inv)
 
 

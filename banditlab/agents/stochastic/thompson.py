@@ -50,13 +50,13 @@ class Thompson(NamedTuple):
 
 
 @kernel
-def update_coin(params, state, t, x, arm, reward, rng):  # type: ignore[no-untyped-def]
+def update_coin(params, state, t, x, arm, reward, rng):
     s = context(state.pulls.shape[0], x)
     add_reward(params, state, s, arm, 1.0 if uniform(rng) < reward else 0.0)
 
 
 @kernel_in_loop
-def act_beta(params, state, t, x, rng):  # type: ignore[no-untyped-def]
+def act_beta(params, state, t, x, rng):
     s = context(state.pulls.shape[0], x)
     best = -np.inf
     arm = 0
@@ -70,7 +70,7 @@ def act_beta(params, state, t, x, rng):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def act_normal(params, state, t, x, rng):  # type: ignore[no-untyped-def]
+def act_normal(params, state, t, x, rng):
     s = context(state.pulls.shape[0], x)
     best = -np.inf
     arm = 0
@@ -85,17 +85,17 @@ def act_normal(params, state, t, x, rng):  # type: ignore[no-untyped-def]
 
 
 @kernel_inline
-def beta_quantile(params, pulls, wins, level):  # type: ignore[no-untyped-def]
+def beta_quantile(params, pulls, wins, level):
     return numeric.beta_quantile(level, 1.0 + wins, 1.0 + pulls - wins)
 
 
 @kernel_inline
-def beta_cdf(params, pulls, wins, value):  # type: ignore[no-untyped-def]
+def beta_cdf(params, pulls, wins, value):
     return numeric.beta_cdf(value, 1.0 + wins, 1.0 + pulls - wins)
 
 
 @kernel_inline
-def beta_density(params, pulls, wins, value):  # type: ignore[no-untyped-def]
+def beta_density(params, pulls, wins, value):
     a = 1.0 + wins
     b = 1.0 + pulls - wins
     scale = numeric.lgamma(a + b) - numeric.lgamma(a) - numeric.lgamma(b)
@@ -103,17 +103,17 @@ def beta_density(params, pulls, wins, value):  # type: ignore[no-untyped-def]
 
 
 @kernel_inline
-def normal_quantile(params, pulls, total, level):  # type: ignore[no-untyped-def]
+def normal_quantile(params, pulls, total, level):
     return total / pulls + params.sigma / math.sqrt(pulls) * numeric.normal_quantile(level)
 
 
 @kernel_inline
-def normal_cdf(params, pulls, total, value):  # type: ignore[no-untyped-def]
+def normal_cdf(params, pulls, total, value):
     return numeric.normal_cdf((value - total / pulls) * math.sqrt(pulls) / params.sigma)
 
 
 @kernel_inline
-def normal_density(params, pulls, total, value):  # type: ignore[no-untyped-def]
+def normal_density(params, pulls, total, value):
     precision = math.sqrt(pulls) / params.sigma
     z = (value - total / pulls) * precision
     return numeric.exp(-0.5 * z * z) * precision / numeric.SQRT_2PI
@@ -124,7 +124,7 @@ def _probability_of_largest(
     quantile: Callable[..., float], cdf: Callable[..., float], density: Callable[..., float]
 ) -> Callable[..., None]:
     @kernel
-    def fill(params, pulls, sums, out):  # type: ignore[no-untyped-def]
+    def fill(params, pulls, sums, out):
         n_arms = pulls.size
         n_levels = len(LEVELS)
         cuts = np.empty(n_arms * n_levels)
@@ -163,13 +163,13 @@ largest_normal = _probability_of_largest(normal_quantile, normal_cdf, normal_den
 
 
 @kernel
-def propensities_beta(params, state, t, x, out):  # type: ignore[no-untyped-def]
+def propensities_beta(params, state, t, x, out):
     s = context(state.pulls.shape[0], x)
     largest_beta(params, state.pulls[s], state.sums[s], out)
 
 
 @kernel
-def propensities_normal(params, state, t, x, out):  # type: ignore[no-untyped-def]
+def propensities_normal(params, state, t, x, out):
     s = context(state.pulls.shape[0], x)
     for k in range(out.size):
         if state.pulls[s, k] == 0.0:

@@ -36,12 +36,12 @@ class UCB(NamedTuple):
 
 
 @kernel_inline
-def clock(params, task, n):  # type: ignore[no-untyped-def]
+def clock(params, task, n):
     return numeric.log(n + 1.0)  # t = n + 1
 
 
 @kernel_inline
-def index(params, clock, mean, inv):  # type: ignore[no-untyped-def]
+def index(params, clock, mean, inv):
     return mean + math.sqrt(params.alpha * clock * inv)
 
 

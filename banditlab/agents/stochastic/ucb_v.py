@@ -47,31 +47,31 @@ class Squares(NamedTuple):
 
 
 @kernel
-def init(params, task, rng):  # type: ignore[no-untyped-def]
+def init(params, task, rng):
     pulls, sums, inv, seen, facts = new_moments(params, task, rng)
     return Squares(pulls, sums, inv, seen, facts, table(task, 0.0))
 
 
 @kernel_inline
-def learn(params, state, s, arm, reward):  # type: ignore[no-untyped-def]
+def learn(params, state, s, arm, reward):
     add_reward(params, state, s, arm, reward)
     state.squares[s, arm] += reward * reward
 
 
 @kernel_inline
-def mean_and_variance(state, s, k):  # type: ignore[no-untyped-def]
+def mean_and_variance(state, s, k):
     average = mean(state, s, k)
     variance = state.squares[s, k] * state.inv[s, k] - average * average
     return average, variance if variance > 0.0 else 0.0  # rounding may leave it just below
 
 
 @kernel_inline
-def clock(params, task, n):  # type: ignore[no-untyped-def]
+def clock(params, task, n):
     return params.zeta * numeric.log(n + 1.0)  # t = n + 1, after n rewards
 
 
 @kernel_inline
-def index(params, clock, moments, inv):  # type: ignore[no-untyped-def]
+def index(params, clock, moments, inv):
     average, variance = moments
     return average + math.sqrt(2.0 * variance * clock * inv) + 3.0 * params.c * clock * inv
 

@@ -25,12 +25,12 @@ class Uniform(NamedTuple):
 
 
 @kernel
-def act(params, state, t, x, rng):  # type: ignore[no-untyped-def]
+def act(params, state, t, x, rng):
     return below(rng, state.pulls.shape[1])
 
 
 @kernel
-def propensities(params, state, t, x, out):  # type: ignore[no-untyped-def]
+def propensities(params, state, t, x, out):
     for k in range(out.size):
         out[k] = 1.0 / out.size
 

@@ -41,14 +41,14 @@ class BatchedExp3(NamedTuple):
 
 
 @kernel_inline
-def arora_length(params, task):  # type: ignore[no-untyped-def]
+def arora_length(params, task):
     K = task.n_arms * 1.0
     wanted = math.pow(task.horizon / (7.0 * K * numeric.log(K)), 1.0 / 3.0)
     return max(1, int(math.floor(wanted + 0.5)))
 
 
 @kernel_inline
-def itself(params):  # type: ignore[no-untyped-def]
+def itself(params):
     """Exp3 reads ``eta`` only."""
     return params
 

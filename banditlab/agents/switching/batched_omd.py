@@ -78,17 +78,17 @@ class BatchedOMD(NamedTuple):
 
 
 @kernel
-def full(params, task):  # type: ignore[no-untyped-def]
+def full(params, task):
     return plan_sample(task, task.n_arms, params.n_batches, params.eta, params.dartboard)
 
 
 @kernel
-def flex(params, task):  # type: ignore[no-untyped-def]
+def flex(params, task):
     return plan_sample(task, spread(task), params.n_batches, params.eta, params.dartboard)
 
 
 @kernel
-def bandit(params, task):  # type: ignore[no-untyped-def]
+def bandit(params, task):
     N = max(1, min(task.horizon, budget(task)))
     N = min(N, balance(task)) if params.cap else N
     N = params.n_batches if params.n_batches > 0 else N
@@ -100,17 +100,17 @@ def bandit(params, task):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def init_full(params, task, rng):  # type: ignore[no-untyped-def]
+def init_full(params, task, rng):
     return begin(full(params, task), task, rng)
 
 
 @kernel
-def init_flex(params, task, rng):  # type: ignore[no-untyped-def]
+def init_flex(params, task, rng):
     return begin(flex(params, task), task, rng)
 
 
 @kernel
-def init_bandit(params, task, rng):  # type: ignore[no-untyped-def]
+def init_bandit(params, task, rng):
     return begin(bandit(params, task), task, rng)
 
 

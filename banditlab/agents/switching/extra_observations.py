@@ -43,7 +43,7 @@ class ExtraObservations(NamedTuple):
 
 
 @kernel_inline
-def too_few(task):  # type: ignore[no-untyped-def]
+def too_few(task):
     """Whether B <= K^(1/3) (T / c)^(2/3), in third powers: exact where they are.
 
     And B <= T: where switches cost next to nothing the free feedback is one observation a round.
@@ -53,7 +53,7 @@ def too_few(task):  # type: ignore[no-untyped-def]
 
 
 @kernel_inline
-def above(params, task, sample):  # type: ignore[no-untyped-def]
+def above(params, task, sample):
     """The plan, if batches observe ``sample`` arms where the budget is worth it."""
     if too_few(task):
         return plan_played(task, balance(task), params.eta, False)
@@ -61,22 +61,22 @@ def above(params, task, sample):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def full(params, task):  # type: ignore[no-untyped-def]
+def full(params, task):
     return above(params, task, task.n_arms)
 
 
 @kernel
-def flex(params, task):  # type: ignore[no-untyped-def]
+def flex(params, task):
     return above(params, task, spread(task))
 
 
 @kernel
-def init_full(params, task, rng):  # type: ignore[no-untyped-def]
+def init_full(params, task, rng):
     return begin(full(params, task), task, rng)
 
 
 @kernel
-def init_flex(params, task, rng):  # type: ignore[no-untyped-def]
+def init_flex(params, task, rng):
     return begin(flex(params, task), task, rng)
 
 

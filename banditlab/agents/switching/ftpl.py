@@ -53,7 +53,7 @@ class Perturbed(NamedTuple):
 
 
 @kernel_inline
-def leader(sums, noise):  # type: ignore[no-untyped-def]
+def leader(sums, noise):
     arm = 0
     for k in range(1, sums.size):
         arm = k if sums[k] - noise[k] < sums[arm] - noise[arm] else arm
@@ -61,7 +61,7 @@ def leader(sums, noise):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def init(params, task, rng):  # type: ignore[no-untyped-def]
+def init(params, task, rng):
     K = task.n_arms
     T = max(1.0, task.horizon * 1.0)
     tuned = math.sqrt((1.0 + numeric.log(K * 1.0)) / ((1.0 + task.price) * T))
@@ -74,7 +74,7 @@ def init(params, task, rng):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def update(params, state, t, x, arm, losses, rng):  # type: ignore[no-untyped-def]
+def update(params, state, t, x, arm, losses, rng):
     add_losses(state.sums, losses)
     state.arm[0] = leader(state.sums, state.noise)
 

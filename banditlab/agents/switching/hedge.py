@@ -34,13 +34,13 @@ class Hedge(NamedTuple):
 
 
 @kernel
-def redraw(params, task):  # type: ignore[no-untyped-def]
+def redraw(params, task):
     tuned = math.sqrt(2.0 * numeric.log(task.n_arms * 1.0) / (3.0 * task.horizon))
     return Plan(task.n_arms, task.horizon, params.eta if params.eta > 0.0 else tuned, False)
 
 
 @kernel
-def init(params, task, rng):  # type: ignore[no-untyped-def]
+def init(params, task, rng):
     return begin(redraw(params, task), task, rng)
 
 

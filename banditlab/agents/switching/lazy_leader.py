@@ -54,7 +54,7 @@ class Grid(NamedTuple):
 
 
 @kernel_inline
-def leader(sums, offsets, eta):  # type: ignore[no-untyped-def]
+def leader(sums, offsets, eta):
     arm = 0
     least = np.inf
     for k in range(sums.size):
@@ -65,7 +65,7 @@ def leader(sums, offsets, eta):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def init(params, task, rng):  # type: ignore[no-untyped-def]
+def init(params, task, rng):
     K = task.n_arms
     T = max(1.0, task.horizon * 1.0)
     eta = params.eta if params.eta > 0.0 else math.sqrt(2.0 / (K * T))
@@ -77,7 +77,7 @@ def init(params, task, rng):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def update(params, state, t, x, arm, losses, rng):  # type: ignore[no-untyped-def]
+def update(params, state, t, x, arm, losses, rng):
     add_losses(state.sums, losses)
     state.arm[0] = leader(state.sums, state.offsets, state.eta[0])
 

@@ -30,17 +30,17 @@ class Kept(NamedTuple):
 
 
 @kernel
-def init(params, task, rng):  # type: ignore[no-untyped-def]
+def init(params, task, rng):
     return Kept(np.full(1, below(rng, task.n_arms)))
 
 
 @kernel
-def look(params, state, t, arm, left, rng, out):  # type: ignore[no-untyped-def]
+def look(params, state, t, arm, left, rng, out):
     return False
 
 
 @kernel
-def update(params, state, t, x, arm, losses, rng):  # type: ignore[no-untyped-def]
+def update(params, state, t, x, arm, losses, rng):
     pass
 
 

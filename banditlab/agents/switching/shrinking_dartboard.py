@@ -36,12 +36,12 @@ class ShrinkingDartboard(NamedTuple):
 
 
 @kernel
-def exponential(params, task):  # type: ignore[no-untyped-def]
+def exponential(params, task):
     return plan_sample(task, task.n_arms, task.horizon, params.eta, True)
 
 
 @kernel
-def power(params, task):  # type: ignore[no-untyped-def]
+def power(params, task):
     tuned = min(math.sqrt(numeric.log(task.n_arms * 1.0) / task.horizon), 0.5)
     eta = params.eta if params.eta > 0.0 else tuned
     # (1 - eta) ** loss is exp(-loss * -log(1 - eta)).
@@ -49,12 +49,12 @@ def power(params, task):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def init_exponential(params, task, rng):  # type: ignore[no-untyped-def]
+def init_exponential(params, task, rng):
     return begin(exponential(params, task), task, rng)
 
 
 @kernel
-def init_power(params, task, rng):  # type: ignore[no-untyped-def]
+def init_power(params, task, rng):
     return begin(power(params, task), task, rng)
 
 

@@ -62,7 +62,7 @@ class Phases(NamedTuple):
 
 
 @kernel_inline
-def switches_allowed(task):  # type: ignore[no-untyped-def]
+def switches_allowed(task):
     """(K T^2 / lam^2)^(1/3)."""
     if task.price == 0.0:  # plain Python would not divide
         return np.inf
@@ -70,14 +70,14 @@ def switches_allowed(task):  # type: ignore[no-untyped-def]
 
 
 @kernel_inline
-def long_block(task):  # type: ignore[no-untyped-def]
+def long_block(task):
     """ceil((T lam^2 / K)^(1/3)), at most T."""
     wanted = math.pow(task.horizon / task.n_arms, 1.0 / 3.0) * math.pow(task.price, 2.0 / 3.0)
     return max(1, -int(math.floor(-min(wanted, task.horizon * 1.0))))
 
 
 @kernel
-def init(params, task, rng):  # type: ignore[no-untyped-def]
+def init(params, task, rng):
     state = Phases(
         np.zeros((1, task.n_arms)),
         np.full((1, task.n_arms), 1.0 / task.n_arms),
@@ -92,7 +92,7 @@ def init(params, task, rng):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def update(params, state, t, x, arm, losses, rng):  # type: ignore[no-untyped-def]
+def update(params, state, t, x, arm, losses, rng):
     if last_round(state.block, losses[arm]):
         rounds = state.block.counts[0]
         if state.block.counts[2] > 0:

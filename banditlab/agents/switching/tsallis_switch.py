@@ -60,23 +60,23 @@ class Growing(NamedTuple):
 
 
 @kernel_inline
-def wanted(price, n_arms, n):  # type: ignore[no-untyped-def]
+def wanted(price, n_arms, n):
     """a_n."""
     return 1.5 * price * math.sqrt(n / n_arms)
 
 
 @kernel_inline
-def length(a):  # type: ignore[no-untyped-def]
+def length(a):
     return max(1, -int(math.floor(-min(a, LONGEST))))
 
 
 @kernel_inline
-def rate(a, n):  # type: ignore[no-untyped-def]
+def rate(a, n):
     return 2.0 * math.sqrt(2.0) / ((a + 1.0) * math.sqrt(n))
 
 
 @kernel
-def init(params, task, rng):  # type: ignore[no-untyped-def]
+def init(params, task, rng):
     state = Growing(
         np.zeros((1, task.n_arms)),
         np.full((1, task.n_arms), 1.0 / task.n_arms),
@@ -89,7 +89,7 @@ def init(params, task, rng):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def update(params, state, t, x, arm, losses, rng):  # type: ignore[no-untyped-def]
+def update(params, state, t, x, arm, losses, rng):
     if last_round(state.block, losses[arm]):
         n = state.number[0]
         if state.block.counts[2] > 0:
