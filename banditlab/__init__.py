@@ -11,6 +11,11 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from banditlab import interrupt
+
+if interrupt.is_program():  # what is imported below takes a second, in which it may be stopped
+    interrupt.arm()
+
 from banditlab.agent import Agent
 from banditlab.compile import cache_info, clear_cache
 from banditlab.registry import make, make_problem, names, problem_names

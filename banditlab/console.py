@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import Any
+
+from banditlab import interrupt
 
 
 class Bar:
@@ -33,11 +36,17 @@ class Bar:
         shown = self.bar.console.is_terminal or self.bar.console.is_jupyter
         self.off = quiet or not shown  # a file has no use for a bar
         self.task: Any = None
+        self._stack = ExitStack()
 
     def __enter__(self) -> Bar:
+        self._stack.enter_context(interrupt.hook(self._stop))  # it has hidden the cursor
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._stop()
+        self._stack.close()
+
+    def _stop(self) -> None:
         if self.task is not None:
             self.bar.stop()
 

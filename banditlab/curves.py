@@ -11,8 +11,8 @@ import html
 import json
 import os
 import platform
-import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import version
@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from banditlab import registry
+from banditlab.data.atomic import Together
 from banditlab.registry import unknown
 from banditlab.validate import choice
 
@@ -35,6 +36,7 @@ AXES = {  # in words what is swept
     "budget": "budget (observations)",
     "price": "price of a switch",
 }
+ROWS = 1_000_000  # of raw.parquet that are made at a time
 PACKAGES = ("numpy", "numba", "scipy", "pandas")
 
 
@@ -43,8 +45,15 @@ class Record(NamedTuple):
 
     checkpoints: np.ndarray  # (checkpoints,) int64, increasing; the values of a swept x axis
     measures: tuple[str, ...]
-    values: np.ndarray  # (replications, checkpoints, measures) float64
+    # (replications, checkpoints, measures) float64, or means of batches of replications for each
+    values: np.ndarray
     cell: str = ""  # which cell of a swept panel: "C = 1.5"
+    batch: int = 1  # replications in a batch
+
+    @property
+    def replications(self) -> int:
+        """How many replications the values come from."""
+        return len(self.values) * self.batch
 
     def named(self, label: str) -> str:
         """How the curve of the agent called ``label`` is called: "ucb", or "ucb, C = 1.5"."""
@@ -110,7 +119,7 @@ class Curves:
         more = f", {count} panels" if count > 1 else ""
         return (
             f"{self.arena['name']!r}{more}: {', '.join(self.agents(panel))}; "
-            f"{record.values.shape[0]} replications to {record.checkpoints[-1]:,}"
+            f"{record.replications} replications to {record.checkpoints[-1]:,}"
         )
 
     def _repr_html_(self) -> str:
@@ -137,7 +146,10 @@ class Curves:
         return self.records[panel, agent]
 
     def raw(self, agent: str, measure: str | None = None, panel: str | None = None) -> np.ndarray:
-        """Values (replications, checkpoints) float64 of one measure (the first by default)."""
+        """Values (replications, checkpoints) float64 of one measure (the first by default).
+
+        Where memory was short, of batches of replications: their means.
+        """
         record = self.record(agent, panel)
         measure = measure or record.measures[0]
         if measure not in record.measures:
@@ -179,7 +191,11 @@ class Curves:
         left, right = self.at(at, a, measure, panel), self.at(at, b, measure, panel)
         mean, _, lo, hi = t_interval((left - right)[:, None])
         return Comparison(
-            float(mean[0]), float(lo[0]), float(hi[0]), float(paired_p(left, right)), left.size
+            float(mean[0]),
+            float(lo[0]),
+            float(hi[0]),
+            float(paired_p(left, right)),
+            self.record(a, panel).replications,
         )
 
     def slope(
@@ -242,7 +258,8 @@ class Curves:
                 mean, sem, lo, hi = t_interval(raw)
                 kind = self._protocol(panel).measure(measure).interval
                 if kind == "clopper_pearson" and np.isin(raw, (0.0, 1.0)).all():
-                    lo, hi = clopper_pearson(raw.sum(axis=0), len(raw))
+                    wrong = raw.sum(axis=0) * record.batch
+                    lo, hi = clopper_pearson(wrong, record.replications)
                 parts.append(
                     pd.DataFrame(
                         {
@@ -251,7 +268,7 @@ class Curves:
                             "agent": record.agent(agent),
                             "t": record.checkpoints,
                             "measure": measure,
-                            "n": raw.shape[0],
+                            "n": record.replications,
                             "mean": mean,
                             "sem": sem,
                             "lo": lo,
@@ -360,8 +377,8 @@ class Curves:
         }
 
     def save(self, folder: str | Path, bands: str = "pointwise") -> Path:
-        """Write everything; each file appears whole or not at all. Returns the folder."""
-        from banditlab.plot import draw, save
+        """Write everything: all files appear, whole, or none. Returns the folder."""
+        from banditlab.plot import draw, write
 
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
@@ -372,14 +389,14 @@ class Curves:
             "cpu_seconds": {" / ".join(key): value for key, value in self.seconds.items()},
         }
         text = frame.to_csv(index=False, float_format="%.8g", lineterminator="\n")
-        write_text(folder / "curves.csv", text)
-        write_text(folder / "run.json", json.dumps(about, indent=1) + "\n")
-        write_text(folder / "run.local.json", json.dumps(local, indent=1) + "\n")
-        with tempfile.NamedTemporaryFile(dir=folder, suffix=".parquet", delete=False) as file:
-            self._raw_frame().to_parquet(file.name, index=False)
-        os.replace(file.name, folder / "raw.parquet")
         figure = draw(frame, about["figure"]["panels"], about["figure"]["title"] or None, bands)
-        save(figure, folder)
+        with Together(folder) as files:
+            files.text("curves.csv", text)
+            files.text("run.json", json.dumps(about, indent=1) + "\n")
+            files.text("run.local.json", json.dumps(local, indent=1) + "\n")
+            self._write_raw(files.path("raw.parquet"))
+            for kind in ("png", "svg"):
+                write(figure, files.path(f"figure.{kind}"), kind)
         return folder
 
     @classmethod
@@ -391,40 +408,64 @@ class Curves:
         about = json.loads((folder / "run.json").read_text())
         frame = pd.read_parquet(folder / "raw.parquet")
         records = {}
-        for panel, cell, agent, names, kind in frame.attrs["curves"]:
+        for panel, cell, agent, names, kind, *batch in frame.attrs["curves"]:
             mine = (frame["panel"] == panel) & (frame["cell"] == cell) & (frame["agent"] == agent)
             part = frame[mine]
             points = part["t"].unique().astype(kind)
             values = part[names].to_numpy().reshape(-1, points.size, len(names))
-            record = Record(points, tuple(names), values, cell)
+            record = Record(points, tuple(names), values, cell, *batch)
             records[panel, record.named(agent)] = record
         overlays = {p["name"]: p["overlays"] for p in about["figure"]["panels"]}
         return cls(about["arena"], records, overlays, checks=about["checks"], hash=about["hash"])
 
-    def _raw_frame(self) -> pd.DataFrame:
+    def _write_raw(self, path: Path) -> None:
+        """Every replication at every checkpoint, as Parquet; ROWS at a time, for memory's sake."""
         import pandas as pd
+        import pyarrow as pa
+        import pyarrow.parquet as pq
 
-        parts = []
-        for (panel, agent), record in self.records.items():
-            replications, points, _ = record.values.shape
-            columns: dict[str, Any] = {
-                "panel": panel,
-                "cell": record.cell,
-                "agent": record.agent(agent),
-                "replication": np.repeat(np.arange(replications), points),
-                "t": np.tile(record.checkpoints, replications),
-            }
-            for m, measure in enumerate(record.measures):
-                columns[measure] = record.values[:, :, m].ravel()
-            parts.append(pd.DataFrame(columns))
-        frame = pd.concat(parts, ignore_index=True)
-        # What the table alone does not say: an agent's measures, of which some may be nan
-        # throughout, and whether its checkpoints are whole numbers.
-        frame.attrs["curves"] = [
-            [panel, r.cell, r.agent(agent), list(r.measures), r.checkpoints.dtype.str]
+        records = self.records.values()
+        names = dict.fromkeys(measure for record in records for measure in record.measures)
+        kind = np.result_type(*(record.checkpoints for record in records))
+        writer = None
+        with ExitStack() as stack:
+            for (panel, agent), record in self.records.items():
+                points = record.checkpoints.size
+                step = max(1, ROWS // points)
+                for first in range(0, len(record.values), step):
+                    part = record.values[first : first + step]
+                    number = np.arange(first, first + len(part)) * record.batch
+                    columns = {
+                        "panel": panel,
+                        "cell": record.cell,
+                        "agent": record.agent(agent),
+                        "replication": np.repeat(number, points),
+                        "t": np.tile(record.checkpoints, len(part)).astype(kind),
+                        **dict.fromkeys(names, np.nan),
+                    }
+                    for m, measure in enumerate(record.measures):
+                        columns[measure] = part[:, :, m].ravel()
+                    table = pa.Table.from_pandas(pd.DataFrame(columns), preserve_index=False)
+                    if writer is None:
+                        kept = {**table.schema.metadata, b"PANDAS_ATTRS": self._attributes()}
+                        schema = table.schema.with_metadata(kept)
+                        writer = stack.enter_context(pq.ParquetWriter(path, schema))
+                    writer.write_table(table.replace_schema_metadata(schema.metadata))
+
+    def _attributes(self) -> bytes:
+        """What the table alone does not say, where pandas keeps a frame's attributes.
+
+        An agent's measures, of which some may be nan throughout, whether its checkpoints are whole
+        numbers, and how many replications a row is the mean of, if more than one.
+        """
+        curves = [
+            [
+                *(panel, r.cell, r.agent(agent), list(r.measures), r.checkpoints.dtype.str),
+                *([r.batch] if r.batch > 1 else []),
+            ]
             for (panel, agent), r in self.records.items()
         ]
-        return frame
+        return json.dumps({"curves": curves}).encode()
 
     def _panel(self, panel: str | None, agent: str | None) -> str:
         if panel is None:
@@ -433,13 +474,3 @@ class Curves:
         if panel not in self.panels():
             raise ValueError(unknown("panel", panel, self.panels()))
         return panel
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write ``path`` whole or not at all."""
-    with tempfile.NamedTemporaryFile(
-        "w", dir=path.parent, suffix=path.suffix, delete=False, encoding="utf-8", newline="\n"
-    ) as file:
-        file.write(text)
-    os.chmod(file.name, 0o644)
-    os.replace(file.name, path)

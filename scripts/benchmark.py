@@ -38,7 +38,7 @@ import banditlab
 from banditlab import random, registry
 from banditlab.compile import compiled
 from banditlab.core import Task
-from banditlab.curves import write_text
+from banditlab.data.atomic import write_text
 from banditlab.protocols import online
 from banditlab.protocols.loops import lanes
 from banditlab.protocols.online import for_arms

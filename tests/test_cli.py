@@ -176,13 +176,14 @@ def test_ctrl_c_says_what_was_kept_and_resume_goes_on(tmp_path):
     )
     kept = tmp_path / "out" / ".partial"
     deadline = time.monotonic() + 240
-    while not (kept.exists() and any(kept.glob("*.npy"))):
+    while not (kept.exists() and any(kept.glob("*.block"))):
         assert time.monotonic() < deadline and process.poll() is None
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=30)
     assert process.returncode == 1
     assert "blocks kept" in said and "--resume" in said
+    assert said.count("\n") == 1
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [".partial"]
 
 

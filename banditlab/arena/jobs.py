@@ -89,11 +89,10 @@ class Resolver:
         return Job(panel, entry, made, loop, key)
 
 
-def finished(job: Job, blocks: dict[int, np.ndarray]) -> Record:
-    """The record of a job from that of its blocks, by first replication."""
-    values = np.concatenate([blocks[first] for first in sorted(blocks)])
+def finished(job: Job, values: np.ndarray, batch: int = 1) -> Record:
+    """The record of a job from what its loop recorded, or from means of batches of that."""
     points = np.array(job.panel.checkpoints, dtype=np.int64)
     measures = job.loop.measures
     if job.loop.finish is not None:
         measures, values = job.loop.finish(values, points)
-    return Record(points, measures, values)
+    return Record(points, measures, values, batch=batch)

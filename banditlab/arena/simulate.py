@@ -18,16 +18,21 @@ from typing import Any
 
 import numpy as np
 
+from banditlab import interrupt
+from banditlab.arena import memory as bounds
 from banditlab.arena.claims import evaluate, rehearse
 from banditlab.arena.jobs import Job, Resolver, finished
 from banditlab.arena.overlays import overlays
 from banditlab.arena.runner import Interrupted, Progress, Runner
 from banditlab.arena.spec import AgentEntry, Arena, Panel, read_arena
+from banditlab.arena.store import Store, owner
 from banditlab.arena.sweep import Cell, cells
 from banditlab.compile import missing, under_way
 from banditlab.console import Bar
 from banditlab.curves import Curves, Record
 from banditlab.validate import integer
+
+LARGE = 10**9  # bytes; a run that needs more says so before it starts
 
 
 def simulate(
@@ -42,7 +47,8 @@ def simulate(
     hyper: Mapping[str, Mapping[str, Any]] | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
-    keep: Path | None = None,
+    keep: str | Path | Store | None = None,
+    memory: int | None = None,
 ) -> Curves:
     """Run an arena and return its curves.
 
@@ -71,7 +77,11 @@ def simulate(
         default a bar, where there is a terminal or a notebook.
     keep
         Folder in which finished blocks are kept, and looked for first: an interrupted run goes
-        on where it was. Blocks are found by a hash of all that decides their numbers.
+        on where it was. See :mod:`banditlab.arena.store`, whose Store may be given instead.
+    memory
+        Bytes that the run may take. Where the replications' totals do not fit, means of batches of
+        them are kept, see :mod:`banditlab.arena.memory`; without it that is an error, and the bound
+        half of what is available.
 
     Raises
     ------
@@ -80,6 +90,8 @@ def simulate(
     Interrupted
         On Ctrl-C, with the number of blocks kept.
     """
+    if memory is not None:
+        memory = integer("memory", memory, 1)
     workers = integer("workers", workers if workers is not None else os.cpu_count() or 1, 1)
     arena = read_arena(
         arena, horizon=horizon, replications=replications, seed=seed, agents=agents,
@@ -90,17 +102,32 @@ def simulate(
     for note in arena.notes:
         print(note, file=sys.stderr)
     if progress is not None:
-        return run(arena, workers, progress, keep)
+        return run(arena, workers, progress, keep, memory)
     with Bar(quiet=False) as bar:
-        return run(arena, workers, bar.show, keep)
+        return run(arena, workers, bar.show, keep, memory)
 
 
 def run(
-    arena: Arena, workers: int, progress: Progress | None = None, keep: Path | None = None
+    arena: Arena,
+    workers: int,
+    progress: Progress | None = None,
+    keep: str | Path | Store | None = None,
+    memory: int | None = None,
 ) -> Curves:
     """Run an arena that has been read; see :func:`simulate`."""
-    if keep is not None:
-        keep.mkdir(parents=True, exist_ok=True)
+    if isinstance(keep, str | Path):
+        with Store(keep, arena.hash()) as store:
+            return _run(arena, workers, progress, store, memory)
+    return _run(arena, workers, progress, keep, memory)
+
+
+def _run(
+    arena: Arena,
+    workers: int,
+    progress: Progress | None,
+    store: Store | None,
+    memory: int | None,
+) -> Curves:
     swept = [(shown, cell) for shown in arena.panels for cell in cells(shown)]
     wanted = [(p, entry) for _, cell in swept for p in cell.panels for entry in p.agents]
     resolver = Resolver()
@@ -108,28 +135,36 @@ def run(
         resolver.terms(panel, entry)
     jobs = [resolver.job(arena, panel, entry) for panel, entry in wanted]
     beside = {panel.name: overlays(panel) for panel in arena.panels}
-    blank = [finished(job, {0: np.zeros((1, *_shape(job)))}) for job in jobs]
+    blank = [finished(job, np.zeros((1, *_shape(job)))) for job in jobs]
     rehearsed = Curves(arena.resolved(), _records(swept, blank), beside)
     for claim in rehearsed.arena["checks"]:
         rehearse(claim, rehearsed)
+    many = _batches(jobs, memory)
+    names = [cell.name for _, cell in swept for p in cell.panels for _ in p.agents]
+    if store is not None:
+        store.begin(sum(job.panel.replications for job in jobs), many)
     total = sum(panel.replications * panel.horizon for panel, _ in wanted)
-    runner = Runner(workers, keep, progress, total)
+    runner = Runner(workers, store, progress, total)
     try:
-        with _second_compiler(arena, jobs, workers):
-            for job in jobs:
-                job.pair.function()
-                runner.submit(job)
-        runner.drain()
+        with interrupt.hook(runner.stop):
+            with _second_compiler(arena, jobs, workers):
+                for i, (job, name, batch) in enumerate(zip(jobs, names, many, strict=True)):
+                    job.pair.function()
+                    whose = owner(job, arena.hash(), arena.seed, i, name, batch)
+                    runner.submit(job, whose, batch)
+            runner.drain()
     except KeyboardInterrupt:
-        raise Interrupted(runner.stop()) from None
-    except BaseException:
         runner.stop()
-        raise
-    runner.close()
-    done = [finished(job, runner.blocks[i]) for i, job in enumerate(jobs)]
+        if store is not None:
+            store.flush()
+        kept = store.summary() if store else ""
+        raise Interrupted(f"interrupted; {kept or 'nothing was kept'}") from None
+    finally:
+        runner.stop()
+    done = [finished(job, runner.values(i), many[i]) for i, job in enumerate(jobs)]
     seconds: dict[tuple[str, str], float] = {}
     for key, rivals in _curves(swept):
-        seconds[key] = seconds.get(key, 0.0) + sum(runner.seconds[i] for i in rivals)
+        seconds[key] = seconds.get(key, 0.0) + sum(runner.curves[i].seconds for i in rivals)
     curves = Curves(arena.resolved(), _records(swept, done), beside, seconds, hash=arena.hash())
     for claim in curves.arena["checks"]:
         curves.checks.extend(evaluate(claim, curves))
@@ -180,6 +215,25 @@ def leave_out(arena: Arena, wanted: Collection[str] = ()) -> None:
     if dropped and not stuck:  # else the run is about to be refused, in one line
         name = arena.panels[0].problem.name
         arena.notes.append(f"left out, for {name} is beyond them: {', '.join(dropped)}")
+
+
+def _batches(jobs: list[Job], memory: int | None) -> list[int]:
+    """How many replications a row of each job's values is the mean of; says what that needs."""
+    shapes = []
+    for job in jobs:
+        points = max(job.loop.checkpoints.size, len(job.panel.checkpoints))
+        shapes.append((job.panel.replications, points, len(job.loop.measures)))
+    names = {(job.panel.name, job.agent.label) for job in jobs}
+    copies = 1 if len(names) == len(jobs) else 2  # points of a swept axis are joined
+    many = bounds.batches(shapes, memory, copies)
+    needed = bounds.need(shapes, copies)
+    if max(many) > 1:
+        sizes = ", ".join(f"{batch:,}" for batch in sorted(set(many) - {1}))
+        said = f"all replications would need {bounds.words(needed)} of memory: kept are means of "
+        print(f"{said}batches of {sizes}", file=sys.stderr)
+    elif needed > LARGE:
+        print(f"needs about {bounds.words(needed)} of memory", file=sys.stderr)
+    return many
 
 
 @contextmanager

@@ -24,7 +24,19 @@ EXAMPLES = """examples:
 
 # What every run takes, and what an arena that is run takes beside it.
 SHOWN = ("json", "quiet")
-RUN = ("agent", "vs", "horizon", "replications", "seed", "workers", "set", "bands", "out", "resume")
+RUN = (
+    "agent",
+    "vs",
+    "horizon",
+    "replications",
+    "seed",
+    "workers",
+    "set",
+    "bands",
+    "out",
+    "memory",
+    "resume",
+)
 LEAST = {"horizon": 1, "replications": 1, "seed": 0, "workers": 1}
 
 
@@ -81,6 +93,7 @@ def parser() -> Parser:
     )
     add("--bands", choices=("pointwise", "simultaneous"), help="95%% bands; by default pointwise")
     add("--out", metavar="DIR", help="where files go; by default results/")
+    add("--memory", metavar="SIZE", help="of the run, such as 1GB; by default half of what is free")
     add("--resume", action="store_true", help="go on with an interrupted run")
     add("--json", action="store_true", help="print one JSON object on standard output")
     add("--quiet", action="store_true", help="no progress and no table")

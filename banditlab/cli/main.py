@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from banditlab.cli import output
 from banditlab.cli.flags import RUN, only, parser
 
 
@@ -21,8 +22,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     # when Python ends.
     gc.set_threshold(50_000)
     atexit.register(gc.freeze)
+    output.ready()
     try:
-        return _main(parser().parse_args(words))
+        code = _main(parser().parse_args(words))
+        output.flush()
+        return code
     except ValueError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
@@ -30,6 +34,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("interrupted; nothing was written", file=sys.stderr)
         return 1
     except BrokenPipeError:
+        output.silence()
+        return 1
+    except OSError as error:
+        output.silence()
+        print(f"error: {output.cause(error)}", file=sys.stderr)
+        return 1
+    except MemoryError:
+        print("error: out of memory", file=sys.stderr)
         return 1
 
 

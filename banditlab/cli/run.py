@@ -7,13 +7,20 @@ import json
 import os
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from threading import Thread
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from banditlab import registry
+from banditlab import interrupt, registry
+from banditlab.cli import output
 from banditlab.cli.flags import settings
 from banditlab.console import Bar
+from banditlab.data import atomic
+
+if TYPE_CHECKING:
+    from banditlab.arena.store import Store
+    from banditlab.curves import Curves
 
 
 def chosen(args: argparse.Namespace) -> tuple[Any, str]:
@@ -75,40 +82,97 @@ def _distinct(arena: Any) -> None:
 
 def run(args: argparse.Namespace, arena: Any, place: str) -> int:
     """Run an arena, keep its curves and figure, and show what came out."""
-    from banditlab.arena import simulate
-    from banditlab.arena.runner import Interrupted
-    from banditlab.cli.tables import show, summary
+    from banditlab.arena import memory
+    from banditlab.arena.store import Store
 
     for note in arena.notes:
         print(note, file=sys.stderr)
     folder = Path(args.out) if args.out else Path("results") / place
+    bound = memory.size(args.memory) if args.memory else None
     check_writable(folder)
-    keep = folder / ".partial"
-    if keep.exists() and not args.resume:
-        _empty(keep)
-    bar = Bar(quiet=args.quiet)
-    Thread(target=_load_what_saves).start()  # no daemon: Python must not end within an import
-    workers = args.workers or os.cpu_count() or 1
     try:
-        with bar:
-            curves = simulate.run(arena, workers, bar.show, keep)
-    except Interrupted as error:
-        print(f"{error} in {keep}; go on with --resume", file=sys.stderr)
-        return 1
-    except ValueError:
-        _empty(keep)
+        with Store(folder / ".partial", arena.hash(), resume=args.resume) as store:
+            return _simulated(args, arena, store, folder, bound)
+    finally:
         _remove_empty(folder)
+
+
+def _simulated(
+    args: argparse.Namespace, arena: Any, store: Store, folder: Path, bound: int | None
+) -> int:
+    """Run an arena in ``bound`` bytes, save and show its curves; returns the exit code."""
+    from banditlab.arena import simulate
+    from banditlab.arena.runner import Interrupted
+
+    atomic.sweep(folder)
+    saved = False
+
+    def ended() -> str:
+        if saved:
+            return f"interrupted; the curves are in {folder}"
+        with suppress(OSError):
+            store.flush()
+        said = _kept(store)
+        store.close()
+        _remove_empty(folder)
+        return f"interrupted; {said}"
+
+    with interrupt.hook(ended):
+        bar = Bar(quiet=args.quiet)
+        loading = Thread(target=_load_what_saves)
+
+        def told(what: str, done: int, total: int) -> None:
+            if loading.ident is None:  # now that the run is under way: it was not refused
+                loading.start()
+            bar.show(what, done, total)
+
+        try:
+            with bar:
+                workers = args.workers or os.cpu_count() or 1
+                curves = simulate.run(arena, workers, told, store, bound)
+            curves.save(folder, bands=args.bands or "pointwise")
+        except Interrupted:
+            print(f"interrupted; {_kept(store)}", file=sys.stderr)
+            return 1
+        except OSError as error:
+            with suppress(OSError):  # the disk is full, say
+                store.flush()
+            print(f"error: {output.cause(error)}; {_kept(store)}", file=sys.stderr)
+            return 1
+        finally:
+            if loading.ident is not None:
+                loading.join()  # Python must not end within an import
+        saved = True
+        store.discard()
+        return _told(args, curves, folder)
+
+
+def _told(args: argparse.Namespace, curves: Curves, folder: Path) -> int:
+    """Show what came out; returns the exit code."""
+    from banditlab.cli.tables import show, summary
+
+    try:
+        if args.json:
+            print(json.dumps(summary(curves, folder)))
+        elif not args.quiet:
+            show(curves, folder)
+        output.flush()
+    except BrokenPipeError:
         raise
-    curves.save(folder, bands=args.bands or "pointwise")
-    _empty(keep)
+    except OSError as error:
+        output.silence()
+        said = f"standard output: {output.cause(error)}; the curves are in {folder}"
+        print(f"error: {said}", file=sys.stderr)
+        return 1
     failed = [check for check in curves.checks if not check["passed"]]
-    if args.json:
-        print(json.dumps(summary(curves, folder)))
-    elif not args.quiet:
-        show(curves, folder)
     for check in failed:
         print(f"check failed: {check['check']}: {check['found']}", file=sys.stderr)
     return 1 if failed else 0
+
+
+def _kept(store: Store) -> str:
+    kept = store.summary()
+    return f"{kept}; go on with --resume" if kept else "nothing was kept"
 
 
 def _load_what_saves() -> None:
@@ -120,10 +184,10 @@ def _load_what_saves() -> None:
 
 def check_writable(folder: Path) -> None:
     """Refuse an output folder that cannot be written before anything is computed."""
-    above = folder
-    while not above.exists():
-        above = above.parent
     try:
+        above = folder
+        while not above.exists():
+            above = above.parent
         if not above.is_dir():
             raise NotADirectoryError(20, "a file of that name exists")
         with tempfile.TemporaryFile(dir=above):
@@ -132,15 +196,9 @@ def check_writable(folder: Path) -> None:
         raise ValueError(f"--out: cannot write to {folder}: {error.strerror}") from error
 
 
-def _empty(keep: Path) -> None:
-    for file in keep.glob("*"):
-        file.unlink()
-    if keep.exists():
-        keep.rmdir()
-
-
 def _remove_empty(folder: Path) -> None:
     """Leave no trace of a run that was refused."""
-    while folder.name and folder.is_dir() and not any(folder.iterdir()):  # "." has no name
-        folder.rmdir()
-        folder = folder.parent
+    with suppress(OSError):
+        while folder.name and folder.is_dir() and not any(folder.iterdir()):  # "." has no name
+            folder.rmdir()
+            folder = folder.parent

@@ -50,7 +50,7 @@ def summary(curves: Curves, folder: Path) -> dict[str, Any]:
                 "panel": panel,
                 "measure": curves.shown(panel),
                 "t": curves.checkpoints(panel)[-1].item(),
-                "replications": int(curves.raw(curves.agents(panel)[0], None, panel).shape[0]),
+                "replications": curves.record(curves.agents(panel)[0], panel).replications,
                 "results": rows(curves, panel),
             }
             for panel in curves.panels()
@@ -68,7 +68,7 @@ def show(curves: Curves, folder: Path) -> None:
     tested = False
     for panel in curves.figure_panels:
         found = rows(curves, panel["name"])
-        count = curves.raw(found[0]["agent"], panel["measure"], panel["name"]).shape[0]
+        count = curves.record(found[0]["agent"], panel["name"]).replications
         tested |= any(row["p"] is not None for row in found)
         t = f"{panel['xlabel']} {curves.checkpoints(panel['name'])[-1]:,}"
         console.print(

@@ -1,5 +1,5 @@
 """Figures for print."""
 
-from banditlab.plot.figure import draw, save
+from banditlab.plot.figure import draw, save, write
 
-__all__ = ["draw", "save"]
+__all__ = ["draw", "save", "write"]

@@ -26,8 +26,6 @@ positive mean, so that a gap which vanishes is seen to vanish.
 from __future__ import annotations
 
 import io
-import os
-import tempfile
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -38,6 +36,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+from banditlab.data.atomic import Together
 from banditlab.plot.axes import draw_panel
 from banditlab.plot.curves import Curve, curves_of, looks_of, rows_of
 from banditlab.plot.labels import write_labels, write_legend
@@ -46,6 +45,8 @@ from banditlab.validate import choice
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
+
+METADATA: dict[str, dict[str, Any]] = {"png": {"Software": None}, "svg": {"Date": None}}
 
 STYLE: dict[str, Any] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same glyphs everywhere
@@ -206,22 +207,18 @@ def _share_words(
 def save(figure: Figure, folder: str | Path, stem: str = "figure") -> tuple[Path, Path]:
     """Write ``<stem>.png`` (200 dots per inch) and ``<stem>.svg``; returns both paths.
 
-    Each file appears whole or not at all. The same figure gives the same bytes: the SVG has no
+    Both files appear, whole, or none. The same figure gives the same bytes: the SVG has no
     date and fixed ids, the letters are outlines.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    written = []
-    for kind, metadata in (("png", {"Software": None}), ("svg", {"Date": None})):
-        path = folder / f"{stem}.{kind}"
-        handle, aside = tempfile.mkstemp(dir=folder, suffix=f".{kind}")
-        os.close(handle)
-        try:
-            with house_style():
-                figure.savefig(aside, format=kind, dpi=DPI, metadata=metadata)
-            os.chmod(aside, 0o644)
-            os.replace(aside, path)
-        finally:
-            Path(aside).unlink(missing_ok=True)
-        written.append(path)
-    return written[0], written[1]
+    with Together(folder) as files:
+        for kind in METADATA:
+            write(figure, files.path(f"{stem}.{kind}"), kind)
+    return folder / f"{stem}.png", folder / f"{stem}.svg"
+
+
+def write(figure: Figure, path: Path, kind: str) -> None:
+    """Write a figure as ``png`` or ``svg``; the same figure gives the same bytes."""
+    with house_style():
+        figure.savefig(path, format=kind, dpi=DPI, metadata=METADATA[kind])

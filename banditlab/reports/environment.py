@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 
 from banditlab import registry
-from banditlab.curves import write_text
 from banditlab.data import doubts
+from banditlab.data.atomic import Together
 from banditlab.data.collect import numbered
 from banditlab.data.transitions import Dataset
 from banditlab.protocols.offline_mdp import learn
@@ -224,15 +224,11 @@ def _own_cut(cuts: np.ndarray, limit: int) -> tuple[int, str | None]:
 
 
 def save(found: Mapping[str, Any], data: Dataset, folder: Path) -> None:
-    """Write ``log.parquet`` and ``summary.json``, each whole or not at all."""
+    """Write ``log.parquet`` and ``summary.json``, both or neither, and whole."""
     folder.mkdir(parents=True, exist_ok=True)
-    unfinished = folder / ".log.parquet"
-    try:
-        data.write(unfinished)
-        unfinished.replace(folder / "log.parquet")
-    finally:
-        unfinished.unlink(missing_ok=True)
-    write_text(folder / "summary.json", json.dumps(found, indent=1) + "\n")
+    with Together(folder) as files:
+        data.to_frame().to_parquet(files.path("log.parquet"), index=False)
+        files.text("summary.json", json.dumps(found, indent=1) + "\n")
 
 
 def _steps_that_count(gamma: float) -> int:

@@ -1,0 +1,41 @@
+"""Where a program's words go, and what to do when they cannot go there."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import suppress
+from io import TextIOWrapper
+
+
+def ready() -> None:
+    """Let letters that standard output cannot encode be replaced, not end the run."""
+    if isinstance(sys.stdout, TextIOWrapper) and sys.stdout is sys.__stdout__:
+        sys.stdout.reconfigure(errors="replace")
+
+
+def flush() -> None:
+    """Put out what was printed; OSError where that cannot be, and then nothing more is tried."""
+    if sys.stdout is None:  # closed by whoever started the program
+        return
+    try:
+        sys.stdout.flush()
+    except OSError:
+        silence()
+        raise
+
+
+def silence() -> None:
+    """Give up standard output: else Python tries again when it ends, and complains on its own."""
+    if isinstance(sys.stdout, TextIOWrapper) and sys.stdout is sys.__stdout__:
+        with suppress(OSError, ValueError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, sys.stdout.fileno())
+            os.close(nowhere)
+
+
+def cause(error: OSError) -> str:
+    """What the system said, and about which file, in one line."""
+    words = error.strerror or str(error) or type(error).__name__
+    file = f"{error.filename}: " if error.filename is not None else ""
+    return " ".join(f"{file}{words}".split())
