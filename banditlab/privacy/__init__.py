@@ -1,4 +1,4 @@
-"""Differential privacy: an auditor that tries to refute a claim; real releases, and their ledger."""
+"""Differential privacy: an auditor that tries to refute claims; real releases, and their ledger."""
 
 from banditlab.privacy.auditor import Audit, Finding, Transcript, audit, changed
 from banditlab.privacy.ledger import Entry, Ledger

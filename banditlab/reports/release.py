@@ -122,10 +122,17 @@ def report(
             spent.append(book.charge(entry))
 
     chosen = contenders[0]
-    terms = {"low": 0.0, "high": 1.0, "mechanism": mechanism, "charge": charge}
     try:
         published = release_arm(
-            name, ratings.rewards, each, chosen.budget, **terms, **chosen.hyper
+            name,
+            ratings.rewards,
+            each,
+            chosen.budget,
+            low=0.0,  # they are scaled already
+            high=1.0,
+            mechanism=mechanism,
+            charge=charge,
+            **chosen.hyper,
         )
     except BaseException:
         if spent:
