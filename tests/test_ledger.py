@@ -163,6 +163,19 @@ def test_a_key_that_others_may_read_or_that_was_cut_is_refused(path):
     refused(lambda: Ledger(path).check(entry()), "a key has at least 32 characters")
 
 
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="tells files by /proc")
+def test_a_charge_is_on_the_disk_when_it_returns(path, monkeypatch):
+    synced, sync = [], os.fsync
+
+    def recorded(file):
+        synced.append((os.readlink(f"/proc/self/fd/{file}"), path.exists() and path.read_text()))
+        sync(file)
+
+    monkeypatch.setattr(os, "fsync", recorded)
+    Ledger(path).charge(entry())
+    assert (str(path), path.read_text()) in synced and str(path.parent) in dict(synced)
+
+
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
 def test_a_line_that_could_not_be_written_whole_is_taken_back(path, monkeypatch, error):
     book = Ledger(path)
