@@ -70,7 +70,9 @@ def parser() -> Parser:
     add("--max-per-unit", metavar="M", type=int, help="rewards kept of each unit; by default 1")
     add("--ledger", metavar="FILE", help="count the epsilon of a release there, before it is drawn")
     add("--epsilon-total", metavar="E", type=float, help="most epsilon a table may spend, in all")
-    add("--mechanism", choices=("own", "opendp"), help="who draws a release's noise; by default own")
+    add(
+        "--mechanism", choices=("own", "opendp"), help="who draws a release's noise; by default own"
+    )
     add("--horizon", metavar="N", type=int, help="rounds")
     add("--replications", metavar="R", type=int, help="independent runs of each agent")
     add("--seed", metavar="S", type=int, help="same seed, same numbers")

@@ -13,59 +13,90 @@ included. How many were is no refusal: `Ratings.notes` says it, for the table's 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from banditlab import registry
+from banditlab.data.columns import every_column
+from banditlab.data.table import PARQUET, column_names, is_path, named, read_table, where_of
+from banditlab.data.values import blank, ids, parsed
 from banditlab.parts.noise import check_bounds
 from banditlab.privacy.ledger import fingerprint
 from banditlab.validate import integer
 
-if TYPE_CHECKING:
-    import pandas as pd
-
+KIND = "table of rewards"
+LONG = ("action", "reward")
 MOST_NAMED = 5  # arms in a note
+
+
+class Rows(NamedTuple):
+    """A row per reward."""
+
+    arms: tuple[Any, ...]  # names
+    arm: np.ndarray  # (n,) int64: which of ``arms``
+    reward: np.ndarray  # (n,) float64, infinite ones included
+    unit: np.ndarray | None  # (n,) int64: whose reward it is
+
+    def kept(self, rows: np.ndarray) -> Rows:
+        """Those of these numbers."""
+        unit = None if self.unit is None else self.unit[rows]
+        return Rows(self.arms, self.arm[rows], self.reward[rows], unit)
+
+    def by_arm(self) -> list[tuple[Any, np.ndarray]]:
+        """Names and rewards of the arms that have any, in their natural order."""
+        order = np.argsort(self.arm, kind="stable")
+        cuts = np.cumsum(np.bincount(self.arm, minlength=len(self.arms)))[:-1]
+        pairs = zip(self.arms, np.split(self.reward[order], cuts), strict=True)
+        return sorted((pair for pair in pairs if pair[1].size), key=lambda pair: _natural(pair[0]))
 
 
 class Ratings:
     """Rewards by arm, scaled to [0, 1], with what was done to get them there.
 
-    ``low`` and ``high`` are public bounds of a reward in its own unit. ``unit`` is the column that
-    tells persons apart, ``most`` the rewards kept of each, drawn by ``seed``. Raises ValueError, in
-    one line without any value, for a table that cannot be used.
+    ``source`` is whatever :mod:`banditlab.data.table` reads, ``columns`` their names of ``action``
+    and ``reward``. ``low`` and ``high`` are public bounds of a reward in its own unit. ``unit`` is
+    the column that tells persons apart, ``most`` the rewards kept of each, drawn by ``seed``.
+    Raises ValueError, in one line without any value, for a table that cannot be used.
     """
 
     def __init__(
-        self, path: str, low: Any, high: Any, unit: str | None, most: int, seed: int
+        self,
+        source: Any,
+        low: Any,
+        high: Any,
+        unit: str | None = None,
+        most: int = 1,
+        seed: int = 0,
+        columns: Mapping[str, str] | None = None,
     ) -> None:
         self.low, self.high = check_bounds("--low", low, "--high", high)
         self.unit, self.most = unit, integer("--max-per-unit", most, 1)
-        name = Path(path).name
-        frame = _frame(path)
-        _check_names(name, [str(column) for column in frame.columns], Path(path).suffix)
-        rows = _tidy(frame, name, unit)
-        self.table = fingerprint((str(arm), rewards) for arm, rewards in _by_arm(rows))
-        total = len(rows)
-        if unit is not None:
+        self._said: list[str] = []
+        with named(where_of(source)):
+            rows = _read(source, unit, columns or {}, self._said)
+            self.table = fingerprint((str(arm), rewards) for arm, rewards in rows.by_arm())
+            total = rows.reward.size
             rows = _capped(rows, self.most, seed)
-        self.left_out = total - len(rows)
-        arms = sorted(_by_arm(rows), key=lambda arm: _natural(arm[0]))
-        if len(arms) < 2:
-            raise ValueError(f"{name}: rewards of at least 2 arms are needed")
-        self.arms = [arm for arm, _ in arms]
-        beyond = [(values < self.low) | (values > self.high) for _, values in arms]
-        self.clamped = sum(int(outside.sum()) for outside in beyond)
+            self.left_out = total - rows.reward.size
+            arms = rows.by_arm()
+            if len(arms) < 2:
+                raise ValueError("rewards of at least 2 arms are needed")
+        self.arms = [str(arm) for arm, _ in arms]
+        outside = [(values < self.low) | (values > self.high) for _, values in arms]
+        self.clamped = sum(int(beyond.sum()) for beyond in outside)
         self.all_clamped = [
-            str(arm) for arm, outside in zip(self.arms, beyond, strict=True) if outside.all()
+            arm for arm, beyond in zip(self.arms, outside, strict=True) if beyond.all()
         ]
         self.rewards = [
             (np.clip(values, self.low, self.high) - self.low) / (self.high - self.low)
             for _, values in arms
         ]
-        self.units = int(rows["unit"].nunique()) if unit is not None else len(rows)
+        self.units = rows.reward.size if rows.unit is None else int(np.unique(rows.unit).size)
 
     @property
     def lengths(self) -> np.ndarray:
@@ -82,21 +113,22 @@ class Ratings:
 
     @property
     def notes(self) -> list[str]:
-        """What the bounds did to the values: for the table's owner alone."""
-        if not self.clamped:
-            return []
+        """How values were read and what the bounds did to them: for the table's owner alone."""
+        found = list(self._said)
         rewards = int(self.lengths.sum())
-        found = [
-            f"{self.clamped:,} of {rewards:,} rewards ({self.clamped / rewards:.0%}) are outside "
-            f"[{self.low:g}, {self.high:g}] and were clamped"
-        ]
+        bounds = f"[{self.low:g}, {self.high:g}]"
+        if self.clamped:
+            found.append(
+                f"{self.clamped:,} of {rewards:,} rewards ({self.clamped / rewards:.0%}) are "
+                f"outside {bounds} and were clamped"
+            )
         if self.all_clamped:
             more = len(self.all_clamped) - MOST_NAMED
-            named = ", ".join(map(repr, self.all_clamped[:MOST_NAMED]))
-            named += f" and {more} more" if more > 0 else ""
+            arms = ", ".join(map(repr, self.all_clamped[:MOST_NAMED]))
+            arms += f" and {more} more" if more > 0 else ""
             found.append(
-                f"no reward of {named} is inside [{self.low:g}, {self.high:g}]: "
-                "check --low and --high, or is it the --unit?"
+                f"no reward of {arms} is inside {bounds}: check --low and --high, "
+                "or is it the --unit?"
             )
         return found
 
@@ -104,117 +136,94 @@ class Ratings:
 def _natural(arm: Any) -> tuple[bool, float, str]:
     """Numbers in their order, then words in theirs."""
     try:
-        return (False, float(arm), "")
+        value = float(arm)
     except ValueError:
-        return (True, 0.0, str(arm))
+        value = math.nan
+    return (False, value, "") if math.isfinite(value) else (True, 0.0, str(arm))
 
 
-def _frame(path: str) -> pd.DataFrame:
-    import pandas as pd
+def _read(source: Any, unit: str | None, columns: Mapping[str, str], notes: list[str]) -> Rows:
+    with _without_values():
+        names = column_names(source, KIND)
+        if unit is not None and unit not in names:
+            raise ValueError(f"--unit: {registry.unknown('column', unit, names)}")
+        if set(LONG) & {*names, *columns}:
+            return _read_long(source, unit, columns, notes)
+        return _read_wide(source, unit, names, notes)
 
-    file = Path(path)
-    if file.suffix not in (".csv", ".parquet"):
-        raise ValueError(f"{file.name}: a table of rewards ends in .csv or .parquet")
+
+@contextmanager
+def _without_values() -> Iterator[None]:
+    """Keep a parser's words back: they may quote the file."""
     try:
-        return pd.read_parquet(file) if file.suffix == ".parquet" else pd.read_csv(file)
-    except OSError as error:
-        raise ValueError(f"{path}: {error.strerror or 'cannot be read'}") from None
-    except pd.errors.ParserError as error:  # counts cells, shows none
-        raise ValueError(f"{file.name}: {' '.join(str(error).split())}") from None
-    except Exception:  # whose words may hold values
-        raise ValueError(f"{file.name}: cannot be read as a table") from None
+        yield
+    except ValueError as error:
+        if "not readable as" in str(error):
+            raise ValueError(f"not readable as a {KIND}") from None
+        raise
 
 
-def _check_names(file: str, names: Sequence[str], suffix: str) -> None:
-    """Refuse what a nameless column, a file without a header or other names would be taken for."""
-    for i, name in enumerate(names, start=1):
-        if not name.strip() or name.startswith("Unnamed: "):
-            raise ValueError(
-                f"{file}: column {i} has no name, and is no arm: name it or leave it out "
-                "(is it an index that was saved with the table?)"
-            )
-    if suffix != ".parquet" and names and all(_is_number(name) for name in names):
-        raise ValueError(
-            f"{file}: line 1 holds numbers alone: it reads as data, not as the names of columns"
-        )
-    for given, missing in (("action", "reward"), ("reward", "action")):
-        if given in names and missing not in names:
-            raise ValueError(f"{file}: there is a column {given!r}, but no column {missing!r}")
+def _read_long(source: Any, unit: str | None, columns: Mapping[str, str], notes: list[str]) -> Rows:
+    if unit in LONG:
+        raise ValueError(f"--unit must tell persons apart, got {unit!r}")
+    known = LONG if unit is None else (*LONG, unit)
+    table = read_table(source, KIND, columns=columns, known=known, required=known)
+    notes += table.notes
+    arm, arms = ids("action", table["action"], notes)
+    reward = _numbers("reward", table["reward"], notes)
+    for row in np.flatnonzero(np.isnan(reward))[:1]:
+        raise ValueError(f"row {row} has no reward")
+    return Rows(arms, arm, reward, None if unit is None else ids(unit, table[unit], notes)[0])
 
 
-def _is_number(text: str) -> bool:
+def _read_wide(source: Any, unit: str | None, names: tuple[str, ...], notes: list[str]) -> Rows:
+    is_text = is_path(source) and Path(source).suffix.lower() != PARQUET
     try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+        every_column(list(names), [], is_text)
+    except ValueError:  # whose words show the names, which are values here
+        raise ValueError("the first line reads as data, not as the names of columns") from None
+    table = read_table(source, KIND, every=True)
+    arms = tuple(name for name in table.names if name != unit)
+    rewards = [_numbers(name, table[name], notes) for name in arms]
+    filled = [np.flatnonzero(~np.isnan(column)) for column in rewards]
+    for name, rows in zip(arms, filled, strict=True):
+        if not rows.size:
+            raise ValueError(f"arm {name!r} has no reward")
+    if not arms:
+        return Rows((), np.zeros(0, np.int64), np.zeros(0), None)
+    rows = np.concatenate(filled)
+    arm = np.repeat(np.arange(len(arms)), [part.size for part in filled])
+    reward = np.concatenate([column[part] for column, part in zip(rewards, filled, strict=True)])
+    if unit is None:
+        return Rows(arms, arm, reward, None)
+    empty = np.ones(table.rows, np.bool_)
+    empty[rows] = False
+    return Rows(arms, arm, reward, ids(unit, table[unit], notes, may_lack=empty)[0][rows])
 
 
-def _tidy(frame: pd.DataFrame, name: str, unit: str | None) -> pd.DataFrame:
-    """A row per reward: arm, reward and, if there is one, unit."""
-    import pandas as pd
-
-    if unit is not None and unit not in frame.columns:
-        raise ValueError(f"{name}: --unit: {registry.unknown('column', unit, frame.columns)}")
-    is_long = {"action", "reward"} <= set(frame.columns)
-    if is_long:
-        if unit in ("action", "reward"):
-            raise ValueError(f"{name}: --unit must tell persons apart, got {unit!r}")
-        rows = pd.DataFrame({"arm": frame["action"], "reward": _numbers(frame, "reward", name)})
-        if unit is not None:
-            rows["unit"] = frame[unit]
-        if rows["reward"].isna().any():
-            line = int(np.flatnonzero(rows["reward"].isna())[0]) + 1
-            raise ValueError(f"{name}: row {line} has no reward")
-    else:
-        parts = []
-        for column in frame.columns.drop(unit) if unit is not None else frame.columns:
-            part = pd.DataFrame({"arm": str(column), "reward": _numbers(frame, column, name)})
-            if unit is not None:
-                part["unit"] = frame[unit]
-            parts.append(part[part["reward"].notna()])
-            if parts[-1].empty:
-                raise ValueError(f"{name}: arm {column!r} has no reward")
-        rows = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame({"arm": []})
-    for column in ("arm", "unit"):
-        if column in rows and rows[column].isna().any():
-            raise ValueError(f"{name}: a reward has no {column}")
-    return rows.reset_index(drop=True)
-
-
-def _numbers(frame: pd.DataFrame, column: Any, name: str) -> np.ndarray:
+def _numbers(name: str, column: Any, notes: list[str]) -> np.ndarray:
     """The column's numbers, nan where a cell is blank."""
-    import pandas as pd
-
-    given = frame[column]
-    found = pd.to_numeric(given, errors="coerce").to_numpy(dtype=np.float64)
-    strange = np.isnan(found) & given.notna().to_numpy()
-    if given.dtype.kind in "mM":
-        strange[:] = True
-    if strange.any():
-        row = int(np.flatnonzero(strange)[0]) + 1
-        raise ValueError(f"{name}: column {column!r}, row {row} holds no number")
+    try:
+        found = parsed(name, column, notes)
+    except ValueError:
+        raise ValueError(f"column {name!r} holds no numbers") from None
+    for row in np.flatnonzero(np.isnan(found) & ~blank(column))[:1]:
+        raise ValueError(f"column {name!r}, row {row} holds no number")
     return found
 
 
-def _by_arm(rows: pd.DataFrame) -> list[tuple[Any, np.ndarray]]:
-    """The rewards of each arm, in their order."""
-    import pandas as pd
-
-    codes, names = pd.factorize(rows["arm"])
-    if not len(names):
-        return []
-    order = np.argsort(codes, kind="stable")
-    cuts = np.cumsum(np.bincount(codes))[:-1]
-    return list(zip(names, np.split(rows["reward"].to_numpy()[order], cuts), strict=True))
-
-
-def _capped(rows: pd.DataFrame, most: int, seed: int) -> pd.DataFrame:
+def _capped(rows: Rows, most: int, seed: int) -> Rows:
     """At most ``most`` rewards of each unit, any of them as likely as the others.
 
     Which are kept may depend on who rewarded what, which is public, and on no value: hence not on
     the order of the rows, for they may be sorted by it.
     """
-    rows = rows.sort_values(["unit", "arm"], kind="stable")
-    rows["draw"] = np.random.default_rng(seed).random(len(rows))
-    return rows[rows.groupby("unit")["draw"].rank(method="first") <= most]
+    if rows.unit is None:
+        return rows
+    draw = np.empty(rows.unit.size)
+    draw[np.lexsort((rows.arm, rows.unit))] = np.random.default_rng(seed).random(draw.size)
+    order = np.lexsort((draw, rows.unit))
+    units = rows.unit[order]
+    first = np.flatnonzero(np.append(True, units[1:] != units[:-1]))
+    rank = np.arange(units.size) - np.repeat(first, np.diff(np.append(first, units.size)))
+    return rows.kept(np.sort(order[rank < most]))

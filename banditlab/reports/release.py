@@ -13,7 +13,7 @@ drawn. A run that is stopped on the way has shown the world nothing.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -22,6 +22,7 @@ import numpy as np
 from banditlab import random, registry
 from banditlab.compile import compiled
 from banditlab.core import Task
+from banditlab.data.table import where_of
 from banditlab.privacy import Entry, Ledger, Ratings, release_arm
 from banditlab.privacy.mechanisms import MECHANISMS, sampler
 from banditlab.protocols import identify
@@ -52,7 +53,7 @@ def _tell(line: str) -> None:
 
 
 def report(
-    path: str,
+    source: Any,
     name: str = "dp_bai",
     low: float | None = None,
     high: float | None = None,
@@ -65,11 +66,14 @@ def report(
     ledger: str | Path | None = None,
     epsilon_total: float | None = None,
     mechanism: str = "own",
+    columns: Mapping[str, str] | None = None,
     tell: Callable[[str], None] = _tell,
     **hyper: Any,
 ) -> dict[str, Any]:
     """Compare a private algorithm with ``noisy_max`` on a table, and release one arm.
 
+    ``source`` is a path, or what else :mod:`banditlab.data.table` reads; ``columns`` maps
+    ``action`` and ``reward`` to what they are called there.
     ``low`` and ``high`` are public bounds of a reward in its own unit, which must be given; what
     lies outside is clamped and counted. ``unit`` is the column that tells persons apart, ``most``
     the rewards kept of each. ``epsilon`` among the hyper-parameters is what one unit is promised.
@@ -86,7 +90,7 @@ def report(
     hyper = {key: value for key, value in hyper.items() if key != "epsilon"}
     replications = integer("--replications", replications, 1)
     book = _book(ledger, epsilon_total)
-    ratings = Ratings(path, low, high, unit, most, seed)
+    ratings = Ratings(source, low, high, unit, most, seed, columns)
     # Rounded down: the rewards of one person must not spend more than epsilon between them.
     each = epsilon if unit is None else float(np.nextafter(epsilon / ratings.most, 0.0))
     sampler(mechanism, each)  # refuses what is not installed
@@ -140,7 +144,7 @@ def report(
         raise
     width = ratings.high - ratings.low
     return {
-        "log": Path(path).name,
+        "log": where_of(source) or "a table of rewards",
         "not_private": {  # exact, or computed from what is exact: for the table's owner alone
             "rewards": int(ratings.lengths.sum()),
             "units": ratings.units,
@@ -151,9 +155,9 @@ def report(
             "agents": rows,
         },
         "released": {
-            "arm": str(ratings.arms[published.arm]),
+            "arm": ratings.arms[published.arm],
             "means": [
-                {"arm": str(ratings.arms[k]), "noisy_mean": ratings.low + width * value}
+                {"arm": ratings.arms[k], "noisy_mean": ratings.low + width * value}
                 for k, value in published.means
             ],
         },
@@ -213,7 +217,7 @@ def _means(ratings: Ratings) -> list[dict[str, Any]]:
     means = np.array([arm.mean() for arm in ratings.rewards])
     return [
         {
-            "arm": str(ratings.arms[k]),
+            "arm": ratings.arms[k],
             "rewards": int(ratings.lengths[k]),
             "mean": float(ratings.low + (ratings.high - ratings.low) * means[k]),
         }
