@@ -20,7 +20,7 @@ import os
 import secrets
 import stat
 import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -30,45 +30,45 @@ import numpy as np
 from banditlab import registry
 
 SCHEMA = 3
-ABOUT = ("schema", "name", "hyper", "task", "t", "left", "extra")  # and the checksum
-TASK = ("n_arms", "n_contexts", "dim", "horizon", "budget", "price")
-STREAMS = ("rng", "looker")  # come before the state in a file's arrays
+OWN = ("schema", "name", "hyper", "given", "t", "checksum")  # facts of every agent
+STREAMS = ("rng", "looker")  # arrays that are the states of generators
+SIZES = ("n_arms", "n_contexts", "dim")
 LARGEST_ABOUT = 1 << 24  # bytes
 LARGEST_TASK = 10**8  # pairs of arms, contexts and features, unless the file itself is that large
 LARGEST = 2**62  # of whole numbers
 
-Fresh = Callable[[dict[str, Any]], Sequence[np.ndarray]]
+# The facts and the arrays of a new agent, given the facts of a saved one.
+Fresh = Callable[[dict[str, Any]], tuple[Mapping[str, Any], Mapping[str, np.ndarray]]]
 
 
-def write(path: str | Path, about: Mapping[str, Any], arrays: Sequence[np.ndarray]) -> None:
+def write(path: str | Path, about: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
     """Save an agent to ``path``, all of it or nothing.
 
-    ``about`` has the keys `ABOUT` but ``schema``; ``arrays`` are the two streams of `STREAMS`,
-    (4,) uint64, and then the arrays of the state. Raises ValueError for hyper-parameters that JSON
+    ``about``: ``name`` and ``hyper``, which make the algorithm; ``given``, the face's arguments;
+    ``t``, the clock; and what the face has beside these. ``arrays``: all that it has learned, and
+    its streams, under the names of `STREAMS`. Raises ValueError for hyper-parameters that JSON
     cannot hold, and for those that name a file: it would have to be run for the agent to be read.
     """
-    facts = {"schema": SCHEMA, **about}
     try:
-        text = json.dumps(facts, default=lambda value: np.asarray(value).tolist())
+        facts = _as_json({"schema": SCHEMA, **about})
     except (TypeError, ValueError, RecursionError):
         raise ValueError(f"hyper-parameters cannot be saved: {about['hyper']!r}") from None
-    facts = json.loads(text)
     _check_hyper(facts["hyper"])
-    named = dict(zip(_names(len(arrays)), arrays, strict=True))
-    facts["checksum"] = _checksum(facts, list(named.values()))
+    facts["checksum"] = _checksum(facts, arrays)
     held = io.BytesIO()
-    np.savez(held, about=np.array(json.dumps(facts)), **named)  # type: ignore[arg-type]
+    np.savez(held, about=np.array(json.dumps(facts)), **arrays)  # type: ignore[arg-type]
     _replace(Path(path), held.getbuffer())
 
 
 def read(
     path: str | Path, fresh: Fresh, algorithm: str | None = None
-) -> tuple[dict[str, Any], list[np.ndarray]]:
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """What `write` saved: the facts about an agent, and its arrays.
 
-    ``fresh(about)`` makes the agent that ``about`` describes and gives its arrays, in the order of
-    `write`. ``about["name"]`` is then a name of the library's. An agent that was made from a file
-    is read only if the caller names that file as ``algorithm``; ``about["name"]`` is that.
+    ``fresh(about)`` makes the agent that ``about`` describes, and gives its facts but ``name`` and
+    ``hyper``, and its arrays. ``about["name"]`` is then a name of the library's. An agent that was
+    made from a file is read only if the caller hands that file over as ``algorithm``; then it is
+    ``about["name"]``.
 
     Raises ValueError, in one line that names ``path``, for everything that is no saved agent.
     """
@@ -76,20 +76,20 @@ def read(
     try:
         with _opened(path) as archive:
             entries = _entries(archive)
-            about = _about(archive, entries)
-            stored = dict(about)
-            checksum = about.pop("checksum")
+            stored = _stored(archive, entries)
+            about = {key: value for key, value in stored.items() if key != "checksum"}
             about["name"] = _name(about["name"], algorithm)
-            wanted = list(fresh({**about, "task": dict(about["task"])}))
-            names = _names(len(wanted))
-            for odd in sorted(set(entries) ^ {"about", *names}):
-                raise ValueError(f"array {odd} is {'missing' if odd in names else 'unknown'}")
-            pairs = list(zip(names, wanted, strict=True))
-            arrays = [_array(archive, entries[name], name, like) for name, like in pairs]
-        if checksum != _checksum(stored, arrays):
+            facts, wanted = fresh(_as_json(about))
+            _same_facts(_as_json(facts), about)
+            for odd in sorted(set(entries) ^ {"about", *wanted}):
+                raise ValueError(f"array {odd} is {'missing' if odd in wanted else 'unknown'}")
+            arrays = {
+                name: _array(archive, entries[name], name, like) for name, like in wanted.items()
+            }
+        if stored["checksum"] != _checksum(stored, arrays):
             raise ValueError("it was damaged or edited: its checksum does not fit")
-        for (name, like), array in zip(pairs, arrays, strict=True):
-            _check_values(name, like, array)
+        for name, like in wanted.items():
+            _check_values(name, like, arrays[name])
     except FileNotFoundError:
         raise ValueError(f"no such file: {where}") from None
     except ValueError as error:
@@ -98,6 +98,12 @@ def read(
         said = f"{type(error).__name__}: {_one_line(error)}"
         raise ValueError(f"{where}: no saved agent: {said}") from None
     return about, arrays
+
+
+def _as_json(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of the facts, as a file gives them back."""
+    text = json.dumps(facts, default=lambda value: np.asarray(value).tolist())
+    return dict(json.loads(text))
 
 
 # --- the file ------------------------------------------------------------------------------------
@@ -128,11 +134,6 @@ def _opened(path: str | Path) -> Iterator[zipfile.ZipFile]:
             raise ValueError("it is no regular file")
         with zipfile.ZipFile(file) as archive:
             yield archive
-
-
-def _names(count: int) -> list[str]:
-    """What the arrays of an agent are called in its file."""
-    return [*STREAMS, *(f"state{i}" for i in range(count - len(STREAMS)))]
 
 
 def _entries(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
@@ -172,7 +173,7 @@ def _header(file: Any) -> tuple[tuple[int, ...], bool, np.dtype]:
     return np.lib.format.read_array_header_1_0(file)
 
 
-def _about(archive: zipfile.ZipFile, entries: dict[str, zipfile.ZipInfo]) -> dict[str, Any]:
+def _stored(archive: zipfile.ZipFile, entries: dict[str, zipfile.ZipInfo]) -> dict[str, Any]:
     """The facts, each of its type and in its range."""
     if "about" not in entries:
         raise ValueError("array about is missing")
@@ -190,48 +191,63 @@ def _about(archive: zipfile.ZipFile, entries: dict[str, zipfile.ZipInfo]) -> dic
     if found.get("schema") != SCHEMA:
         given = _short(found.get("schema"))
         raise ValueError(f"it has schema {given}, this version reads {SCHEMA}")
-    _keys("about", found, (*ABOUT, "checksum"))
-    _keys("task", found["task"], TASK)
+    for key in OWN:
+        if key not in found:
+            raise ValueError(f"array about has no {key!r}")
+    _check_hyper(found["hyper"])
+    if not isinstance(found["given"], dict):
+        raise ValueError(f"given must be a mapping, got {_short(found['given'])}")
     size = sum(entry.file_size for entry in entries.values())
-    _check_about(found, max(size, LARGEST_TASK))
+    _check_task(found, max(size, LARGEST_TASK))
     return found
 
 
 # --- checks --------------------------------------------------------------------------------------
 
 
-def _keys(name: str, found: Any, wanted: Sequence[str]) -> None:
-    if not isinstance(found, dict) or set(found) != set(wanted):
-        raise ValueError(f"{name} must have the keys {', '.join(wanted)}")
-
-
-def _check_about(about: dict[str, Any], largest: int) -> None:
-    """Refuse facts of other types or out of range; the task may have ``largest`` pairs."""
-    task = about["task"]
-    n_arms = _whole("n_arms", task["n_arms"], 1, largest)
-    dim = _whole("dim", task["dim"], 0, largest)
+def _check_task(about: dict[str, Any], largest: int) -> None:
+    """Refuse facts that are no plain data, and a task of more than ``largest`` pairs."""
+    given = about["given"]
+    for name, value in {**about, **given}.items():
+        if name in given or name not in OWN:
+            _check_plain(name, value)
+    n_arms, n_contexts, dim = (_whole(name, given.get(name, 1), largest) for name in SIZES)
+    shape = about.get("shape", ())
     pairs = {
-        "n_contexts": n_arms * _whole("n_contexts", task["n_contexts"], 1, largest),
+        "n_contexts": n_arms * n_contexts,
         "dim": dim * max(n_arms, dim),
+        "shape": math.prod(shape) if isinstance(shape, list) else 0,
     }
     for name, count in pairs.items():  # before anything of that size is made
         if count > largest:
-            raise ValueError(f"{name} must be less for {n_arms} arms, got {task[name]}")
-    _whole("horizon", task["horizon"], 0, LARGEST)
-    budget = _whole("budget", task["budget"], -1, LARGEST)
-    price = task["price"]
-    if type(price) not in (int, float) or not 0 <= price < math.inf:
-        raise ValueError(f"price must be a number of at least 0, got {_short(price)}")
-    _whole("t", about["t"], 0, LARGEST)
-    _whole("left", about["left"], 0, budget if budget >= 0 else LARGEST)
-    if type(about["extra"]) is not bool:
-        raise ValueError(f"extra must be true or false, got {_short(about['extra'])}")
-    _check_hyper(about["hyper"])
+            raise ValueError(f"{name} makes the task too large: {count} pairs")
+    _whole("t", about["t"], LARGEST)
+    if "left" in about:
+        _whole("left", about["left"], LARGEST if given.get("budget") is None else given["budget"])
 
 
-def _whole(name: str, value: Any, low: int, high: int) -> int:
-    if type(value) is not int or not low <= value <= high:
-        raise ValueError(f"{name} must be a whole number from {low} to {high}, got {_short(value)}")
+def _check_plain(name: str, value: Any) -> None:
+    """Refuse all but nothing, texts, truth values, numbers in range, and lists of such."""
+    for item in value if type(value) is list else [value]:
+        number = type(item) in (int, float) and abs(item) <= LARGEST
+        if not number and item is not None and type(item) not in (bool, str):
+            raise ValueError(f"{name} must be a number, got {_short(item)}")
+
+
+def _same_facts(facts: dict[str, Any], about: dict[str, Any]) -> None:
+    """Refuse what the agent that was made of ``about`` does not say of itself."""
+    found = {key: value for key, value in about.items() if key not in ("schema", "name", "hyper")}
+    for key in sorted({*facts, *found}):
+        one, two = (json.dumps(part.get(key), sort_keys=True) for part in (facts, found))
+        if key not in facts or key not in found or one != two:
+            raise ValueError(
+                f"{key} is {_short(found.get(key))} where {_short(facts.get(key))} fits"
+            )
+
+
+def _whole(name: str, value: Any, most: int) -> int:
+    if type(value) is not int or not 0 <= value <= most:
+        raise ValueError(f"{name} must be a whole number from 0 to {most}, got {_short(value)}")
     return value
 
 
@@ -277,11 +293,11 @@ def _check_values(name: str, like: np.ndarray, array: np.ndarray) -> None:
         raise ValueError(f"array {name} must not hold nan")
 
 
-def _checksum(about: dict[str, Any], arrays: Sequence[np.ndarray]) -> str:
+def _checksum(about: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> str:
     facts = {key: value for key, value in about.items() if key != "checksum"}
     found = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
-    for array in arrays:
-        found.update(f"{array.dtype.str}{array.shape}".encode() + array.tobytes())
+    for name, array in sorted(arrays.items()):
+        found.update(f"{name}{array.dtype.str}{array.shape}".encode() + array.tobytes())
     return found.hexdigest()
 
 

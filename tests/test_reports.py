@@ -279,6 +279,17 @@ def test_names_of_columns_do_not_matter(tmp_path):
         ratings.report(long, "noisy_max", low=0, high=1, unit="action")
 
 
+def test_a_table_in_memory_and_columns_of_other_names(people, draws):
+    frame = pd.read_csv(people).rename(columns={"action": "article", "reward": "stars"})
+    names = {"action": "article", "reward": "stars"}
+    terms = {"low": 0, "high": 5, "unit": "user", "replications": 5, "tell": lambda line: None}
+    found = ratings.report(frame, "noisy_max", columns=names, **terms)
+    again = ratings.report(str(people), "noisy_max", **terms)
+    assert found["released"] == again["released"] and found["log"] == "a table of rewards"
+    with pytest.raises(ValueError, match="no column 'action'"):
+        ratings.report(frame, "noisy_max", columns={"reward": "stars"}, **terms)
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

@@ -10,37 +10,23 @@ import zipfile
 import numpy as np
 import pytest
 
-from banditlab import random, registry, saved
-from banditlab.core import Task
+from banditlab import Agent, saved
+from banditlab.agent import leaves
 
-TASK = {"n_arms": 3, "n_contexts": 1, "dim": 0, "horizon": 100, "budget": -1, "price": 1.0}
-
-
-def leaves(state):
-    if isinstance(state, np.ndarray):
-        return [state]
-    return [leaf for field in state for leaf in leaves(field)]
+GIVEN = {"n_arms": 3, "n_contexts": 1, "dim": 0, "horizon": 100}
+GOOD = np.array([1, 2, 3, 4], np.uint64)
 
 
-def fresh(about):
-    """The arrays of a new agent, as `Agent` would make it."""
-    made = registry.make(about["name"], **about["hyper"])
-    rng = random.stream(random.key(0), 0, random.AGENT)
-    with np.errstate(all="ignore"):
-        state = made.init(made.params, Task(**about["task"]), rng)
-    return [rng, random.stream(random.key(0), 0, random.OBSERVATION), *leaves(state)]
-
-
-def facts(name="exp3", **hyper):
-    return {"name": name, "hyper": hyper, "task": TASK, "t": 7, "left": 2**62, "extra": False}
+def played(agent):
+    """The agent after some rounds."""
+    for t in range(7):
+        agent.update(None, agent.act(), t / 7)
+    return agent
 
 
 @pytest.fixture
 def path(tmp_path):
-    about = facts(eta=0.1)
-    arrays = fresh(about)
-    arrays[-1][...] = 0.5
-    saved.write(tmp_path / "agent.npz", about, arrays)
+    played(Agent("exp3", n_arms=3, horizon=100, eta=0.1)).save(tmp_path / "agent.npz")
     return tmp_path / "agent.npz"
 
 
@@ -54,9 +40,9 @@ def forge(path, change=None, honest=True, **arrays):
     about = json.loads(str(parts.pop("about")))
     parts = {name: array for name, array in {**parts, **arrays}.items() if array is not None}
     if change is not None:
-        about = change(about) or about
+        change(about)
     if honest:
-        about["checksum"] = saved._checksum(about, list(parts.values()))
+        about["checksum"] = saved._checksum(about, parts)
     forged = path.with_name("forged.npz")
     np.savez(forged, about=np.array(json.dumps(about)), **parts)
     return forged
@@ -64,53 +50,68 @@ def forge(path, change=None, honest=True, **arrays):
 
 def refused(path, words="", **given):
     with pytest.raises(ValueError) as error:
-        saved.read(path, fresh, **given)
+        Agent.load(path, **given)
     text = str(error.value)
     assert "\n" not in text and str(path) in text and words in text, text
     assert len(text) < 1000
+
+
+def contents(agent):
+    return agent._about(), [array.tobytes() for array in agent._arrays().values()]
+
+
+def a_file(tmp_path, **arrays):
+    """A file that says of itself what `read_as` takes for an agent."""
+    about = {"name": "ucb", "hyper": {}, "given": {}, "t": 0}
+    saved.write(tmp_path / "a", about, {"rng": GOOD, **arrays})
+    return tmp_path / "a"
+
+
+def read_as(path, **arrays):
+    _, found = saved.read(path, lambda about: ({"given": {}, "t": 0}, {"rng": GOOD, **arrays}))
+    return found
 
 
 # --- what is read is what was written ------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("name", "hyper"),
+    ("name", "given"),
     [
-        ("exp3", {"eta": 0.1}),
-        ("dp_sequential_halving", {"epsilon": float("inf")}),  # a state with nan, and no JSON
-        ("blocked", {"base": "exp3", "tau": 3}),
+        ("exp3", {"n_arms": 3, "eta": 0.1}),
+        ("ucb", {"n_arms": 2, "n_contexts": 3, "horizon": 50}),
+        # A state with nan, and a hyper-parameter that is no number in JSON.
+        ("dp_sequential_halving", {"n_arms": 4, "horizon": 90, "epsilon": float("inf")}),
+        ("blocked", {"n_arms": 3, "horizon": 60, "base": "exp3", "tau": 3, "budget": 40}),
+        ("vi_lcb", {"gamma": 0.9}),
     ],
 )
-def test_what_is_read_is_what_was_written(tmp_path, name, hyper):
-    about = facts(name, **hyper)
-    arrays = fresh(about)
-    for array in arrays[2:]:
-        array.reshape(-1)[: array.size // 2] = 1
-    saved.write(tmp_path / "a", about, arrays)
+def test_what_is_read_is_what_was_written(tmp_path, name, given):
+    agent = Agent(name, **given)
+    if name in ("exp3", "dp_sequential_halving"):
+        for array in leaves(agent.state):
+            array.reshape(-1)[: array.size // 2] = 1
+        agent.t = 5
+    agent.save(tmp_path / "a")
     assert os.listdir(tmp_path) == ["a"]
-    got, found = saved.read(tmp_path / "a", fresh)
-    assert got == {"schema": saved.SCHEMA, **about}
-    for one, two in zip(arrays, found, strict=True):
-        assert one.dtype == two.dtype and one.shape == two.shape and two.flags.writeable
-        assert one.tobytes() == two.tobytes()
+    loaded = Agent.load(tmp_path / "a")
+    assert type(loaded) is type(agent) and loaded.algorithm.params == agent.algorithm.params
+    assert contents(loaded) == contents(agent)
 
 
 def test_arrays_in_either_order_and_empty_ones(tmp_path):
-    def wanted(about):
-        return [np.ones(4, np.uint64), np.ones(4, np.uint64), np.zeros((2, 3)), np.zeros((0, 5))]
-
-    arrays = wanted(None)
-    arrays[2] = np.asfortranarray(np.arange(6.0).reshape(2, 3))
-    saved.write(tmp_path / "a", facts(), arrays)
-    _, found = saved.read(tmp_path / "a", wanted)
-    assert (found[2] == arrays[2]).all() and found[3].shape == (0, 5)
+    matrix = np.asfortranarray(np.arange(6.0).reshape(2, 3))
+    file = a_file(tmp_path, state0=matrix, state1=np.zeros((0, 5)))
+    found = read_as(file, state0=np.zeros((2, 3)), state1=np.zeros((0, 5)))
+    assert (found["state0"] == matrix).all() and found["state0"].flags.writeable
+    assert found["state1"].shape == (0, 5)
 
 
 def test_hyper_parameters_of_numpy_are_read_as_json_has_them(tmp_path):
-    about = {**facts(), "hyper": {"eta": np.float64(0.5), "other": np.arange(3)}}
-    saved.write(tmp_path / "a", about, fresh(facts()))
-    got, _ = saved.read(tmp_path / "a", lambda about: fresh({**about, "hyper": {}}))
-    assert got["hyper"] == {"eta": 0.5, "other": [0, 1, 2]}
+    Agent("exp3", n_arms=3, eta=np.float64(0.5)).save(tmp_path / "a")
+    assert Agent.load(tmp_path / "a").algorithm.params.eta == 0.5
+    Agent("noisy_max", n_arms=2, horizon=9, rows=np.array([4, 5])).save(tmp_path / "a")
+    assert Agent.load(tmp_path / "a").algorithm.params.rows.tolist() == [4, 5]
 
 
 def test_a_file_is_written_whole_or_not_at_all(path, monkeypatch):
@@ -122,13 +123,13 @@ def test_a_file_is_written_whole_or_not_at_all(path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(os, "replace", full)
         with pytest.raises(ValueError, match="agent.npz cannot be written: No space left"):
-            saved.write(path, facts(), fresh(facts()))
+            Agent("ucb", n_arms=2).save(path)
     assert path.read_bytes() == before and os.listdir(path.parent) == ["agent.npz"]
     pipe = path.with_name("pipe")
     os.mkfifo(pipe)  # in the place of a device
     for place in (path.parent, pipe, path.parent / "none" / "a"):
         with pytest.raises(ValueError, match="cannot be written"):
-            saved.write(place, facts(), fresh(facts()))
+            Agent("ucb", n_arms=2).save(place)
     assert stat.S_ISFIFO(pipe.stat().st_mode)
     plain = path.with_name("plain")
     plain.write_text("")
@@ -138,7 +139,7 @@ def test_a_file_is_written_whole_or_not_at_all(path, monkeypatch):
 def test_what_json_cannot_hold_is_not_saved(tmp_path):
     for hyper in ({"f": lambda: 0}, {"base": "./mine.py"}, {"inner": [{"base": "MINE.PY"}]}):
         with pytest.raises(ValueError, match="hyper-parameters"):
-            saved.write(tmp_path / "a", {**facts(), "hyper": hyper}, fresh(facts()))
+            saved.write(tmp_path / "a", {"hyper": hyper}, {})
     assert not os.listdir(tmp_path)
 
 
@@ -178,14 +179,12 @@ def test_a_file_that_is_handed_over_is_run(path, spy):
     forged = forge(path, lambda about: about.update(name="./elsewhere/spy.py"))
     refused(forged, "not by 'other.py'", algorithm="other.py")
     assert not marker.exists()
-    about, arrays = saved.read(forged, fresh, algorithm=str(file))
-    assert about["name"] == str(file) and marker.exists() and len(arrays) > 2
+    agent = Agent.load(forged, algorithm=str(file))
+    assert agent.name == str(file) and marker.exists() and agent.t == 7
     refused(path, "saved by 'exp3', not by", algorithm=str(file))
 
 
 # --- nothing is believed -------------------------------------------------------------------------
-
-GOOD = np.array([1, 2, 3, 4], np.uint64)
 
 
 @pytest.mark.parametrize(
@@ -195,28 +194,32 @@ GOOD = np.array([1, 2, 3, 4], np.uint64)
         ({"t": 2.0}, "t must be a whole number"),
         ({"t": True}, "t must be a whole number"),
         ({"t": 2**63}, "t must be a whole number"),
-        ({"left": -1}, "left must be a whole number"),
-        ({"extra": 1}, "extra must be true or false"),
         ({"schema": 2}, "it has schema 2, this version reads 3"),
         ({"schema": None}, "it has schema None"),
         ({"name": 3}, "name must be a text"),
         ({"name": "exp"}, "unknown agent 'exp'"),
         ({"name": "n" * 10**6}, "unknown agent"),
+        ({"name": "batched_omd"}, "no saved agent"),
+        ({"name": "vi_lcb"}, "no saved agent"),
         ({"hyper": []}, "hyper must be a mapping"),
         ({"hyper": {"eta": "much"}}, "eta"),
         ({"hyper": {"eta": []}}, "eta"),
         ({"hyper": {"beta": 1}}, "unknown argument 'beta'"),
-        ({"task": {**TASK, "n_arms": 4}}, "array state"),
-        ({"task": {**TASK, "n_arms": 10**12}}, "n_arms must be a whole number from 1 to"),
-        ({"task": {**TASK, "n_contexts": 10**8}}, "n_contexts must be less for 3 arms"),
-        ({"task": {**TASK, "dim": 10**5}}, "dim must be less"),
-        ({"task": {**TASK, "price": "1"}}, "price must be a number"),
-        ({"task": {**TASK, "price": float("nan")}}, "price must be a number"),
-        ({"task": {**TASK, "budget": -2}}, "budget must be a whole number"),
-        ({"task": {**TASK, "budget": 5}}, "left must be a whole number from 0 to 5"),
-        ({"task": {**TASK, "more": 5}}, "task must have the keys n_arms, "),
-        ({"task": 3}, "task must have the keys"),
-        ({"more": 3}, "about must have the keys"),
+        ({"hyper": {"seed": [1]}}, "seed"),
+        ({"given": {**GIVEN, "n_arms": 4}}, "array state"),
+        ({"given": {**GIVEN, "n_arms": 3.0}}, "n_arms must be a whole number"),
+        ({"given": {**GIVEN, "n_arms": 10**12}}, "n_arms must be a whole number from 0 to"),
+        ({"given": {**GIVEN, "n_contexts": 10**8}}, "n_contexts makes the task too large"),
+        ({"given": {**GIVEN, "dim": 10**5}}, "dim makes the task too large"),
+        ({"given": {**GIVEN, "horizon": 100.0}}, "given is"),
+        ({"given": {**GIVEN, "horizon": float("nan")}}, "horizon must be a number"),
+        ({"given": {**GIVEN, "horizon": {}}}, "horizon must be a number"),
+        ({"given": {**GIVEN, "algorithm": "ucb"}}, "no saved agent"),
+        ({"given": {**GIVEN, "seed": 5}}, "given is"),
+        ({"given": {"n_arms": 3}}, "given is"),
+        ({"given": 3}, "given must be a mapping"),
+        ({"left": 3}, "left is 3 where None fits"),
+        ({"shape": [10**6, 10**6]}, "shape makes the task too large"),
     ],
 )
 def test_facts_of_other_types_or_out_of_range(path, changes, words):
@@ -227,7 +230,6 @@ def test_facts_of_other_types_or_out_of_range(path, changes, words):
     ("arrays", "words"),
     [
         ({"rng": np.zeros(4, np.uint64)}, "array rng must not be 0 throughout"),
-        ({"looker": np.zeros(4, np.uint64)}, "array looker must not be 0 throughout"),
         ({"rng": GOOD.astype(np.int64)}, "array rng must have shape (4,) and type uint64"),
         ({"rng": GOOD[:3]}, "array rng must have shape (4,)"),
         ({"rng": GOOD[None]}, "array rng must have shape (4,)"),
@@ -245,27 +247,38 @@ def test_other_arrays(path, arrays, words):
     refused(forge(path, **arrays), words)
 
 
-def test_nan_may_stand_where_a_fresh_agent_has_some(tmp_path):
-    about = facts("dp_sequential_halving")
-    saved.write(tmp_path / "a", about, fresh(about))
-    _, arrays = saved.read(tmp_path / "a", fresh)
-    assert any(np.isnan(array).any() for array in arrays if array.dtype.kind == "f")
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"left": -1}, "left must be a whole number from 0 to 40"),
+        ({"left": 41}, "left must be a whole number from 0 to 40"),
+        ({"left": None}, "left must be"),
+        ({"given": {"n_arms": 3, "horizon": 60, "budget": -1, "price": 1.0, "extra": False}},
+         "left must be"),
+        ({"given": {"n_arms": 3, "horizon": 60, "budget": 40, "price": "1", "extra": False}},
+         "given is"),
+        ({"given": {"n_arms": 3, "horizon": 60, "budget": 40, "price": 1.0, "extra": 0}},
+         "given is"),
+    ],
+)  # fmt: skip
+def test_facts_of_an_agent_that_pays(tmp_path, changes, words):
+    Agent("blocked", n_arms=3, horizon=60, budget=40).save(tmp_path / "agent.npz")
+    refused(forge(tmp_path / "agent.npz", lambda about: about.update(changes)), words)
+    zeros = forge(tmp_path / "agent.npz", looker=np.zeros(4, np.uint64))
+    refused(zeros, "array looker must not be 0 throughout")
 
 
 def test_an_edit_does_not_fit_the_checksum(path):
-    assert saved.read(forge(path), fresh)
+    assert contents(Agent.load(forge(path))) == contents(Agent.load(path))
     refused(forge(path, lambda about: about.update(t=8), honest=False), "checksum")
     refused(forge(path, honest=False, state0=np.ones((1, 3))), "checksum")
     refused(forge(path, lambda about: about.update(checksum=None), honest=False), "checksum")
 
 
 def test_truth_values_are_0_or_1(tmp_path):
-    def wanted(about):
-        return [GOOD, GOOD, np.zeros(3, np.bool_)]
-
-    saved.write(tmp_path / "a", facts(), [GOOD, GOOD, np.array([0, 1, 2], np.uint8).view(np.bool_)])
+    file = a_file(tmp_path, state0=np.array([0, 1, 2], np.uint8).view(np.bool_))
     with pytest.raises(ValueError, match="state0 must hold truth values"):
-        saved.read(tmp_path / "a", wanted)
+        read_as(file, state0=np.zeros(3, np.bool_))
 
 
 def entries(path, **texts):
@@ -311,7 +324,7 @@ def test_what_is_no_text_in_json(path):
 def test_sizes_that_are_claimed_take_no_memory(path):
     packed = path.with_name("packed.npz")
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as file:
-        for name in ("about", "rng", "looker", "state0", "state1"):
+        for name in ("about", "rng", "state0", "state1"):
             file.writestr(f"{name}.npy", header((10**7,), "<f8") + bytes(10**7))
     refused(packed, "is packed")
     with zipfile.ZipFile(path) as old, zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as new:
@@ -331,7 +344,7 @@ def test_sizes_that_are_claimed_take_no_memory(path):
         ("state0", b""),
     ):
         bombs.append(entries(path, **{name: head}).rename(path.with_name(f"bomb{len(bombs)}.npz")))
-    fresh(facts())  # compiled before memory is counted
+    Agent("exp3", n_arms=3)  # compiled before memory is counted
     tracemalloc.start()
     try:
         for bomb in bombs:
@@ -377,19 +390,18 @@ def mutated(whole, rng):
 
 def fuzz(path, first, count):
     whole = path.read_bytes()
-    about, arrays = saved.read(path, fresh)
+    whole_contents = contents(Agent.load(path))
     forged = path.with_name("forged.npz")
     passed = 0
     for seed in range(first, first + count):
         forged.write_bytes(mutated(whole, np.random.default_rng(seed)))
         try:
-            got, found = saved.read(forged, fresh)
+            agent = Agent.load(forged)
         except ValueError as error:
             assert "\n" not in str(error), seed
         else:  # of bytes that say nothing, such as dates of entries
             passed += 1
-            assert got == about, seed
-            assert [a.tobytes() for a in found] == [a.tobytes() for a in arrays], seed
+            assert contents(agent) == whole_contents, seed
     assert passed < count / 3
 
 
