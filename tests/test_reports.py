@@ -310,6 +310,7 @@ def test_a_table_in_memory_and_columns_of_other_names(people, draws):
         (f"action,reward\n1,{SECRET}\n,2\n", "row 1 has nothing"),
         (f"a,b\n1,{SECRET} EUR\n0,1\n", "'b', row 0 holds no number"),
         (f"action,reward\n1,{SECRET} EUR\n2,1\n", "'reward', row 0 holds no number"),
+        ('a,b\n1,"31,415"\n0,1\n', "column 'b' holds no numbers"),
         (f"a,b\n1,2\n{SECRET},{SECRET},{SECRET}\n", "table.csv"),
         ("", "table.csv"),
     ],
@@ -319,7 +320,7 @@ def test_a_table_is_refused_by_what_is_public_and_in_words_without_values(tmp_pa
         ratings.report(table(tmp_path, text), "noisy_max", low=0, high=1)
     message = str(refused.value)
     assert said in message and "\n" not in message
-    assert SECRET not in message and SECRET[:4] not in message
+    assert SECRET[:4] not in message and "31,4" not in message
 
 
 @pytest.mark.parametrize("value", ["0.5", "-1e300", "inf", "31415.9"])
