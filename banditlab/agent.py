@@ -10,7 +10,6 @@ from __future__ import annotations
 import copy
 import html
 import inspect
-import json
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,11 +18,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast
 
 import numpy as np
 
-from banditlab import random, registry
+from banditlab import random, registry, saved
 from banditlab.core import Task
 from banditlab.validate import integer
-
-SCHEMA = 3
 
 
 @contextmanager
@@ -170,33 +167,28 @@ class Agent:
         """Write everything to ``path`` (.npz, no pickle): a loaded agent goes on draw for draw."""
         if self._hyper is None:
             raise ValueError("only an agent made by name can be saved: Agent('ucb', n_arms=...)")
-        about = {"schema": SCHEMA, "name": self.name, "hyper": self._hyper, **self._about()}
-        text = json.dumps(about, default=lambda value: np.asarray(value).tolist())
-        with open(path, "wb") as file:
-            np.savez(file, about=np.array(text), **self._arrays())  # type: ignore[arg-type]
+        about = {"name": self.name, "hyper": self._hyper, **self._about()}
+        saved.write(path, about, self._arrays())
 
     @classmethod
     def load(cls, path: str | Path, *, algorithm: str | None = None) -> Agent:
         """The agent that :meth:`save` wrote to ``path``.
 
         Nothing in the file is ever run: for an agent of a ``.py`` file of one's own, ``algorithm``
-        is that file.
+        is that file. Raises ValueError for everything else than a saved agent.
         """
-        with np.load(path, allow_pickle=False) as stored:
-            about = json.loads(str(stored["about"]))
-            if about["schema"] != SCHEMA:
-                given = about["schema"]
-                raise ValueError(f"{path} has schema {given}, this version reads {SCHEMA}")
-            name = about["name"] if algorithm is None else algorithm
-            if algorithm is None and name not in registry.names():
-                raise ValueError(
-                    f"{path}: {name!r} is no agent of ours: give its file as algorithm"
-                )
-            face = registry.protocol_of(registry.make(name, **about["hyper"])).face
-            agent = face._remade(name, about["hyper"], about)
-            for name, array in agent._arrays().items():
-                array[...] = stored[name]
-        return agent
+        made: list[Agent] = []
+
+        def fresh(about: dict[str, Any]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+            name, hyper = about["name"], about["hyper"]
+            face = registry.protocol_of(registry.make(name, **hyper)).face
+            made.append(face._remade(name, hyper, about))
+            return made[0]._about(), made[0]._arrays()
+
+        _, arrays = saved.read(path, fresh, algorithm)
+        for name, array in made[0]._arrays().items():
+            array[...] = arrays[name]
+        return made[0]
 
     def warm_up(self) -> Self:
         """Compile all that a decision needs, before a service starts; changes nothing."""

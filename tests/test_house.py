@@ -172,7 +172,7 @@ FLOORS = (
     ("numeric", "linalg", "statistics", "bounds"),
     ("random",),
     ("registry", "console"),
-    ("mdp", "compile"),
+    ("mdp", "compile", "saved"),
     ("agent", "data"),
     ("protocols",),
     ("parts",),

@@ -170,18 +170,33 @@ def test_release_mean_has_the_right_scale(reproducible):
 
 
 def test_release_mean_draws_anew_every_time():
-    assert noise.release_mean([0.5], 0.1) != noise.release_mean([0.5], 0.1)
+    assert noise.release_mean([0.5], 0.1, 0, 1) != noise.release_mean([0.5], 0.1, 0, 1)
+
+
+def test_release_mean_clamps_what_it_may_not_betray(monkeypatch):
+    monkeypatch.setattr(noise, "secret_discrete_laplace", lambda s, t: 0)
+    values = [-math.inf, -3.0, 0.5, 1.0, 7.0, math.inf]
+    assert noise.release_mean(values, 1.0, 0.0, 2.0) == (0.5 + 1 + 2 + 2) / 6
+
+
+def test_no_refusal_of_release_mean_shows_a_reward():
+    for rewards in ([[31415.9]], [31415.9, "x"], [31415.9, math.nan], 31415.9, ["31415.9 EUR"]):
+        with pytest.raises(ValueError) as refused:
+            noise.release_mean(rewards, 1.0, 0.0, 2.0)
+        assert "31415" not in str(refused.value) and str(refused.value).startswith("rewards must")
+        assert refused.value.__suppress_context__ or refused.value.__context__ is None
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (([0.5, 1.2], 1.0), r"rewards\[1\]"),
-        (([0.5, math.nan], 1.0), r"rewards\[1\]"),
-        (([], 1.0), "at least 1"),
-        (([0.5], 0.0), "epsilon must be positive"),
-        (([0.5], math.inf), "epsilon must be positive"),
+        (([0.5, math.nan], 1.0, 0.0, 1.0), "rewards must be numbers, not nan"),
+        (([], 1.0, 0.0, 1.0), "at least 1"),
+        (([0.5], 0.0, 0.0, 1.0), "epsilon must be positive"),
+        (([0.5], math.inf, 0.0, 1.0), "epsilon must be positive"),
         (([0.5], 1.0, 1.0, 1.0), "low must be below high"),
+        (([0.5], 1.0, None, 1.0), "low and high must both be given"),
+        (([0.5], 1.0, 0.0, math.inf), "high must be finite"),
     ],
 )
 def test_release_mean_refuses(arguments, words):

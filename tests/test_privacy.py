@@ -1,12 +1,16 @@
 """The auditor catches known faults and spares correct code; every private agent stands trial."""
 
 import math
+import sys
+from fractions import Fraction
 
 import numpy as np
 import pytest
+from scipy import stats
 
 import banditlab
-from banditlab.privacy import Transcript, audit, release_arm
+from banditlab.parts.noise import UNITS
+from banditlab.privacy import Transcript, audit, mechanisms, release_arm
 
 RUNS = 60_000
 
@@ -180,7 +184,7 @@ def test_bad_input():
     with pytest.raises(ValueError, match="table has 9 rewards an arm, but arm . was pulled"):
         audit(made, table, neighbour, 1.0, 100, horizon=60)
     with pytest.raises(ValueError, match="epsilon must be positive and finite, got -1"):
-        release_arm("dp_bai", list(table), -1, 20)
+        release_arm("dp_bai", list(table), -1, 20, low=0, high=1)
     with pytest.raises(ValueError, match="as many pulls and means in every run"):
         audit(
             lambda table, rng: Transcript(means=np.zeros(rng.integers(1, 3))),
@@ -190,15 +194,145 @@ def test_bad_input():
         audit(lambda table, rng: Transcript(), table, neighbour, 1.0, 100)
 
 
+# --- real releases -------------------------------------------------------------------------------
+
+ROUND = {"low": 0.0, "high": 1.0}
+
+
+@pytest.fixture
+def silent(monkeypatch):
+    """Noise that a test prescribes: none, unless it changes the list; and what was asked for."""
+    asked, prescribed = [], []
+
+    def draw(s, t):
+        asked.append(Fraction(s, t))
+        return prescribed.pop(0) if prescribed else 0
+
+    monkeypatch.setattr(mechanisms, "secret_discrete_laplace", draw)
+    return asked, prescribed
+
+
 def test_a_real_release_has_the_law_of_the_simulation():
     table, _ = tables(n=9, first=4, second=6)
     runs = 3000
-    named = [release_arm("dp_bai", list(table), 0.5, 20).arm for _ in range(runs)]
+    named = [release_arm("dp_bai", list(table), 0.5, 20, **ROUND).arm for _ in range(runs)]
     wrong = tail(0.5 * 2)  # Q(epsilon (S_2 - S_1))
     assert abs(np.mean(np.array(named) == 0) - wrong) < 4 * math.sqrt(wrong / runs)
-    shown = release_arm("dp_bai", list(table), 0.5, 20)
+    shown = release_arm("dp_bai", list(table), 0.5, 20, **ROUND)
     assert shown.pulls.tolist() == [9, 9] and len(shown.means) == 2
-    again = release_arm("dp_bai", list(table), 0.5, 20)
+    again = release_arm("dp_bai", list(table), 0.5, 20, **ROUND)
     assert again.means != shown.means  # not reproducible
     with pytest.raises(ValueError, match="arm 0 has too few rewards for a horizon of 30"):
-        release_arm("dp_bai", list(table), 0.5, 30)
+        release_arm("dp_bai", list(table), 0.5, 30, **ROUND)
+
+
+@pytest.mark.parametrize("mechanism", ["own", "opendp"])
+def test_every_released_mean_has_noise_of_its_own_and_of_the_right_scale(mechanism):
+    if mechanism == "opendp":
+        pytest.importorskip("opendp")
+    table, epsilon = [[3.0] * 4, [3.0] * 8], 0.5
+    scaled = []
+    for _ in range(1500):
+        shown = release_arm(
+            "noisy_max", table, epsilon, 12, rows=[4, 8], low=1.0, high=5.0, mechanism=mechanism
+        )
+        scaled.append(
+            [
+                (mean - 3.0) * epsilon * n / 4.0
+                for (_, mean), n in zip(shown.means, (4, 8), strict=True)
+            ]
+        )
+    one, two = np.array(scaled).T
+    for column in (one, two):
+        assert stats.kstest(column, stats.laplace.cdf).pvalue > 1e-6
+    assert abs(np.corrcoef(one, two)[0, 1]) < 5 / math.sqrt(1500)
+
+
+def test_noise_is_drawn_once_for_each_phase_and_arm_at_the_scale_of_epsilon(silent):
+    asked, prescribed = silent
+    prescribed += [k * UNITS for k in range(1, 9)]
+    shown = release_arm("dp_sequential_halving", [[0.0] * 8] * 4, 0.3, 16, **ROUND)
+    assert set(asked) == {Fraction(0.3) / UNITS} and len(asked) == 2 * 4
+    # Two phases: 2 pulls of four arms, then 4 of the best two, arms 2 and 3.
+    assert shown.means == ((0, 0.5), (1, 1.0), (2, 1.5), (3, 2.0), (2, 7 / 4), (3, 8 / 4))
+    assert shown.arm == 3
+
+
+def test_rewards_are_used_in_an_order_that_nobody_knows(silent):
+    rewards = [[0.0] * 8 + [1.0] * 8] * 2
+    means = []
+    for _ in range(60):
+        shown = release_arm("dp_uniform", rewards, 1.0, 8, **ROUND)  # a quarter of each arm
+        assert shown.pulls.tolist() == [4, 4]
+        means += [mean for _, mean in shown.means]
+    assert abs(np.mean(means) - 0.5) < 0.12  # 5 standard errors
+    assert len(set(means)) == 5
+
+
+@pytest.mark.parametrize("name", ["noisy_max", "dp_sequential_halving", "dp_uniform"])
+def test_ties_are_broken_by_lot(name, silent):
+    won = {release_arm(name, [[0.5] * 12] * 3, 1.0, 18, **ROUND).arm for _ in range(60)}
+    assert won == {0, 1, 2}
+
+
+def test_what_is_outside_the_bounds_counts_as_the_bound(silent):
+    rewards = [[-math.inf, 0.0, 1.0, 2.5], [2.0, 3.0, 9e300, math.inf]]
+    shown = release_arm("dp_uniform", rewards, 1.0, 8, low=1.0, high=3.0)
+    assert shown.means == ((0, (1 + 1 + 1 + 2.5) / 4), (1, (2 + 3 + 3 + 3) / 4))
+
+
+def test_epsilon_is_charged_when_nothing_can_be_refused_and_before_noise_is_drawn(silent):
+    asked, _ = silent
+    charged = []
+    for name, horizon in (("dp_bai", 2), ("lucb", 8), ("nobody", 8)):
+        with pytest.raises(ValueError):
+            release_arm(
+                name, [[0.5] * 4] * 2, 1.0, horizon, charge=lambda: charged.append(1), **ROUND
+            )
+    assert not charged
+
+    def broke():
+        charged.append(len(asked))
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        release_arm("dp_bai", [[0.5] * 4] * 2, 1.0, 8, charge=broke, **ROUND)
+    assert charged == [0] and not asked
+
+
+@pytest.mark.parametrize(
+    "bad", [[[31415.9]], [31415.9, "x"], [31415.9, math.nan], 31415.9, ["31415.9 EUR"], []]
+)
+def test_no_refusal_of_a_release_shows_a_reward(bad):
+    with pytest.raises(ValueError) as refused:
+        release_arm("dp_bai", [[0.5] * 4, bad], 1.0, 8, **ROUND)
+    assert "31415" not in str(refused.value) and "rewards[1] must" in str(refused.value)
+
+
+def test_a_release_has_no_bounds_of_its_own():
+    with pytest.raises(TypeError, match="low"):
+        release_arm("dp_bai", [[0.5] * 4] * 2, 1.0, 8)
+    with pytest.raises(ValueError, match="low and high must both be given"):
+        release_arm("dp_bai", [[0.5] * 4] * 2, 1.0, 8, low=0.0, high=None)
+
+
+def test_opendp_is_imported_only_when_asked_for(monkeypatch):
+    for name in [name for name in sys.modules if name.split(".")[0] == "opendp"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "opendp.mod", None)
+    monkeypatch.setitem(sys.modules, "opendp", None)
+    assert isinstance(mechanisms.sampler("own", 1.0)(), int)
+    with pytest.raises(ValueError, match="needs the package opendp: install the extra 'privacy'"):
+        mechanisms.sampler("opendp", 1.0)
+    with pytest.raises(ValueError, match="mechanism must be one of own, opendp, got 'mine'"):
+        mechanisms.sampler("mine", 1.0)
+
+
+@pytest.mark.parametrize("epsilon", [0.3, 1 / 3, 2.0**-20, 1000.0])
+def test_the_noise_of_opendp_has_our_law_and_spends_no_more(epsilon):
+    measurements = pytest.importorskip("opendp.measurements")
+    del measurements
+    draw = mechanisms.sampler("opendp", epsilon)
+    assert draw.func.map(UNITS) <= epsilon < 1.001 * draw.func.map(UNITS)
+    values = np.array([draw() for _ in range(4000)]) * (epsilon / UNITS)
+    assert stats.kstest(values, stats.laplace.cdf).pvalue > 1e-6

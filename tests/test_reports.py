@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 import banditlab
+from banditlab.privacy import mechanisms
 from banditlab.reports import budget as buying
 from banditlab.reports import release as ratings
 
@@ -91,6 +92,9 @@ def test_the_bound_of_the_plan_holds():
 
 # --- rewards ------------------------------------------------------------------------------------
 
+WIDE = {"low": -9, "high": 9}
+SECRET = "31415.9"  # no message may hold it
+
 
 @pytest.fixture
 def people(tmp_path) -> Path:
@@ -102,6 +106,21 @@ def people(tmp_path) -> Path:
     frame = pd.DataFrame({"user": users, "action": arms, "reward": stars})
     frame.to_csv(tmp_path / "stars.csv", index=False)
     return tmp_path / "stars.csv"
+
+
+def table(tmp_path, text, name="table.csv") -> str:
+    (tmp_path / name).write_text(text)
+    return str(tmp_path / name)
+
+
+@pytest.fixture
+def draws(monkeypatch):
+    """What happened, in order: a test adds to it; noise that is drawn is none, and adds itself."""
+    events = []
+    monkeypatch.setattr(
+        mechanisms, "secret_discrete_laplace", lambda s, t: events.append("drawn") or 0
+    )
+    return events
 
 
 def test_a_person_is_protected_by_a_cap_and_by_more_noise(people):
@@ -121,6 +140,7 @@ def test_a_person_is_protected_by_a_cap_and_by_more_noise(people):
     alone = ratings.report(str(people), "dp_bai", low=0, high=5, epsilon=0.6, replications=50)
     assert alone["receipt"]["epsilon_per_reward"] == 0.6
     assert "not a person" in alone["receipt"]["protects"]
+    assert "how many rewards there are" in alone["receipt"]["does_not_protect"]
     assert alone["not_private"]["clamped"] == ((stars < 0) | (stars > 5)).sum()
 
 
@@ -130,23 +150,29 @@ def test_the_table_is_the_same_whichever_its_shape(people, tmp_path):
         {arm: pd.Series(part["reward"].to_numpy()) for arm, part in long.groupby("action")}
     )
     wide.to_csv(tmp_path / "wide.csv", index=False)
-    one = ratings.report(str(people), "dp_bai", low=-9, high=9, epsilon=1.0, replications=200)
+    one = ratings.report(str(people), "dp_bai", **WIDE, epsilon=1.0, replications=200)
     two = ratings.report(
-        str(tmp_path / "wide.csv"), "dp_bai", low=-9, high=9, epsilon=1.0, replications=200
+        str(tmp_path / "wide.csv"), "dp_bai", **WIDE, epsilon=1.0, replications=200
     )
     assert one["not_private"]["arms"] == two["not_private"]["arms"]
     assert one["not_private"]["agents"] == two["not_private"]["agents"]
     means = long.groupby("action")["reward"].mean()
     for row in one["not_private"]["arms"]:
         assert row["mean"] == pytest.approx(means[row["arm"]])
+    shuffled = long.sample(frac=1.0, random_state=1)
+    shuffled.to_parquet(tmp_path / "long.parquet")
+    tables = {
+        ratings.Ratings(str(path), 0, 5, unit, 1, 0).table
+        for path in (people, tmp_path / "wide.csv", tmp_path / "long.parquet")
+        for unit in ((None,) if "wide" in str(path) else (None, "user"))
+    }
+    assert len(tables) == 1  # to the ledger
 
 
 def test_much_epsilon_names_the_best_arm_and_little_is_a_guess(people):
-    sure = ratings.report(str(people), "noisy_max", low=-9, high=9, epsilon=100.0, replications=200)
+    sure = ratings.report(str(people), "noisy_max", **WIDE, epsilon=100.0, replications=200)
     assert sure["not_private"]["agents"][0]["error"] == 0.0 and sure["released"]["arm"] == "z"
-    blind = ratings.report(
-        str(people), "noisy_max", low=-9, high=9, epsilon=1e-4, replications=1000
-    )
+    blind = ratings.report(str(people), "noisy_max", **WIDE, epsilon=1e-4, replications=1000)
     low, high = blind["not_private"]["agents"][0]["error_interval"]
     assert low < 2 / 3 < high + 0.02
 
@@ -168,28 +194,165 @@ def test_which_rewards_are_kept_does_not_depend_on_their_values(people, tmp_path
     assert changed <= 1  # the arm of the one reward that user 0 keeps
 
 
+def test_each_reward_of_a_person_is_as_likely_to_be_kept(tmp_path):
+    # Sorted by arm and by reward: whoever keeps the first ones keeps the smallest of arm a.
+    frame = pd.DataFrame(
+        {
+            "user": np.tile(np.arange(300), 4),
+            "action": np.repeat(["a", "a", "b", "b"], 300),
+            "reward": np.repeat([0.0, 1.0, 0.0, 1.0], 300),
+        }
+    )
+    frame.to_csv(tmp_path / "sorted.csv", index=False)
+    kept = ratings.Ratings(str(tmp_path / "sorted.csv"), 0, 1, "user", 1, seed=0)
+    assert kept.lengths.sum() == 300 and abs(kept.lengths[0] - 150) < 44  # 5 standard errors
+    for arm in kept.rewards:
+        assert abs(arm.mean() - 0.5) < 0.21
+
+
+def test_the_owner_is_told_what_the_bounds_did_before_noise_is_drawn(tmp_path, draws):
+    path = table(tmp_path, "u,v,w\n0.5,100,0.1\n-inf,200,0.2\n0.25,300,7\n")
+    found = ratings.report(path, "noisy_max", low=0, high=1, replications=5, tell=draws.append)
+    first, second, *rest = draws
+    assert first == (
+        "not for publication: 5 of 9 rewards (56%) are outside [0, 1] and were clamped"
+    )
+    assert second.startswith("not for publication: no reward of 'v' is inside [0, 1]: check --low")
+    assert rest == ["drawn"] * 3
+    assert found["not_private"]["clamped"] == 5
+    assert found["not_private"]["arms_all_clamped"] == ["v"]
+    means = {row["arm"]: row["noisy_mean"] for row in found["released"]["means"]}
+    assert means == pytest.approx({"u": 0.25, "v": 1.0, "w": 1.3 / 3}, abs=1e-6)
+    draws.clear()
+    inside = table(tmp_path, "u,v\n0.5,1\n0.25,0\n")
+    ratings.report(inside, "dp_uniform", low=0, high=1, replications=5, tell=draws.append)
+    assert draws == ["drawn"] * 2
+
+
+def test_the_ledger_is_charged_before_noise_is_drawn_and_at_no_refusal(
+    people, tmp_path, monkeypatch, draws
+):
+    book, told = tmp_path / "ledger", []
+    terms = {"low": 0, "high": 5, "ledger": book, "replications": 5, "tell": told.append}
+    for wrong in ({"epsilon_total": 0.5}, {"horizon": 10**6}, {"horizon": 3}, {"unit": "usr"}):
+        with pytest.raises(ValueError):
+            ratings.report(str(people), "dp_bai", **{**terms, **wrong})
+    assert not draws and not told and not book.exists()  # and nothing told of the values
+
+    def seen(s, t):
+        draws.append(book.read_text().count("\n"))
+        if len(draws) == 8:
+            raise KeyboardInterrupt
+        return 0
+
+    monkeypatch.setattr(mechanisms, "secret_discrete_laplace", seen)
+    found = ratings.report(str(people), "dp_bai", **terms, epsilon_total=2.0, epsilon=1.0)
+    n = len(draws)
+    assert set(draws) == {1}
+    assert found["receipt"]["epsilon_spent"] == 1.0 and found["receipt"]["epsilon_total"] == 2.0
+    draws += [0] * (7 - n)
+    told.clear()
+    with pytest.raises(KeyboardInterrupt):
+        ratings.report(str(people), "dp_bai", **terms, epsilon_total=2.0, epsilon=1.0)
+    assert told[-1] == "the ledger has counted epsilon = 1, but nothing was released"
+    with pytest.raises(ValueError, match="--epsilon-total: 2.0 of 2 is spent"):
+        ratings.report(str(people), "dp_bai", **terms, epsilon_total=2.0, epsilon=1.0)
+    lines = [json.loads(line) for line in book.read_text().splitlines()]
+    assert [line["epsilon"] for line in lines] == [1.0, 1.0]
+    facts = {"agent", "what", "low", "high", "max_rewards_per_unit", "mechanism"}
+    assert all(set(line["released"]) == facts for line in lines)  # no arm, no mean
+    with pytest.raises(ValueError, match="--epsilon-total needs --ledger"):
+        ratings.report(str(people), "dp_bai", low=0, high=5, epsilon_total=2.0)
+
+
 def test_names_of_columns_do_not_matter(tmp_path):
     rng = np.random.default_rng(0)
     wide = pd.DataFrame(
-        {"unit": rng.random(60), "reward": rng.random(60), "who": 100 + np.arange(60)}
+        {"unit": rng.random(60), "draw": rng.random(60), "who": 100 + np.arange(60)}
     )
     wide.to_csv(tmp_path / "wide.csv", index=False)
-    found = ratings.report(str(tmp_path / "wide.csv"), "noisy_max", unit="who", replications=20)
-    assert {row["arm"] for row in found["not_private"]["arms"]} == {"unit", "reward"}
-    with pytest.raises(ValueError, match="all rewards of arm 'who' are outside"):
-        ratings.report(str(tmp_path / "wide.csv"), "noisy_max")
+    path = str(tmp_path / "wide.csv")
+    found = ratings.report(path, "noisy_max", low=0, high=1, unit="who", replications=20)
+    assert {row["arm"] for row in found["not_private"]["arms"]} == {"unit", "draw"}
     with pytest.raises(ValueError, match="--unit must tell persons apart, got 'action'"):
-        long = tmp_path / "long.csv"
-        pd.DataFrame({"action": [0, 1] * 9, "reward": [0.0, 1.0] * 9}).to_csv(long, index=False)
-        ratings.report(str(long), "noisy_max", unit="action")
+        long = table(tmp_path, "action,reward\n" + "0,0.0\n1,1.0\n" * 9)
+        ratings.report(long, "noisy_max", low=0, high=1, unit="action")
+
+
+def test_a_table_in_memory_and_columns_of_other_names(people, draws):
+    frame = pd.read_csv(people).rename(columns={"action": "article", "reward": "stars"})
+    names = {"action": "article", "reward": "stars"}
+    terms = {"low": 0, "high": 5, "unit": "user", "replications": 5, "tell": lambda line: None}
+    found = ratings.report(frame, "noisy_max", columns=names, **terms)
+    again = ratings.report(str(people), "noisy_max", **terms)
+    assert found["released"] == again["released"] and found["log"] == "a table of rewards"
+    with pytest.raises(ValueError, match="no column 'action'"):
+        ratings.report(frame, "noisy_max", columns={"reward": "stars"}, **terms)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (",a,b\n0,1,2\n", "has no name"),
+        ("Unnamed: 0,a,b\n0,1,2\n", "has no name"),
+        ("a, ,b\n0,1,2\n", "has no name"),
+        ("a,a\n0,1\n", "appears twice"),
+        (f"{SECRET},{SECRET}\n0,1\n", "data"),
+        (f'a,b\n0,"{SECRET}\n1,2\n', "quote"),
+        (f"a,b\n0,{SECRET}\n1;2\n", "line 3 has 1 cells"),
+        (f"0.910988,{SECRET}\n0.5,0.25\n", "data"),
+        ("user,reward\n1,0.5\n2,0.25\n", "'action'"),
+        ("action,score\n1,0.5\n2,0.25\n", "'reward'"),
+        ("action,reward\n1,0.5\n1,0.25\n", "at least 2 arms"),
+        ("a\n1\n0\n", "at least 2 arms"),
+        (f"a,b\n{SECRET},\n1,\n", "'b' has no reward"),
+        (f"action,reward\n1,{SECRET}\n2,\n", "no reward"),
+        (f"action,reward\n1,{SECRET}\n,2\n", "row 1 has nothing"),
+        (f"a,b\n1,{SECRET} EUR\n0,1\n", "'b', row 0 holds no number"),
+        (f"action,reward\n1,{SECRET} EUR\n2,1\n", "'reward', row 0 holds no number"),
+        ('a,b\n1,"31,415"\n0,1\n', "column 'b' holds no numbers"),
+        (f"a,b\n1,2\n{SECRET},{SECRET},{SECRET}\n", "table.csv"),
+        ("", "table.csv"),
+    ],
+)
+def test_a_table_is_refused_by_what_is_public_and_in_words_without_values(tmp_path, text, said):
+    with pytest.raises(ValueError) as refused:
+        ratings.report(table(tmp_path, text), "noisy_max", low=0, high=1)
+    message = str(refused.value)
+    assert said in message and "\n" not in message
+    assert SECRET[:4] not in message and "31,4" not in message
+
+
+@pytest.mark.parametrize("value", ["0.5", "-1e300", "inf", "31415.9"])
+def test_no_value_of_a_reward_makes_a_refusal(tmp_path, value, draws):
+    path = table(tmp_path, "a,b\n" + f"{value},{value}\n" * 3)
+    for name in ratings.RELEASABLE:
+        if name == "dp_bai":
+            continue  # six rewards are too few for it
+        found = ratings.report(path, name, low=0, high=1, replications=2, tell=lambda line: None)
+        assert found["released"]["arm"] in ("a", "b")
+
+
+def test_bounds_are_never_defaulted(people):
+    for given in ({}, {"low": 0.0}, {"high": 5.0}):
+        with pytest.raises(ValueError, match="--low and --high must both be given"):
+            ratings.report(str(people), "dp_bai", **given)
 
 
 def test_command_line(people, tmp_path):
-    done = run("--agent", "dp_bai", "--log", str(people), "--high", "5", "--unit", "user", "--json")
+    words = ("--agent", "dp_bai", "--log", str(people), "--low", "0", "--high", "5")
+    book = ("--ledger", str(tmp_path / "ledger"), "--epsilon-total", "1")
+    done = run(*words, "--unit", "user", *book, "--json")
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert found["receipt"]["generator"].startswith("the operating system's cryptographic")
+    assert found["receipt"]["epsilon_spent"] == 1.0
     assert [row["agent"] for row in found["not_private"]["agents"]] == ["dp_bai", "noisy_max"]
+    assert done.stderr.startswith("not for publication: ") and "were clamped" in done.stderr
+    done = run(*words, "--unit", "user", *book)
+    assert done.returncode == 2 and not done.stdout
+    assert "--epsilon-total: 1.0 of 1 is spent on this table" in done.stderr
+    assert done.stderr.count("\n") == 1
     done = run("--agent", "batched_omd", "--log", str(LOSSES), "--set", "problem.look_price=0.01")
     assert done.returncode == 0, done.stderr
     assert "is cheapest" in done.stdout and "guarantee" in done.stdout
@@ -201,14 +364,18 @@ def test_command_line(people, tmp_path):
         (("--unit", "usr"), "did you mean user?"),
         (("--max-per-unit", "2"), "--max-per-unit needs --unit"),
         (("--low", "5", "--high", "1"), "--low must be below --high"),
-        (("--high", "5", "--horizon", "100000"), "--horizon must be at most"),
-        (("--high", "5", "--horizon", "3"), "horizon must be at least"),
-        (("--high", "5", "--set", "dp_bai.epsilon=0"), "epsilon must be positive"),
-        (("--high", "5", "--set", "lucb.delta=0.1"), "unknown agent 'lucb'"),
+        (("--high", "nan"), "--high must be finite"),
+        (("--horizon", "100000"), "--horizon must be at most"),
+        (("--horizon", "3"), "horizon must be at least"),
+        (("--set", "dp_bai.epsilon=0"), "epsilon must be positive"),
+        (("--set", "lucb.delta=0.1"), "unknown agent 'lucb'"),
+        (("--epsilon-total", "1"), "--epsilon-total needs --ledger"),
+        (("--ledger", "none/ledger"), "no such folder"),
+        (("--ledger", "l", "--epsilon-total", "0.5"), "--epsilon-total: 0.0 of 0.5 is spent"),
     ],
 )
 def test_bad_input_about_rewards(people, words, said):
-    done = run("--agent", "dp_bai", "--log", str(people), *words)
+    done = run("--agent", "dp_bai", "--log", str(people), "--low", "0", "--high", "5", *words)
     assert done.returncode == 2
     assert said in done.stderr and done.stderr.count("\n") == 1
 
@@ -218,6 +385,8 @@ def test_bad_input_about_rewards(people, words, said):
     [
         (("--agent", "lucb", "--log", "FILE"), "unknown private agent 'lucb'"),
         (("--agent", "batched_omd", "--log", "FILE", "--unit", "a"), "--unit is not for this run"),
+        (("--agent", "batched_omd", "--log", "FILE", "--ledger", "a"), "--ledger is not for this"),
+        (("--agent", "dp_bai", "--log", "FILE", "--low", "0"), "--low and --high must both be"),
         (("--agent", "batched_omd", "--log", "FILE", "--high", "0.5"), "in [0, 0.5]"),
         (
             ("--agent", "batched_omd", "--log", "FILE", "--set", "problem.cost=1"),

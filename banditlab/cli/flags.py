@@ -17,7 +17,7 @@ EXAMPLES = """examples:
   python -m banditlab.arena --agent lin_lcb --log clicks.csv
   python -m banditlab.arena --agent vi_lcb --log transitions.parquet
   python -m banditlab.arena --agent batched_omd --log losses.csv --set problem.look_price=0.1
-  python -m banditlab.arena --agent dp_bai --log ratings.csv --set dp_bai.epsilon=1
+  python -m banditlab.arena --agent dp_bai --log ratings.csv --low 1 --high 5
   python -m banditlab.arena --agent vi_lcb --env FrozenLake-v1 --set problem.gamma=0.9
   python -m banditlab.arena --list
 """
@@ -80,6 +80,11 @@ def parser() -> Parser:
     add("--high", metavar="X", type=float, help="largest reward or loss of a --log; by default 1")
     add("--unit", metavar="COLUMN", help="whose reward it is: protect them, not the single reward")
     add("--max-per-unit", metavar="M", type=int, help="rewards kept of each unit; by default 1")
+    add("--ledger", metavar="FILE", help="count the epsilon of a release there, before it is drawn")
+    add("--epsilon-total", metavar="E", type=float, help="most epsilon a table may spend, in all")
+    add(
+        "--mechanism", choices=("own", "opendp"), help="who draws a release's noise; by default own"
+    )
     add("--horizon", metavar="N", type=int, help="rounds")
     add("--replications", metavar="R", type=int, help="independent runs of each agent")
     add("--seed", metavar="S", type=int, help="same seed, same numbers")

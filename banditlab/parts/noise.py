@@ -23,7 +23,7 @@ there is `release_mean`, the same mechanism on the operating system's cryptograp
 long any of them takes depends on the noise drawn, which someone with a clock may exploit: that is
 out of scope.
 
->>> 0.3 < release_mean([0.2, 0.6] * 500, epsilon=100.0) < 0.5
+>>> 0.3 < release_mean([0.2, 0.6] * 500, epsilon=100.0, low=0.0, high=1.0) < 0.5
 True
 """
 
@@ -39,7 +39,7 @@ import numpy as np
 from banditlab import numeric
 from banditlab.core import kernel
 from banditlab.random import ONE, laplace, next_word
-from banditlab.validate import choice, inside, number, vector
+from banditlab.validate import choice, inside, number
 
 UNITS = 1 << 20  # grid units in a reward of 1
 NOISES = ("discrete", "fast")  # see `release`
@@ -145,31 +145,44 @@ def secret_discrete_laplace(s: int, t: int) -> int:
             return -magnitude if negative else magnitude
 
 
-def release_mean(
-    rewards: Sequence[float], epsilon: float, low: float = 0.0, high: float = 1.0
-) -> float:
+def on_grid(name: str, values: Any, low: float, high: float) -> np.ndarray:
+    """``values`` clamped to [``low``, ``high``], as whole numbers of `GRID` from 0 to `UNITS`.
+
+    Raises ValueError, in words that hold no value, for what is no list of numbers.
+    """
+    try:
+        found = np.array(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} must be a list of numbers") from None
+    if found.ndim != 1 or found.size == 0:
+        raise ValueError(f"{name} must be a list of at least 1 number")
+    if np.isnan(found).any():
+        raise ValueError(f"{name} must be numbers, not nan")
+    share = (np.clip(found, low, high) - low) / (high - low)
+    return np.rint(share * UNITS).astype(np.int64)
+
+
+def release_mean(rewards: Sequence[float], epsilon: float, low: float, high: float) -> float:
     """The mean of ``rewards``, each in [``low``, ``high``], with exact noise from the system.
 
     It is ``epsilon``-differentially private for ``epsilon`` > 0 where neighbours differ in the
-    value of one reward; their number, ``low`` and ``high`` are public. A person with m rewards is
-    protected m times less. Releases add up: two of the same rewards spend twice ``epsilon``. The
-    result may lie outside [``low``, ``high``]; clip it if you like, for what is released may be
-    processed. Not reproducible, which is the point. What is protected is the returned number, not
-    the time it took; nor an error message, which names the offending reward.
+    value of one reward; their number, ``low`` and ``high`` are public. Bounds are the caller's, not
+    the data's: a reward outside counts as the nearest bound, for to refuse it would betray it. A
+    person with m rewards is protected m times less. Releases add up: two of the same rewards spend
+    twice ``epsilon``. The result may lie outside [``low``, ``high``]; clip it if you like, for what
+    is released may be processed. Not reproducible, which is the point. What is protected is the
+    returned number, not the time it took.
 
-    Raises ValueError for a reward out of bounds (clipping it silently would change the question),
-    no rewards, ``low`` >= ``high``, or ``epsilon`` that is not positive and finite.
+    Raises ValueError, which never shows a reward, for what is no list of numbers, ``low`` >=
+    ``high``, or ``epsilon`` that is not positive and finite.
     """
-    low, high = number("low", low), number("high", high)
-    if not low < high or high - low == math.inf:
-        raise ValueError(f"low must be below high, got {low!r} and {high!r}")
+    low, high = check_bounds("low", low, "high", high)
     epsilon = check_epsilon("epsilon", epsilon)
-    values = vector("rewards", rewards, low, high)
-    numerator, denominator = epsilon.as_integer_ratio()
     # Whatever the rounding of a reward, it counts for 0 to UNITS: that bounds the sensitivity.
-    units = sum(round((value - low) / (high - low) * UNITS) for value in values.tolist())
-    noisy = units + secret_discrete_laplace(numerator, denominator * UNITS)
-    return low + (high - low) * (noisy / (values.size * UNITS))
+    units = on_grid("rewards", rewards, low, high)
+    numerator, denominator = epsilon.as_integer_ratio()
+    noisy = int(units.sum()) + secret_discrete_laplace(numerator, denominator * UNITS)
+    return low + (high - low) * (noisy / (units.size * UNITS))
 
 
 # --- scales and checks ---------------------------------------------------------------------------
@@ -232,6 +245,19 @@ def gaussian_scale(epsilon: float, delta: float, kind: str = "classical") -> flo
             f"got {epsilon!r}"
         )
     return float(analytic_scale(epsilon, delta))
+
+
+def check_bounds(low_name: str, low: Any, high_name: str, high: Any) -> tuple[float, float]:
+    """The public bounds of a reward, as floats: both given, finite, the first below the second."""
+    if low is None or high is None:
+        raise ValueError(
+            f"{low_name} and {high_name} must both be given: the least and the largest reward that "
+            "there can be, known without a look at the rewards"
+        )
+    low, high = number(low_name, low), number(high_name, high)
+    if not low < high or high - low == math.inf:
+        raise ValueError(f"{low_name} must be below {high_name}, got {low:g} and {high:g}")
+    return low, high
 
 
 def check_epsilon(name: str, value: Any, allow_inf: bool = False, discrete: bool = False) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,11 +12,12 @@ import numpy as np
 from banditlab import random, registry
 from banditlab.compile import compiled
 from banditlab.core import Task, kernel
-from banditlab.parts.noise import UNITS, check_epsilon, secret_discrete_laplace
+from banditlab.parts.noise import UNITS, check_bounds, check_epsilon, on_grid
 from banditlab.privacy.auditor import _transcribe
+from banditlab.privacy.mechanisms import sampler
 from banditlab.protocols import identify
 from banditlab.protocols.online import Problem
-from banditlab.validate import integer, vector
+from banditlab.validate import integer
 
 
 class Release(NamedTuple):
@@ -80,7 +81,16 @@ def _noisy_sum(params, world, x, arm, n, rng):  # type: ignore[no-untyped-def]
 
 
 def release_arm(
-    algorithm: str, rewards: Sequence[np.ndarray], epsilon: float, horizon: int, **hyper: Any
+    algorithm: str,
+    rewards: Sequence[Any],
+    epsilon: float,
+    horizon: int,
+    *,
+    low: float,
+    high: float,
+    mechanism: str = "own",
+    charge: Callable[[], None] | None = None,
+    **hyper: Any,
 ) -> Release:
     """The arm that a private algorithm names, with noise from the system's cryptographic generator.
 
@@ -88,50 +98,59 @@ def release_arm(
     :func:`banditlab.parts.noise.release_mean` adds it, and whatever it makes of them is private
     as they are. So this is for algorithms that touch each reward once, in a mean of a phase:
     ``dp_bai``, ``dp_sequential_halving``, ``dp_uniform``, ``noisy_max``, and ``dp_od`` with noise
-    on means. ``rewards`` holds those of each arm, in [0, 1]; which of them are used is drawn,
-    without replacement. Not reproducible.
+    on means. ``rewards`` holds those of each arm. ``low`` and ``high``, public and not looked up in
+    them, are their bounds: what lies outside counts as the nearest. Which rewards are used is
+    drawn, without replacement. ``mechanism`` is "own" or "opendp". Not reproducible.
 
-    Raises ValueError where an arm runs out of rewards, and whatever the algorithm refuses.
+    ``charge`` is called once, when all that can be refused beforehand was, and before any noise is
+    drawn: to account for epsilon. If it raises, nothing was released.
+
+    Raises ValueError for whatever the algorithm refuses and for what is no list of numbers; never
+    in words that hold a reward. That an arm runs out of rewards may come to light after noise was
+    drawn: that refusal is as private as an answer, and has spent as much. A horizon of at most the
+    rewards of the shortest arm rules it out.
     """
     epsilon = check_epsilon("epsilon", epsilon, discrete=True)
+    low, high = check_bounds("low", low, "high", high)
+    draw = sampler(mechanism, epsilon)
     made = registry.make(algorithm, **{**hyper, "epsilon": math.inf})
     if not identify.PROTOCOL.speaks(made):
         raise ValueError(f"algorithm must name an arm in private, got {algorithm!r}")
     task = Task(len(rewards), 1, 0, integer("horizon", horizon, 1))
     if made.check is not None:
         made.check(task, np.zeros((1, 1)))
-    columns = [vector(f"rewards[{k}]", arm, 0.0, 1.0).tolist() for k, arm in enumerate(rewards)]
-    for column in columns:
-        secrets.SystemRandom().shuffle(column)
+    arms = [on_grid(f"rewards[{k}]", arm, low, high).tolist() for k, arm in enumerate(rewards)]
+    for arm in arms:
+        secrets.SystemRandom().shuffle(arm)
     with np.errstate(all="ignore"):
         state = made.init(made.params, task, random.stream(random.key(0), 0, random.AGENT))
     if not hasattr(state, "released"):
         raise ValueError(f"algorithm must name an arm in private, got {algorithm!r}")
     n_batches = state.released.shape[0]
-    s, t = epsilon.as_integer_ratio()
-    noise = [[secret_discrete_laplace(s, t * UNITS) for _ in columns] for _ in range(n_batches)]
+    lengths = np.array([len(arm) for arm in arms])
     sealed = Sealed(
-        np.array([round(reward * UNITS) for column in columns for reward in column], np.int64),
-        np.concatenate([[0], np.cumsum([len(column) for column in columns])]).astype(np.int64),
-        np.array(noise, np.int64),
+        np.array([unit for arm in arms for unit in arm], np.int64),
+        np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+        np.zeros((n_batches, len(arms)), np.int64),
     )
-    shape = (len(columns), 1, 0)
+    shape = (len(arms), 1, 0)
     problem = Problem(sealed, _open, _show, _no_reward, _no_regret, shape, batch=_noisy_sum)
-    pulls = np.zeros((1, n_batches, len(columns)), np.int64)
-    means = np.full((1, n_batches, len(columns)), np.nan)
+    pulls = np.zeros((1, n_batches, len(arms)), np.int64)
+    means = np.full((1, n_batches, len(arms)), np.nan)
     output = np.zeros(1, np.int64)
     key = np.array([secrets.randbits(64), secrets.randbits(64)], np.uint64)  # for ties at most
     args = (task, key, pulls, means, output)
     with np.errstate(all="ignore"):
-        compiled(_transcribe, (made, problem), args)(*args)
+        play = compiled(_transcribe, (made, problem), args)
+        if charge is not None:
+            charge()
+        sealed.noise[...] = [[draw() for _ in arms] for _ in range(n_batches)]
+        play(*args)
     used = pulls[0].sum(axis=0)
-    for k, column in enumerate(columns):
-        if used[k] > len(column):
-            raise ValueError(f"arm {k} has too few rewards for a horizon of {horizon}")
-    released = [
-        (k, float(means[0, phase, k]))
-        for phase in range(n_batches)
-        for k in range(len(columns))
-        if not np.isnan(means[0, phase, k])
-    ]
-    return Release(int(output[0]), used, tuple(released), epsilon)
+    for k in np.flatnonzero(used > lengths):
+        raise ValueError(f"arm {k} has too few rewards for a horizon of {horizon}")
+    released = tuple(
+        (int(k), low + (high - low) * float(means[0, batch, k]))
+        for batch, k in np.argwhere(~np.isnan(means[0]))
+    )
+    return Release(int(output[0]), used, released, epsilon)

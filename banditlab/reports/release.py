@@ -1,255 +1,244 @@
 """A real table of rewards, and the best arm named without betraying a reward or a person.
 
-Two shapes of file: a column per arm (cells below an arm's last reward are blank), or a row per
-reward with the columns ``action`` and ``reward``. Either may have a further column that says whose
-reward it is. Then the person is protected, not the single reward: of each person at most so many
-rewards are kept, and the noise is that many times as large.
+:mod:`banditlab.privacy.ratings` says which tables. Two figures of different kinds come out. How
+often an algorithm names the best arm of the table is for the table's owner: it was computed without
+any privacy. The arm *released* is for the world: it was drawn once, with noise from the system's
+cryptographic generator, and spends epsilon.
 
-Two figures of different kinds come out. How often an algorithm names the best arm of the table is
-for the table's owner: it was computed without any privacy. The arm *released* is for the world: it
-was drawn once, with noise from the system's cryptographic generator, and spends epsilon.
+In this order: whatever is refused is refused by what is public; the owner is told what the bounds
+did to the values; agents are simulated; epsilon goes into the ledger, if there is one; noise is
+drawn. A run that is stopped on the way has shown the world nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from banditlab import random, registry
 from banditlab.compile import compiled
 from banditlab.core import Task
-from banditlab.privacy import release_arm
+from banditlab.data.table import where_of
+from banditlab.privacy import Entry, Ledger, Ratings, release_arm
+from banditlab.privacy.mechanisms import MECHANISMS, sampler
 from banditlab.protocols import identify
 from banditlab.reports import refuse_others
-from banditlab.validate import integer, number
+from banditlab.validate import integer
 
 if TYPE_CHECKING:
-    import pandas as pd
     from rich.console import Console
 
 RELEASABLE = ("dp_bai", "dp_sequential_halving", "dp_uniform", "noisy_max")
 REPLICATIONS = 1000
 NOT_PROTECTED = (
-    "which arms are rewarded by whom, and how often; rewards must not have been collected \
-by a rule that looked at earlier ones"
+    "which arms are rewarded by whom, how often, and how many rewards there are; rewards must not \
+have been collected by a rule that looked at earlier ones"
 )
-GENERATOR = "the operating system's cryptographic generator, exact discrete Laplace noise"
 
 
-class Ratings:
-    """Rewards by arm, scaled to [0, 1], with what was done to get them there."""
+class Contender(NamedTuple):
+    """An agent that is compared on a table."""
 
-    def __init__(
-        self,
-        path: str,
-        low: float,
-        high: float,
-        unit: str | None,
-        most: int,
-        seed: int,
-    ):
-        import pandas as pd
-
-        self.low, self.high = number("low", low), number("high", high)
-        if not self.low < self.high or np.isinf(self.high - self.low):
-            raise ValueError(f"--low must be below --high, got {low:g} and {high:g}")
-        self.unit, self.most = unit, integer("--max-per-unit", most, 1)
-        rows = _tidy(_frame(path), Path(path).name, unit)
-        self.left_out = 0
-        if unit is not None:
-            # Which rewards of a person are kept may depend on who rewarded what, which is public,
-            # and on no reward: hence not on the order of the rows.
-            rows = rows.sort_values(["unit", "arm"], kind="stable")
-            rows["draw"] = np.random.default_rng(seed).random(len(rows))
-            kept = rows[rows.groupby("unit")["draw"].rank(method="first") <= self.most]
-            self.left_out = len(rows) - len(kept)
-            rows = kept
-        values = rows["reward"].to_numpy(dtype=np.float64)
-        outside = (values < self.low) | (values > self.high)
-        for arm, all_outside in pd.Series(outside).groupby(rows["arm"].to_numpy()).all().items():
-            if all_outside:
-                raise ValueError(
-                    f"{Path(path).name}: all rewards of arm {arm!r} are outside "
-                    f"[{self.low:g}, {self.high:g}]: --low, --high, or is it the --unit?"
-                )
-        self.clamped = int(outside.sum())
-        scaled = (np.clip(values, self.low, self.high) - self.low) / (self.high - self.low)
-        self.arms = sorted(rows["arm"].unique(), key=_natural)
-        self.rewards = [scaled[(rows["arm"] == arm).to_numpy()] for arm in self.arms]
-        self.units = int(rows["unit"].nunique()) if unit is not None else len(rows)
-        if len(self.arms) < 2:
-            raise ValueError(f"{Path(path).name}: rewards of at least 2 arms are needed")
-
-    @property
-    def protects(self) -> str:
-        """What privacy is promised to."""
-        if self.unit is None:
-            return "the value of a single reward (not a person: name their column with --unit)"
-        many = "the reward" if self.most == 1 else f"the values of all {self.most} rewards"
-        return f"{many} kept of a {self.unit}"
+    name: str
+    budget: int  # pulls
+    hyper: dict[str, Any]
 
 
-def _natural(arm: Any) -> tuple[bool, float, str]:
-    """Numbers in their order, then words in theirs."""
-    try:
-        return (False, float(arm), "")
-    except ValueError:
-        return (True, 0.0, str(arm))
-
-
-def _frame(path: str) -> pd.DataFrame:
-    import pandas as pd
-
-    file = Path(path)
-    if file.suffix not in (".csv", ".parquet"):
-        raise ValueError(f"{file.name}: a table of rewards ends in .csv or .parquet")
-    try:
-        return pd.read_parquet(file) if file.suffix == ".parquet" else pd.read_csv(file)
-    except OSError as error:
-        raise ValueError(f"{path}: {error.strerror or error}") from error
-    except Exception as error:
-        raise ValueError(f"{file.name}: {' '.join(str(error).split())}") from error
-
-
-def _tidy(frame: pd.DataFrame, name: str, unit: str | None) -> pd.DataFrame:
-    """A row per reward: arm, reward and, if there is one, unit."""
-    import pandas as pd
-
-    if unit is not None and unit not in frame.columns:
-        raise ValueError(f"{name}: --unit: {registry.unknown('column', unit, frame.columns)}")
-    who = frame[unit].to_numpy() if unit is not None else None
-    if {"action", "reward"} <= set(frame.columns):
-        if unit in ("action", "reward"):
-            raise ValueError(f"{name}: --unit must tell persons apart, got {unit!r}")
-        rows = pd.DataFrame({"arm": frame["action"], "reward": frame["reward"]})
-        if who is not None:
-            rows["unit"] = who
-    elif "action" in frame.columns:
-        raise ValueError(f"{name}: a file with a column 'action' needs a column 'reward'")
-    else:
-        parts = []
-        for column in frame.columns.drop(unit) if unit is not None else frame.columns:
-            part = pd.DataFrame({"arm": str(column), "reward": frame[column]})
-            if who is not None:
-                part["unit"] = who
-            parts.append(part[part["reward"].notna()])
-        rows = pd.concat(parts, ignore_index=True)
-    rewards = pd.to_numeric(rows["reward"], errors="coerce").to_numpy(dtype=np.float64)
-    for row in np.flatnonzero(~np.isfinite(rewards))[:1]:
-        found = rows["reward"].iloc[row]
-        raise ValueError(f"{name}: arm {rows['arm'].iloc[row]} has the reward {found!s}, no number")
-    for column in ("arm", "unit"):
-        if column in rows and rows[column].isna().any():
-            raise ValueError(f"{name}: a reward has no {column}")
-    return rows.assign(reward=rewards).reset_index(drop=True)
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def report(
-    path: str,
+    source: Any,
     name: str = "dp_bai",
-    low: float = 0.0,
-    high: float = 1.0,
+    low: float | None = None,
+    high: float | None = None,
     unit: str | None = None,
     most: int = 1,
     horizon: int | None = None,
     replications: int = REPLICATIONS,
     seed: int = 0,
     progress: Callable[[str, int, int], None] | None = None,
+    ledger: str | Path | None = None,
+    epsilon_total: float | None = None,
+    mechanism: str = "own",
+    columns: Mapping[str, str] | None = None,
+    tell: Callable[[str], None] = _tell,
     **hyper: Any,
 ) -> dict[str, Any]:
     """Compare a private algorithm with ``noisy_max`` on a table, and release one arm.
 
-    ``low`` and ``high`` are public bounds of a reward in its own unit; what lies outside is clamped
-    and counted. ``unit`` is the column that tells persons apart, ``most`` the rewards kept of each.
-    ``epsilon`` among the hyper-parameters is what one unit is promised. Plain data, ready for JSON.
-    Raises ValueError, in one line, for whatever cannot be.
+    ``source`` is a path, or what else :mod:`banditlab.data.table` reads; ``columns`` maps
+    ``action`` and ``reward`` to what they are called there.
+    ``low`` and ``high`` are public bounds of a reward in its own unit, which must be given; what
+    lies outside is clamped and counted. ``unit`` is the column that tells persons apart, ``most``
+    the rewards kept of each. ``epsilon`` among the hyper-parameters is what one unit is promised.
+    ``ledger`` is the file that counts it, before noise is drawn, and ``epsilon_total`` what it lets
+    this table spend. ``mechanism`` draws the noise, "own" or "opendp". ``tell`` shows the table's
+    owner a line that must not be published. Plain data, ready for JSON. Raises ValueError, in one
+    line, for whatever cannot be; by what is public alone.
     """
     if name not in RELEASABLE:
         raise ValueError(f"--log: {registry.unknown('private agent', name, RELEASABLE)}")
-    ratings = Ratings(path, low, high, unit, most, seed)
-    epsilon = registry.make(name, **hyper).params.epsilon
-    hyper = {key: value for key, value in hyper.items() if key != "epsilon"}
+    epsilon = float(registry.make(name, **hyper).params.epsilon)
     if not np.isfinite(epsilon):
         raise ValueError(f"{name}: epsilon must be finite for a release, got {epsilon}")
+    hyper = {key: value for key, value in hyper.items() if key != "epsilon"}
+    replications = integer("--replications", replications, 1)
+    book = _book(ledger, epsilon_total)
+    ratings = Ratings(source, low, high, unit, most, seed, columns)
     # Rounded down: the rewards of one person must not spend more than epsilon between them.
     each = epsilon if unit is None else float(np.nextafter(epsilon / ratings.most, 0.0))
-    lengths = np.array([len(arm) for arm in ratings.rewards])
-    shortest = int(lengths.min())
-    pulls = shortest if horizon is None else integer("--horizon", horizon, 1)
-    if pulls > shortest:
-        raise ValueError(f"--horizon must be at most {shortest}, the rewards of the shortest arm")
-    means = np.array([arm.mean() for arm in ratings.rewards])
-    contenders = [(name, pulls, hyper)] if name != "noisy_max" else []
-    contenders.append(("noisy_max", int(lengths.sum()), {"rows": lengths}))
-    rows = []
-    steps = len(contenders) + 1
-    for done, (agent, budget, given) in enumerate(contenders):
-        if progress is not None:
-            progress(f"simulating {agent}", done, steps)
-        errors, losses, used = _errors(
-            ratings, agent, budget, replications, seed, {**given, "epsilon": each}
-        )
-        rows.append(
-            {
-                "agent": agent,
-                "rewards_used": round(float(used.mean())),
-                "error": float(errors.mean()),
-                "error_interval": _interval(errors),
-                "simple_regret": float(losses.mean() * (ratings.high - ratings.low)),
-            }
-        )
-    budget, given = (
-        (pulls, hyper) if name != "noisy_max" else (int(lengths.sum()), {"rows": lengths})
+    sampler(mechanism, each)  # refuses what is not installed
+    contenders = _contenders(ratings, name, horizon, hyper)
+    entry = Entry(
+        ratings.table,
+        epsilon,
+        unit,
+        {
+            "agent": name,
+            "what": "an arm and noisy means",
+            "low": ratings.low,
+            "high": ratings.high,
+            "max_rewards_per_unit": ratings.most if unit is not None else None,
+            "mechanism": mechanism,
+        },
     )
+    if book is not None:
+        book.check(entry)
+    for note in ratings.notes:
+        tell(f"not for publication: {note}")
+    rows = []
+    for done, contender in enumerate(contenders):
+        if progress is not None:
+            progress(f"simulating {contender.name}", done, len(contenders) + 1)
+        rows.append(_compared(ratings, contender, each, replications, seed))
     if progress is not None:
-        progress(f"releasing by {name}", steps - 1, steps)
-    published = release_arm(name, ratings.rewards, each, budget, **given)
+        progress(f"releasing by {name}", len(contenders), len(contenders) + 1)
+    spent: list[float] = []
+
+    def charge() -> None:
+        if book is not None:
+            spent.append(book.charge(entry))
+
+    chosen = contenders[0]
+    try:
+        published = release_arm(
+            name,
+            ratings.rewards,
+            each,
+            chosen.budget,
+            low=0.0,  # they are scaled already
+            high=1.0,
+            mechanism=mechanism,
+            charge=charge,
+            **chosen.hyper,
+        )
+    except BaseException:
+        if spent:
+            tell(f"the ledger has counted epsilon = {epsilon:g}, but nothing was released")
+        raise
     width = ratings.high - ratings.low
-    order = np.argsort(-means)
     return {
-        "log": Path(path).name,
+        "log": where_of(source) or "a table of rewards",
         "not_private": {  # exact, or computed from what is exact: for the table's owner alone
-            "rewards": int(lengths.sum()),
+            "rewards": int(ratings.lengths.sum()),
             "units": ratings.units,
             "clamped": ratings.clamped,
-            "arms": [
-                {
-                    "arm": str(ratings.arms[k]),
-                    "rewards": int(lengths[k]),
-                    "mean": float(ratings.low + width * means[k]),
-                }
-                for k in order
-            ],
+            "arms_all_clamped": ratings.all_clamped,
+            "arms": _means(ratings),
             "replications": replications,
             "agents": rows,
         },
         "released": {
-            "arm": str(ratings.arms[published.arm]),
+            "arm": ratings.arms[published.arm],
             "means": [
-                {"arm": str(ratings.arms[k]), "noisy_mean": ratings.low + width * value}
+                {"arm": ratings.arms[k], "noisy_mean": ratings.low + width * value}
                 for k, value in published.means
             ],
         },
         "receipt": {
             "agent": name,
-            "epsilon": float(epsilon),
+            "epsilon": epsilon,
             "delta": 0.0,
             "protects": ratings.protects,
             "does_not_protect": NOT_PROTECTED,
             "unit": unit,
             "max_rewards_per_unit": ratings.most if unit is not None else None,
             "left_out": ratings.left_out,
-            "epsilon_per_reward": float(each),
+            "epsilon_per_reward": each,
             "sensitivity_of_a_mean": "(high - low) / n for a mean of n rewards, per reward",
             "low": ratings.low,
             "high": ratings.high,
-            "generator": GENERATOR,
+            "generator": MECHANISMS[mechanism],
             "spent": "each run releases anew and spends epsilon again; so does every choice of "
             "agent, epsilon or bounds that was made after a look at what is not private",
+            "epsilon_spent": spent[0] if spent else None,  # on this table, by the ledger
+            "epsilon_total": book.total if book is not None else None,
         },
+    }
+
+
+def _book(path: str | Path | None, total: float | None) -> Ledger | None:
+    if path is None:
+        if total is not None:
+            raise ValueError("--epsilon-total needs --ledger, the file that counts what was spent")
+        return None
+    return Ledger(path, total)
+
+
+def _contenders(
+    ratings: Ratings, name: str, horizon: int | None, hyper: dict[str, Any]
+) -> list[Contender]:
+    """The agent that is to release, then the one that reads all rewards, if it is another.
+
+    Refuses a horizon that an agent cannot meet or that an arm might not.
+    """
+    shortest = int(ratings.lengths.min())
+    pulls = shortest if horizon is None else integer("--horizon", horizon, 1)
+    if pulls > shortest:
+        raise ValueError(f"--horizon must be at most {shortest}, the rewards of the shortest arm")
+    total = int(ratings.lengths.sum())
+    plain = Contender("noisy_max", total, {"rows": ratings.lengths})
+    found = [plain] if name == "noisy_max" else [Contender(name, pulls, hyper), plain]
+    for contender in found:
+        made = registry.make(contender.name, **contender.hyper)
+        if made.check is not None:
+            made.check(Task(len(ratings.arms), 1, 0, contender.budget), np.zeros((1, 1)))
+    return found
+
+
+def _means(ratings: Ratings) -> list[dict[str, Any]]:
+    """The arms with their exact means, best first."""
+    means = np.array([arm.mean() for arm in ratings.rewards])
+    return [
+        {
+            "arm": ratings.arms[k],
+            "rewards": int(ratings.lengths[k]),
+            "mean": float(ratings.low + (ratings.high - ratings.low) * means[k]),
+        }
+        for k in np.argsort(-means)
+    ]
+
+
+def _compared(
+    ratings: Ratings, contender: Contender, epsilon: float, replications: int, seed: int
+) -> dict[str, Any]:
+    """How often a contender errs on the table, without any privacy."""
+    hyper = {**contender.hyper, "epsilon": epsilon}
+    errors, losses, used = _errors(
+        ratings, contender.name, contender.budget, replications, seed, hyper
+    )
+    return {
+        "agent": contender.name,
+        "rewards_used": round(float(used.mean())),
+        "error": float(errors.mean()),
+        "error_interval": _interval(errors),
+        "simple_regret": float(losses.mean() * (ratings.high - ratings.low)),
     }
 
 
@@ -260,8 +249,6 @@ def _errors(
     algorithm = registry.make(name, **hyper)
     problem = registry.make_problem("reward_table", rewards=ratings.rewards)
     task = Task(problem.shape[0], 1, 0, budget)
-    if algorithm.check is not None:
-        algorithm.check(task, np.zeros((1, 1)))
     record = np.zeros((replications, 1, len(identify.PROTOCOL.names)))
     points = np.array([budget], dtype=np.int64)
     args = (task, random.key(seed), 0, 0, points, np.zeros(2, np.int64), record)
@@ -285,7 +272,8 @@ def render(found: dict[str, Any], console: Console) -> None:
     receipt, exact = found["receipt"], found["not_private"]
     console.print(
         f"[bold]{escape(found['log'])}[/]: {exact['rewards']:,} rewards of {len(exact['arms'])} "
-        f"arms, in [{receipt['low']:g}, {receipt['high']:g}], {exact['clamped']:,} clamped"
+        f"arms, in [{receipt['low']:g}, {receipt['high']:g}], {exact['clamped']:,} "
+        f"({exact['clamped'] / exact['rewards']:.0%}) clamped"
         + (f", {receipt['left_out']:,} beyond the cap left out" if receipt["unit"] else ""),
         highlight=False,
     )
@@ -329,6 +317,12 @@ def render(found: dict[str, Any], console: Console) -> None:
         f"epsilon = {receipt['epsilon']:g}. Protected: {escape(receipt['protects'])}.",
         highlight=False,
     )
+    if receipt["epsilon_spent"] is not None:
+        total = receipt["epsilon_total"]
+        of = "" if total is None else f" of {total:g}"
+        console.print(
+            f"Spent on this table: epsilon = {receipt['epsilon_spent']:g}{of}.", highlight=False
+        )
     console.print(
         f"Not protected: {NOT_PROTECTED}. Noise: {receipt['generator']}. Every further run "
         "releases anew and spends epsilon again.",
@@ -339,7 +333,10 @@ def render(found: dict[str, Any], console: Console) -> None:
 
 # --- the command line ---------------------------------------------------------------------------
 
-FLAGS = ("low", "high", "unit", "max_per_unit", "horizon", "replications", "seed")
+FLAGS = (
+    "low", "high", "unit", "max_per_unit", "horizon", "replications", "seed", "ledger",
+    "epsilon_total", "mechanism",
+)  # fmt: skip
 SPENDS = True  # something that cannot be had again
 
 
