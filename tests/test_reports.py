@@ -349,7 +349,8 @@ def test_command_line(people, tmp_path):
     assert found["receipt"]["epsilon_spent"] == 1.0
     assert [row["agent"] for row in found["not_private"]["agents"]] == ["dp_bai", "noisy_max"]
     assert done.stderr.startswith("not for publication: ") and "were clamped" in done.stderr
-    done = run(*words, "--unit", "user", *book)
+    pd.read_csv(people).rename(columns={"reward": "stars"}).to_csv(people, index=False)
+    done = run(*words, "--unit", "user", *book, "--columns", "reward=stars")  # the same table
     assert done.returncode == 2 and not done.stdout
     assert "--epsilon-total: 1.0 of 1 is spent on this table" in done.stderr
     assert done.stderr.count("\n") == 1

@@ -76,8 +76,18 @@ def parser() -> Parser:
         help="estimate what a --log does not say: with which probability it chose",
     )  # fmt: skip
     add("--sigma", metavar="X", type=float, help="standard deviation of a --log's rewards")
-    add("--low", metavar="X", type=float, help="least reward or loss of a --log; by default 0")
-    add("--high", metavar="X", type=float, help="largest reward or loss of a --log; by default 1")
+    add(
+        "--low",
+        metavar="X",
+        type=float,
+        help="least reward or loss of a --log; by default 0, but for releases",
+    )
+    add(
+        "--high",
+        metavar="X",
+        type=float,
+        help="largest reward or loss of a --log; by default 1, but for releases",
+    )
     add("--unit", metavar="COLUMN", help="whose reward it is: protect them, not the single reward")
     add("--max-per-unit", metavar="M", type=int, help="rewards kept of each unit; by default 1")
     add("--ledger", metavar="FILE", help="count the epsilon of a release there, before it is drawn")

@@ -334,7 +334,7 @@ def render(found: dict[str, Any], console: Console) -> None:
 # --- the command line ---------------------------------------------------------------------------
 
 FLAGS = (
-    "low", "high", "unit", "max_per_unit", "horizon", "replications", "seed", "ledger",
+    "columns", "low", "high", "unit", "max_per_unit", "horizon", "replications", "seed", "ledger",
     "epsilon_total", "mechanism",
 )  # fmt: skip
 SPENDS = True  # something that cannot be had again
