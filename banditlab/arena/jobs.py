@@ -61,6 +61,7 @@ class Resolver:
             panel.log,
             entry.warm,
             panel.exact,
+            panel.measure,
             who=f"agent {entry.label!r} in panel {panel.name!r}",
             what=panel.problem.name,
             where=f"panel {panel.name!r}",

@@ -14,7 +14,7 @@ from banditlab.protocols.online import Online
 
 
 @kernel_inline
-def _learn(algorithm, task, rng, counts, sums, out):  # type: ignore[no-untyped-def]
+def _learn(algorithm, task, rng, counts, sums, out):
     state = algorithm.init(algorithm.params, task, rng)
     algorithm.update(algorithm.params, state, counts, sums)
     x = np.zeros((1, 1))
@@ -38,7 +38,7 @@ def learned(rule: Offline, log: Log, shape: tuple[int, int] | None = None) -> np
 
 
 @kernel_inline
-def _learn_by_row(algorithm, task, rng, x, arm, reward, shown, out):  # type: ignore[no-untyped-def]
+def _learn_by_row(algorithm, task, rng, x, arm, reward, shown, out):
     state = algorithm.init(algorithm.params, task, rng)
     for i in range(arm.size):
         row = x[i : i + 1]

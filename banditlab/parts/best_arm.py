@@ -230,6 +230,16 @@ def check_release(epsilon: float, noise: str) -> tuple[float, str]:
     return check_epsilon("epsilon", epsilon, True, noise == "discrete"), noise
 
 
+@kernel
+def last_release(params, state, arm):
+    """``published`` of an algorithm whose state keeps what it released, a row per phase."""
+    last = np.nan
+    for phase in range(state.released.shape[0]):
+        mean = state.released[phase, arm]
+        last = mean if mean == mean else last
+    return last
+
+
 def private(
     params: Any,
     init: Callable[..., Any],
@@ -245,6 +255,7 @@ def private(
         update_with(RELEASES[params.noise]),
         recommend_left,
         spent=spent_at_once,
+        published=last_release,
         rewards=UNIT_REWARD,
         grid=GRID if params.noise == "discrete" else 0.0,
         check=check,

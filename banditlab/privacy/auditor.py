@@ -336,7 +336,7 @@ def _called(
 
 
 @kernel_inline
-def _transcribe(algorithm, problem, task, key, pulls, means, output):  # type: ignore[no-untyped-def]
+def _transcribe(algorithm, problem, task, key, pulls, means, output):
     """Play a replication per row of ``output`` and write down what it shows."""
     rule = np.zeros(task.n_arms)
     for i in range(output.size):

@@ -46,28 +46,28 @@ class Opened(NamedTuple):
 
 
 @kernel
-def _open(params, rng):  # type: ignore[no-untyped-def]
+def _open(params, rng):
     n_arms = params.offsets.size - 1
     return Opened(np.zeros(n_arms, np.int64), np.zeros(n_arms, np.int64), np.zeros((1, 1)))
 
 
 @kernel
-def _show(params, world, t, rng):  # type: ignore[no-untyped-def]
+def _show(params, world, t, rng):
     return world.x
 
 
 @kernel
-def _no_reward(params, world, x, arm, rng):  # type: ignore[no-untyped-def]
+def _no_reward(params, world, x, arm, rng):
     return np.nan  # a single reward is never shown
 
 
 @kernel
-def _no_regret(params, world, x, arm):  # type: ignore[no-untyped-def]
+def _no_regret(params, world, x, arm):
     return 0.0
 
 
 @kernel
-def _noisy_sum(params, world, x, arm, n, rng):  # type: ignore[no-untyped-def]
+def _noisy_sum(params, world, x, arm, n, rng):
     first = params.offsets[arm] + world.used[arm]
     batch = world.batches[arm]
     world.used[arm] += n

@@ -18,12 +18,12 @@ class Alternating(NamedTuple):
 
 
 @kernel
-def init(params, rng):  # type: ignore[no-untyped-def]
+def init(params, rng):
     return 0
 
 
 @kernel
-def draw(params, world, t, rng, out):  # type: ignore[no-untyped-def]
+def draw(params, world, t, rng, out):
     out[0] = 1.0 - t % 2
     out[1] = t % 2
     return 0

@@ -30,7 +30,7 @@ class World(NamedTuple):
 
 
 @kernel
-def init(params, rng):  # type: ignore[no-untyped-def]
+def init(params, rng):
     best = np.full(1, params.means[0])
     for mean in params.means:
         if mean > best[0]:
@@ -39,27 +39,27 @@ def init(params, rng):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def observe(params, world, t, rng):  # type: ignore[no-untyped-def]
+def observe(params, world, t, rng):
     return world.x
 
 
 @kernel_inline
-def reward(params, mean, variate):  # type: ignore[no-untyped-def]
+def reward(params, mean, variate):
     return 1.0 if variate < mean else 0.0
 
 
 @kernel
-def pull(params, world, x, arm, rng):  # type: ignore[no-untyped-def]
+def pull(params, world, x, arm, rng):
     return reward(params, params.means[arm], uniform(rng))
 
 
 @kernel
-def regret(params, world, x, arm):  # type: ignore[no-untyped-def]
+def regret(params, world, x, arm):
     return world.best[0] - params.means[arm]
 
 
 @kernel
-def batch(params, world, x, arm, n, rng):  # type: ignore[no-untyped-def]
+def batch(params, world, x, arm, n, rng):
     # On a stream of its own: how much a binomial draws depends on the arm.
     return binomial(fork(rng), n, params.means[arm]) * 1.0
 

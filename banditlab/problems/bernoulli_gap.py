@@ -26,12 +26,12 @@ class BernoulliGap(NamedTuple):
 
 
 @kernel
-def init(params, rng):  # type: ignore[no-untyped-def]
+def init(params, rng):
     return 0
 
 
 @kernel
-def draw(params, world, t, rng, out):  # type: ignore[no-untyped-def]
+def draw(params, world, t, rng, out):
     for k in range(out.size):
         mean = params.base - params.gap if k == params.best else params.base
         out[k] = 1.0 if uniform(rng) < mean else 0.0

@@ -49,7 +49,7 @@ class World(NamedTuple):
 
 
 @kernel
-def init(params, rng):  # type: ignore[no-untyped-def]
+def init(params, rng):
     arms = np.empty((params.S, params.means.size), np.int64)
     roles = np.empty((params.S, params.means.size), np.int64)
     for s in range(params.S):
@@ -62,30 +62,30 @@ def init(params, rng):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def observe(params, world, t, rng):  # type: ignore[no-untyped-def]
+def observe(params, world, t, rng):
     world.x[0, 0] = below(rng, params.S)
     return world.x
 
 
 @kernel
-def pull(params, world, x, arm, rng):  # type: ignore[no-untyped-def]
+def pull(params, world, x, arm, rng):
     role = world.roles[context(params.S, x), arm]
     return 1.0 if uniform(rng) < params.means[role] else 0.0
 
 
 @kernel
-def regret(params, world, x, arm):  # type: ignore[no-untyped-def]
+def regret(params, world, x, arm):
     return params.means[0] - params.means[world.roles[context(params.S, x), arm]]
 
 
 @kernel
-def behave(params, world, x, rng):  # type: ignore[no-untyped-def]
+def behave(params, world, x, rng):
     """The logging policy."""
     return world.arms[context(params.S, x), categorical(rng, params.policy)]
 
 
 @kernel
-def log(params, world, rounds, rng, counts, sums):  # type: ignore[no-untyped-def]
+def log(params, world, rounds, rng, counts, sums):
     """Add ``rounds`` logged rounds, drawn as counts: the law of one by one, at a cost of S A.
 
     A multinomial is a chain of binomials, each of what the cells before have left.

@@ -45,7 +45,7 @@ class CBContested(NamedTuple):
 
 
 @kernel
-def init(params, rng):  # type: ignore[no-untyped-def]
+def init(params, rng):
     means = np.zeros(params.mu.shape)
     for s in range(params.S):
         means[s, 0] = 0.5

@@ -38,7 +38,7 @@ class CBMissingMass(NamedTuple):
 
 
 @kernel
-def init(params, rng):  # type: ignore[no-untyped-def]
+def init(params, rng):
     S = params.rho.size - 1
     mu = np.zeros((S + 1, params.A))
     means = np.zeros((S + 1, params.A))

@@ -50,7 +50,7 @@ class World(NamedTuple):
 
 
 @kernel
-def world_of(rho, mu, means):  # type: ignore[no-untyped-def]
+def world_of(rho, mu, means):
     """The world with these tables."""
     best = means[:, 0].copy()
     for s in range(best.size):
@@ -60,29 +60,29 @@ def world_of(rho, mu, means):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def init(params, rng):  # type: ignore[no-untyped-def]
+def init(params, rng):
     return world_of(params.rho, params.mu, params.means)
 
 
 @kernel
-def observe(params, world, t, rng):  # type: ignore[no-untyped-def]
+def observe(params, world, t, rng):
     world.x[0, 0] = categorical(rng, world.rho)
     return world.x
 
 
 @kernel
-def pull(params, world, x, arm, rng):  # type: ignore[no-untyped-def]
+def pull(params, world, x, arm, rng):
     return 1.0 if uniform(rng) < world.means[context(world.best.size, x), arm] else 0.0
 
 
 @kernel
-def regret(params, world, x, arm):  # type: ignore[no-untyped-def]
+def regret(params, world, x, arm):
     s = context(world.best.size, x)
     return world.best[s] - world.means[s, arm]
 
 
 @kernel
-def behave(params, world, x, rng):  # type: ignore[no-untyped-def]
+def behave(params, world, x, rng):
     """An arm with probability mu(s, arm) / mu(s); any arm in a context that is never logged."""
     here = world.mu[context(world.best.size, x)]
     mass = 0.0
@@ -95,7 +95,7 @@ def behave(params, world, x, rng):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def log(params, world, rounds, rng, counts, sums):  # type: ignore[no-untyped-def]
+def log(params, world, rounds, rng, counts, sums):
     """Add ``rounds`` logged rows, drawn as counts: the law of one by one, at a cost of S A.
 
     A multinomial is a chain of binomials, each of what the cells before have left.
@@ -120,7 +120,7 @@ def log(params, world, rounds, rng, counts, sums):  # type: ignore[no-untyped-de
 
 
 @kernel
-def weights(params, world, out):  # type: ignore[no-untyped-def]
+def weights(params, world, out):
     for s in range(out.size):
         out[s] = world.rho[s]
 

@@ -26,12 +26,12 @@ class DeterministicGap(NamedTuple):
 
 
 @kernel
-def init(params, rng):  # type: ignore[no-untyped-def]
+def init(params, rng):
     return 0
 
 
 @kernel
-def draw(params, world, t, rng, out):  # type: ignore[no-untyped-def]
+def draw(params, world, t, rng, out):
     for k in range(out.size):
         out[k] = params.base
     out[params.best] = params.base - params.gap

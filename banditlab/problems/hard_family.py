@@ -36,7 +36,7 @@ class HardFamily(NamedTuple):
 
 
 @kernel
-def init(params, rng):  # type: ignore[no-untyped-def]
+def init(params, rng):
     n_arms = params.gaps.size
     x = np.zeros((n_arms, n_arms))
     mean = np.empty(n_arms)

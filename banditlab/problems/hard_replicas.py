@@ -43,7 +43,7 @@ class HardReplicas(NamedTuple):
 
 
 @kernel
-def init(params, rng):  # type: ignore[no-untyped-def]
+def init(params, rng):
     mdp = params.base.mdp
     prob = mdp.prob.copy()
     gamma = mdp.gamma

@@ -25,7 +25,7 @@ example = {"N": 100}
 
 
 @kernel
-def init(params, rng):  # type: ignore[no-untyped-def]
+def init(params, rng):
     """Params are the Case in which action 0 is the expert's: deal the actions anew."""
     mdp = params.mdp
     succ = mdp.succ.copy()

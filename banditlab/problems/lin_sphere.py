@@ -48,7 +48,7 @@ class World(NamedTuple):
 
 
 @kernel
-def world_of(x, mean):  # type: ignore[no-untyped-def]
+def world_of(x, mean):
     """The world with these features and means."""
     best = np.full(1, mean[0])
     for k in range(mean.size):
@@ -57,28 +57,28 @@ def world_of(x, mean):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def observe(params, world, t, rng):  # type: ignore[no-untyped-def]
+def observe(params, world, t, rng):
     return world.x
 
 
 @kernel
-def pull(params, world, x, arm, rng):  # type: ignore[no-untyped-def]
+def pull(params, world, x, arm, rng):
     return 1.0 if uniform(rng) < world.mean[arm] else 0.0
 
 
 @kernel
-def batch(params, world, x, arm, n, rng):  # type: ignore[no-untyped-def]
+def batch(params, world, x, arm, n, rng):
     # A fork: the words that binomial takes depend on the arm.
     return binomial(fork(rng), n, world.mean[arm]) * 1.0
 
 
 @kernel
-def regret(params, world, x, arm):  # type: ignore[no-untyped-def]
+def regret(params, world, x, arm):
     return world.best[0] - world.mean[arm]
 
 
 @kernel
-def draw_direction(rng, row):  # type: ignore[no-untyped-def]
+def draw_direction(rng, row):
     """Fill ``row`` with a random direction of non-negative coordinates; returns <row, u>."""
     square = 0.0
     for i in range(row.size):
@@ -93,7 +93,7 @@ def draw_direction(rng, row):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def init(params, rng):  # type: ignore[no-untyped-def]
+def init(params, rng):
     local = np.empty(4, np.uint64)
     fill_splitmix(np.uint64(params.seed), local)
     x = np.empty((params.n_arms, params.dim))

@@ -36,12 +36,12 @@ class LossTable(NamedTuple):
 
 
 @kernel
-def init(params, rng):  # type: ignore[no-untyped-def]
+def init(params, rng):
     return 0
 
 
 @kernel
-def draw(params, world, t, rng, out):  # type: ignore[no-untyped-def]
+def draw(params, world, t, rng, out):
     width = params.high - params.low
     for k in range(out.size):
         out[k] = (params.losses[t, k] - params.low) / width

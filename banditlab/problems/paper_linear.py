@@ -43,7 +43,7 @@ class PaperLinear(NamedTuple):
 
 
 @kernel
-def linear_world(x):  # type: ignore[no-untyped-def]
+def linear_world(x):
     mean = np.empty(N_ARMS)
     for k in range(N_ARMS):
         mean[k] = THETA[0] * x[k, 0] + THETA[1] * x[k, 1]
@@ -51,7 +51,7 @@ def linear_world(x):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def fixed_arms():  # type: ignore[no-untyped-def]
+def fixed_arms():
     """The features; those of the arms 4, 5, ... on the grid."""
     x = np.zeros((N_ARMS, DIM))
     x[0, 1] = 1.0
@@ -64,12 +64,12 @@ def fixed_arms():  # type: ignore[no-untyped-def]
 
 
 @kernel
-def init_grid(params, rng):  # type: ignore[no-untyped-def]
+def init_grid(params, rng):
     return linear_world(fixed_arms())
 
 
 @kernel
-def init_random(params, rng):  # type: ignore[no-untyped-def]
+def init_random(params, rng):
     x = fixed_arms()
     local = fork(rng)
     for k in range(3, N_ARMS):
@@ -78,7 +78,7 @@ def init_random(params, rng):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def pull(params, world, x, arm, rng):  # type: ignore[no-untyped-def]
+def pull(params, world, x, arm, rng):
     return 2.0 * world.mean[arm] * uniform(rng)
 
 

@@ -75,7 +75,7 @@ class World(NamedTuple):
 
 
 @kernel_inline
-def step(walk, t, noise):  # type: ignore[no-untyped-def]
+def step(walk, t, noise):
     """W of round t = 1, 2, ..., from that of its parent; to be called in order."""
     # No round between the parent and t has the parent's lowest bit, so one W per bit will do. 2 is
     # a primitive root modulo 67: the powers 2**0 .. 2**65 leave different remainders, and never 0,
@@ -87,14 +87,14 @@ def step(walk, t, noise):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def init(params, rng):  # type: ignore[no-untyped-def]
+def init(params, rng):
     # Drawn in any case: the walk is the same whether or not the best arm is given.
     drawn = below(rng, params.n_arms)
     return World(np.zeros(SLOTS), np.full(1, drawn if params.best < 0 else params.best))
 
 
 @kernel_in_loop
-def draw(params, world, t, rng, out):  # type: ignore[no-untyped-def]
+def draw(params, world, t, rng, out):
     common = 0.5 + step(world.walk, t + 1, params.sigma * normal(rng))
     lower = common - params.gap
     loss = min(max(common, 0.0), 1.0)

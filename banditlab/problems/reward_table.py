@@ -50,13 +50,13 @@ class World(NamedTuple):
 
 
 @kernel
-def init(params, rng):  # type: ignore[no-untyped-def]
+def init(params, rng):
     best, x = shown(params, rng)
     return World(best, x, params.rewards.copy(), np.zeros(params.means.size, np.int64))
 
 
 @kernel
-def pull(params, world, x, arm, rng):  # type: ignore[no-untyped-def]
+def pull(params, world, x, arm, rng):
     first = params.offsets[arm] + world.used[arm]
     left = params.offsets[arm + 1] - first
     # One word whatever the arm, so that two agents with one seed face the same luck.

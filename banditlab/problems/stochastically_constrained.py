@@ -53,13 +53,13 @@ class World(NamedTuple):
 
 
 @kernel
-def init(params, rng):  # type: ignore[no-untyped-def]
+def init(params, rng):
     # As if phase 0, of the other kind, had just ended.
     return World(np.zeros(1, np.int64), np.ones(1), np.full(1, 1.0 - params.gap))
 
 
 @kernel
-def draw(params, world, t, rng, out):  # type: ignore[no-untyped-def]
+def draw(params, world, t, rng, out):
     if world.left[0] == 0:
         world.power[0] = min(world.power[0] * params.growth, LONGEST)
         world.left[0] = math.floor(world.power[0])

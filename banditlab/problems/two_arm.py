@@ -70,7 +70,7 @@ class World(NamedTuple):
 
 
 @kernel
-def init(params, rng):  # type: ignore[no-untyped-def]
+def init(params, rng):
     means = np.empty(2)
     for k in range(2):
         means[k] = params.values[k] * params.chances[k]
@@ -78,27 +78,27 @@ def init(params, rng):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def observe(params, world, t, rng):  # type: ignore[no-untyped-def]
+def observe(params, world, t, rng):
     return world.x
 
 
 @kernel
-def pull(params, world, x, arm, rng):  # type: ignore[no-untyped-def]
+def pull(params, world, x, arm, rng):
     return params.values[arm] if uniform(rng) < params.chances[arm] else 0.0
 
 
 @kernel
-def regret(params, world, x, arm):  # type: ignore[no-untyped-def]
+def regret(params, world, x, arm):
     return max(world.means[0], world.means[1]) - world.means[arm]
 
 
 @kernel
-def behave(params, world, x, rng):  # type: ignore[no-untyped-def]
+def behave(params, world, x, rng):
     return 0 if uniform(rng) < params.policy[0] else 1
 
 
 @kernel
-def log(params, world, rounds, rng, counts, sums):  # type: ignore[no-untyped-def]
+def log(params, world, rounds, rng, counts, sums):
     """Add ``rounds`` logged rows, drawn as counts."""
     second = binomial(rng, rounds, params.policy[1])
     for k in range(2):

@@ -38,6 +38,7 @@ class Terms(NamedTuple):
     log: int = 0  # rounds of a log beforehand
     warm: bool = False  # whether an algorithm that acts learns from it
     exact: bool = False  # sum over all logs instead of drawing them
+    measure: str = ""  # what will be shown; empty: the first that is recorded
     who: str = "the algorithm"  # for messages
     what: str = "the problem"
     where: str = "the panel"

@@ -42,13 +42,19 @@ from banditlab.random import AGENT, NATURE, stream
 
 
 @kernel
-def never(params, state, t):  # type: ignore[no-untyped-def]
+def never(params, state, t):
     """``stop`` of an algorithm that has a budget."""
     return False
 
 
 @kernel
-def unprotected(params, state):  # type: ignore[no-untyped-def]
+def unpublished(params, state, arm):
+    """``published`` of an algorithm that releases no means."""
+    return np.nan
+
+
+@kernel
+def unprotected(params, state):
     """``spent`` of an algorithm that is not private."""
     return np.nan
 
@@ -69,6 +75,8 @@ class Identify(NamedTuple):
     recommend: Callable[..., None]  # (params, state, x, rng, out): probabilities over arms
     stop: Callable[..., bool] = never  # (params, state, t)
     spent: Callable[..., float] = unprotected  # (params, state) -> epsilon spent on any one reward
+    # (params, state, arm) -> the last mean of the arm that was released, nan if none was
+    published: Callable[..., float] = unpublished
     rewards: tuple[float, float] = ANY_REWARD  # the range of rewards it accepts
     features: bool = False  # whether it cannot do without features
     # Each reward is rounded to a multiple of this before it is summed, so that a sum is an integer
@@ -97,7 +105,7 @@ class Run(NamedTuple):
 
 
 @kernel_inline
-def begin(algorithm, problem, task, key, replication):  # type: ignore[no-untyped-def]
+def begin(algorithm, problem, task, key, replication):
     """A fresh replication."""
     nature = stream(key, replication, NATURE)
     agent = stream(key, replication, AGENT)
@@ -110,7 +118,7 @@ def begin(algorithm, problem, task, key, replication):  # type: ignore[no-untype
 
 
 @kernel_inline
-def advance(algorithm, problem, task, run):  # type: ignore[no-untyped-def]
+def advance(algorithm, problem, task, run):
     """One batch; returns the number of its pulls, 0 when the run is over."""
     t = run.used[0]
     left = task.horizon - t
@@ -142,7 +150,7 @@ def advance(algorithm, problem, task, run):  # type: ignore[no-untyped-def]
 
 
 @kernel_inline
-def run_block(algorithm, problem, task, key, first, log_rounds, checkpoints, progress, record):  # type: ignore[no-untyped-def]
+def run_block(algorithm, problem, task, key, first, log_rounds, checkpoints, progress, record):
     """Replications ``first, first + 1, ...``, as many as ``record`` has rows.
 
     ``checkpoints`` has one entry, the horizon: a run is scored when it is over. ``log_rounds``
@@ -159,15 +167,19 @@ def run_block(algorithm, problem, task, key, first, log_rounds, checkpoints, pro
         algorithm.recommend(algorithm.params, run.state, run.x, run.agent, rule)
         wrong = 0.0
         lost = 0.0
+        told = 0.0
         for k in range(task.n_arms):
             if rule[k] > 0.0:
                 gap = problem.regret(problem.params, run.world, run.x, k)
                 wrong += rule[k] if gap > 0.0 else 0.0
                 lost += rule[k] * gap
+                told += rule[k] * algorithm.published(algorithm.params, run.state, k)
         record[i, 0, 0] = wrong
         record[i, 0, 1] = lost
         record[i, 0, 2] = run.used[0]
         record[i, 0, 3] = algorithm.spent(algorithm.params, run.state)
+        if record.shape[2] > 4:
+            record[i, 0, 4] = told
 
 
 # --- in other code ------------------------------------------------------------------------------
@@ -267,9 +279,10 @@ class IdentifyAgent(BanditAgent):
 
 
 def loop(terms: Terms, checkpoints: np.ndarray) -> Loop:
-    """One batch after the other."""
-    task = bandit_task(terms)
-    return Loop(run_block, terms.algorithm, terms.problem, task, checkpoints, PROTOCOL.names)
+    """One batch after the other; released means are recorded where they are what is shown."""
+    task, measures = bandit_task(terms), PROTOCOL.names
+    measures = measures if terms.measure == "released" else measures[:-1]
+    return Loop(run_block, terms.algorithm, terms.problem, task, checkpoints, measures)
 
 
 def refuse(terms: Terms) -> None:
@@ -327,6 +340,7 @@ PROTOCOL = Protocol(
         Measure("simple_regret", "simple regret"),
         Measure("pulls", "pulls until it stops"),
         Measure("epsilon", "privacy spent, epsilon"),
+        Measure("released", "released mean of the arm named"),
     ),
     xlabel="budget (pulls)",
     checkpoints=at_the_end,

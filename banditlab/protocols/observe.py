@@ -103,7 +103,7 @@ class Run(NamedTuple):
 
 
 @kernel_inline
-def begin(algorithm, problem, task, key, replication):  # type: ignore[no-untyped-def]
+def begin(algorithm, problem, task, key, replication):
     """A fresh replication."""
     K = task.n_arms
     nature = stream(key, replication, NATURE)
@@ -129,7 +129,7 @@ def begin(algorithm, problem, task, key, replication):  # type: ignore[no-untype
 
 
 @kernel_inline
-def advance(algorithm, problem, run, t0, t1):  # type: ignore[no-untyped-def]
+def advance(algorithm, problem, run, t0, t1):
     """Play the rounds ``t0 <= t < t1`` of one replication."""
     # Read once: taking an array out of a tuple counts references, and does so in every round.
     known, given = algorithm.params, problem.params
@@ -182,7 +182,7 @@ def advance(algorithm, problem, run, t0, t1):  # type: ignore[no-untyped-def]
 
 
 @kernel_inline
-def run_block(algorithm, problem, task, key, first, log_rounds, checkpoints, progress, record):  # type: ignore[no-untyped-def]
+def run_block(algorithm, problem, task, key, first, log_rounds, checkpoints, progress, record):
     """Replications ``first, first + 1, ...``, as many as ``record`` has rows.
 
     ``log_rounds`` belongs to the common shape of a block and is not used. For ``record`` and
@@ -216,7 +216,7 @@ def run_block(algorithm, problem, task, key, first, log_rounds, checkpoints, pro
 
 
 @kernel
-def look_at_played(params, state, t, arm, left, rng, out):  # type: ignore[no-untyped-def]
+def look_at_played(params, state, t, arm, left, rng, out):
     """``look`` under bandit feedback: the arm played, in every round."""
     out[arm] = True
     return True
@@ -225,7 +225,7 @@ def look_at_played(params, state, t, arm, left, rng, out):  # type: ignore[no-un
 @cache
 def _telling(update: Callable[..., None]) -> Callable[..., None]:
     @kernel
-    def tell(params, state, t, x, arm, losses, rng):  # type: ignore[no-untyped-def]
+    def tell(params, state, t, x, arm, losses, rng):
         loss = losses[arm]
         if loss == loss:  # seen
             update(params, state, t, x, arm, 1.0 - loss, rng)

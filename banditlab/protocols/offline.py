@@ -37,7 +37,7 @@ class Offline(NamedTuple):
 
 
 @kernel_inline
-def run_block(algorithm, problem, task, key, first, log_rounds, checkpoints, progress, record):  # type: ignore[no-untyped-def]
+def run_block(algorithm, problem, task, key, first, log_rounds, checkpoints, progress, record):
     """Replications ``first, first + 1, ...``, as many as ``record`` has rows.
 
     A checkpoint is a size of the log. ``log_rounds`` belongs to the common shape of a block and
@@ -96,9 +96,9 @@ class Deployed(NamedTuple):
 
 
 @cache
-def _deployed_kernels(init, update, recommend):  # type: ignore[no-untyped-def]
+def _deployed_kernels(init, update, recommend):
     @kernel
-    def begin(params, task, rng):  # type: ignore[no-untyped-def]
+    def begin(params, task, rng):
         shape = (task.n_contexts, task.n_arms)
         return Deployed(
             init(params, task, rng),
@@ -109,7 +109,7 @@ def _deployed_kernels(init, update, recommend):  # type: ignore[no-untyped-def]
         )
 
     @kernel
-    def propose(params, state, x, rng, out):  # type: ignore[no-untyped-def]
+    def propose(params, state, x, rng, out):
         s = context(state.known.size, x)
         if not state.known[s]:
             recommend(params, state.learner, x, rng, state.rule[s])
@@ -118,12 +118,12 @@ def _deployed_kernels(init, update, recommend):  # type: ignore[no-untyped-def]
             out[k] = state.rule[s, k]
 
     @kernel
-    def propensities(params, state, t, x, out):  # type: ignore[no-untyped-def]
+    def propensities(params, state, t, x, out):
         # No rule draws while it recommends, so the stream handed on is never read.
         propose(params, state, x, np.zeros(4, np.uint64), out)
 
     @kernel
-    def act(params, state, t, x, rng):  # type: ignore[no-untyped-def]
+    def act(params, state, t, x, rng):
         s = context(state.known.size, x)
         if not state.known[s]:
             recommend(params, state.learner, x, rng, state.rule[s])
@@ -131,11 +131,11 @@ def _deployed_kernels(init, update, recommend):  # type: ignore[no-untyped-def]
         return categorical(rng, state.rule[s])
 
     @kernel
-    def ignore(params, state, t, x, arm, reward, rng):  # type: ignore[no-untyped-def]
+    def ignore(params, state, t, x, arm, reward, rng):
         pass
 
     @kernel
-    def absorb(params, state, t, x, arm, reward, rng):  # type: ignore[no-untyped-def]
+    def absorb(params, state, t, x, arm, reward, rng):
         s = context(state.known.size, x)
         state.counts[s, arm] = 1.0
         state.sums[s, arm] = reward

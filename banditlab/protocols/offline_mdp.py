@@ -63,13 +63,13 @@ class Case(NamedTuple):
 
 
 @kernel
-def the_case(params, rng):  # type: ignore[no-untyped-def]
+def the_case(params, rng):
     """``init`` of a problem whose params are its Case: the same in every replication."""
     return params
 
 
 @kernel
-def draw_outcomes(mdp, h, s, a, rows, rng, counts):  # type: ignore[no-untyped-def]
+def draw_outcomes(mdp, h, s, a, rows, rng, counts):
     """Add ``rows`` draws of the outcome of (s, a)."""
     K = mdp.prob.shape[2]
     left = rows
@@ -86,7 +86,7 @@ def draw_outcomes(mdp, h, s, a, rows, rng, counts):  # type: ignore[no-untyped-d
 
 
 @kernel
-def draw_independent(params, case, rows, rng, counts):  # type: ignore[no-untyped-def]
+def draw_independent(params, case, rows, rng, counts):
     """Add ``rows`` independent rows (of each step): pairs from mu, outcomes from the model."""
     L, S, A = case.mu.shape
     ahead = np.zeros(S * A + 1)
@@ -106,7 +106,7 @@ def draw_independent(params, case, rows, rng, counts):  # type: ignore[no-untype
 
 
 @kernel
-def draw_everywhere(params, case, rows, rng, counts):  # type: ignore[no-untyped-def]
+def draw_everywhere(params, case, rows, rng, counts):
     """Add ``rows`` rows of every legal pair of every step: a generative model."""
     L, S, A = case.mu.shape
     for h in range(L):
@@ -125,13 +125,13 @@ class Rollouts(NamedTuple):
 
 
 @kernel
-def the_rollout_case(params, rng):  # type: ignore[no-untyped-def]
+def the_rollout_case(params, rng):
     """``init`` of a problem with Rollouts."""
     return params.case
 
 
 @kernel
-def draw_rollouts(params, case, rows, rng, counts):  # type: ignore[no-untyped-def]
+def draw_rollouts(params, case, rows, rng, counts):
     """Add ``rows`` transitions of episodes played, or that many episodes when the horizon is
     finite. Discounted, an episode goes on with probability gamma after each step, so that pairs
     are met as often as the normalised occupancy says; but rows of one episode depend on another.
@@ -174,7 +174,7 @@ class LoggedMDP(NamedTuple):
 
 
 @kernel
-def tally(mdp, known, counts, n, r):  # type: ignore[no-untyped-def]
+def tally(mdp, known, counts, n, r):
     """Fill ``n`` and ``r`` of a Model from its counts; return the number of rows."""
     rows = 0.0
     L, S, A, K = counts.shape
@@ -195,7 +195,7 @@ def tally(mdp, known, counts, n, r):  # type: ignore[no-untyped-def]
 
 
 @kernel_inline
-def run_block(algorithm, problem, task, key, first, log_rounds, checkpoints, progress, record):  # type: ignore[no-untyped-def]
+def run_block(algorithm, problem, task, key, first, log_rounds, checkpoints, progress, record):
     """Replications ``first, first + 1, ...``, as many as ``record`` has rows.
 
     A checkpoint is a size of the log. ``log_rounds`` belongs to the common shape of a block and
@@ -250,9 +250,9 @@ def run_block(algorithm, problem, task, key, first, log_rounds, checkpoints, pro
 
 
 @cache
-def _planner(init, update, recommend):  # type: ignore[no-untyped-def]
+def _planner(init, update, recommend):
     @kernel
-    def plan(params, model, rng, policy):  # type: ignore[no-untyped-def]
+    def plan(params, model, rng, policy):
         L, S, A = model.n.shape
         x = np.zeros((1, 1))
         sums = np.empty((S, A))
@@ -299,7 +299,7 @@ class Planning(NamedTuple):
 
 
 @kernel_inline
-def _plan_once(planning, params, model, rng, policy):  # type: ignore[no-untyped-def]
+def _plan_once(planning, params, model, rng, policy):
     planning.plan(params, model, rng, policy)
 
 

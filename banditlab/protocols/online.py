@@ -34,14 +34,14 @@ UNIT_REWARD = (0.0, 1.0)
 
 
 @kernel
-def deterministic(params, state, t, x, out):  # type: ignore[no-untyped-def]
+def deterministic(params, state, t, x, out):
     """Mark of an algorithm whose next arm is no random draw: its propensities are nan."""
     for k in range(out.size):
         out[k] = np.nan
 
 
 @kernel
-def as_played(params, state, t, x, arm, reward, rng):  # type: ignore[no-untyped-def]
+def as_played(params, state, t, x, arm, reward, rng):
     """A logged round teaches what a played round would: False leaves it to ``update``."""
     return False
 
@@ -86,38 +86,38 @@ def for_arms(algorithm: Online, n_arms: int) -> Online:
 
 
 @kernel
-def uniformly(params, world, x, rng):  # type: ignore[no-untyped-def]
+def uniformly(params, world, x, rng):
     """The log was collected by choosing every arm with the same probability: -1 says so."""
     return -1
 
 
 @kernel
-def row_by_row(params, world, rounds, rng, counts, sums):  # type: ignore[no-untyped-def]
+def row_by_row(params, world, rounds, rng, counts, sums):
     """The log has no shortcut: False asks the loop to play ``behave`` round by round."""
     return False
 
 
 @kernel
-def evenly(params, world, out):  # type: ignore[no-untyped-def]
+def evenly(params, world, out):
     """Every context is equally likely."""
     for s in range(out.size):
         out[s] = 1.0 / out.size
 
 
 @kernel
-def at_once(params, world, t, x, arm, reward):  # type: ignore[no-untyped-def]
+def at_once(params, world, t, x, arm, reward):
     """Every reward reaches the algorithm in the round in which it was earned: -1 says so."""
     return -1
 
 
 @kernel
-def no_arrival(params, world, i):  # type: ignore[no-untyped-def]
+def no_arrival(params, world, i):
     """Gives ``arrival`` its type where nothing ever waits."""
     return i, np.empty((0, 0)), i, 0.0  # not 0: for a constant, update would be compiled anew
 
 
 @kernel
-def pull_by_pull(params, world, x, arm, n, rng):  # type: ignore[no-untyped-def]
+def pull_by_pull(params, world, x, arm, n, rng):
     """The sum of many rewards has no shortcut: nan asks the loop to pull one by one."""
     return np.nan
 
@@ -162,7 +162,7 @@ class Run(NamedTuple):
 
 
 @kernel_inline
-def begin(algorithm, problem, task, key, replication, log_rounds):  # type: ignore[no-untyped-def]
+def begin(algorithm, problem, task, key, replication, log_rounds):
     """A fresh replication; with ``log_rounds`` the algorithm first learns from a log of that size.
 
     The log comes from a stream of its own, so all algorithms with one seed read the same log.
@@ -184,7 +184,7 @@ def begin(algorithm, problem, task, key, replication, log_rounds):  # type: igno
 
 
 @kernel_inline
-def advance(algorithm, problem, run, t0, t1):  # type: ignore[no-untyped-def]
+def advance(algorithm, problem, run, t0, t1):
     """Play the rounds ``t0 <= t < t1`` of one replication."""
     regret = run.totals[0]
     income = run.totals[1]
@@ -212,7 +212,7 @@ def advance(algorithm, problem, run, t0, t1):  # type: ignore[no-untyped-def]
 
 
 @kernel_inline
-def run_block(algorithm, problem, task, key, first, log_rounds, checkpoints, progress, record):  # type: ignore[no-untyped-def]
+def run_block(algorithm, problem, task, key, first, log_rounds, checkpoints, progress, record):
     """Replications ``first, first + 1, ...``, as many as ``record`` has rows.
 
     ``record`` (replications, checkpoints, measures) float64 receives the totals;

@@ -526,3 +526,27 @@ def test_the_arena_refuses_a_small_budget():
 def test_the_arena_refuses_rewards_without_bounds():
     with pytest.raises(ValueError, match="needs rewards in"):
         error({"name": "dp_bai"}, {"name": "linear", "dim": 2, "n_arms": 5}, 100, 2)
+
+
+def test_the_released_mean_of_the_arm_named_is_recorded_where_it_is_shown():
+    """Noise and all: without noise it is the arm's mean, with it the mean and that noise."""
+    arena = {
+        "protocol": "identify",
+        "problem": {"name": "bernoulli", "means": [0.0, 0.0, 1.0]},
+        "agents": [
+            {"name": "dp_bai", "epsilon": 100.0},
+            {"name": "dp_sequential_halving", "epsilon": 100.0},
+            {"name": "sequential_halving"},
+        ],
+        "horizon": 600,
+        "replications": 40,
+    }
+    plain = banditlab.simulate(arena)
+    assert "released" not in plain.measures()
+    curves = banditlab.simulate({**arena, "measure": "released"})
+    for agent in ("dp_bai", "dp_sequential_halving"):
+        told = curves.raw(agent)[:, 0]
+        assert curves.shown("main") == "released" and np.abs(told - 1.0).max() < 0.05
+        assert np.unique(told).size > 1  # there is noise in it
+        assert np.array_equal(curves.raw(agent, "error"), plain.raw(agent, "error"))
+    assert np.isnan(curves.raw("sequential_halving", "released")).all()

@@ -38,7 +38,7 @@ import numpy as np
 
 from banditlab import numeric
 from banditlab.core import kernel, kernel_inline
-from banditlab.parts.best_arm import act_chosen, least_pulled, name_largest
+from banditlab.parts.best_arm import act_chosen, last_release, least_pulled, name_largest
 from banditlab.parts.noise import GRID, NOISES, check_epsilon, release
 from banditlab.protocols.identify import Identify
 from banditlab.protocols.online import UNIT_REWARD
@@ -200,6 +200,7 @@ def adap_tt(epsilon: float = 1.0, delta: float = 0.05, noise: str = "discrete") 
         recommend,
         stop,
         spent,
+        published=last_release,
         rewards=UNIT_REWARD,
         grid=GRID if discrete else 0.0,
     )

@@ -46,6 +46,7 @@ import numpy as np
 from banditlab import numeric
 from banditlab.core import Task, kernel
 from banditlab.parts import maxdet
+from banditlab.parts.best_arm import last_release
 from banditlab.parts.designs import spanned
 from banditlab.parts.noise import GRID, check_epsilon, release
 from banditlab.protocols.identify import Identify
@@ -331,6 +332,7 @@ def in_phases(params: Any, scale: Any, noisy: Any, grid: float = 0.0) -> Identif
         update,
         recommend,
         spent=spent,
+        published=last_release,
         rewards=UNIT_REWARD,
         grid=grid,
         check=partial(refuse, params),

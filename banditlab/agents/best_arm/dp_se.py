@@ -34,7 +34,7 @@ import numpy as np
 
 from banditlab import numeric
 from banditlab.core import kernel, kernel_inline
-from banditlab.parts.best_arm import name_largest
+from banditlab.parts.best_arm import last_release, name_largest
 from banditlab.parts.noise import GRID, NOISES, check_epsilon, release
 from banditlab.protocols.identify import Identify
 from banditlab.protocols.online import UNIT_REWARD
@@ -173,6 +173,7 @@ def dp_se(epsilon: float = 1.0, delta: float = 0.05, noise: str = "discrete") ->
         recommend,
         stop,
         spent,
+        published=last_release,
         rewards=UNIT_REWARD,
         grid=GRID if discrete else 0.0,
     )

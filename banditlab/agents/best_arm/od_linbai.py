@@ -34,8 +34,9 @@ import numpy as np
 from banditlab import linalg
 from banditlab.core import Task, kernel
 from banditlab.parts import maxdet
+from banditlab.parts.best_arm import last_release
 from banditlab.parts.designs import g_optimal, least_squares, reduced, sample_means, spanned
-from banditlab.protocols.identify import Identify, unprotected
+from banditlab.protocols.identify import Identify, unprotected, unpublished
 from banditlab.protocols.online import ANY_REWARD, UNIT_REWARD
 
 example = {"name": "lin_sphere", "n_arms": 8, "dim": 3, "gap": 0.2}
@@ -199,6 +200,7 @@ def identifier(
         learning(estimate),
         recommend,
         spent=spent,
+        published=unpublished if spent is unprotected else last_release,
         rewards=ANY_REWARD if spent is unprotected else UNIT_REWARD,
         grid=grid,
         check=check,

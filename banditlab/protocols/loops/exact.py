@@ -35,7 +35,7 @@ NEGLIGIBLE = 1e-25
 
 
 @kernel
-def binomial_masses(n, p, out):  # type: ignore[no-untyped-def]
+def binomial_masses(n, p, out):
     """Fill ``out[0..n]`` with the masses of Binomial(n, p), from the mode outwards."""
     mode = min(int((n + 1) * p), n)
     out[mode] = 1.0
@@ -52,7 +52,7 @@ def binomial_masses(n, p, out):  # type: ignore[no-untyped-def]
 
 
 @kernel_inline
-def run_block(algorithm, problem, task, key, first, log_rounds, checkpoints, progress, record):  # type: ignore[no-untyped-def]
+def run_block(algorithm, problem, task, key, first, log_rounds, checkpoints, progress, record):
     """Expected gaps, at the sizes of the log in ``checkpoints``, into every row of ``record``.
 
     The shape of a block is that of offline.run_block; there is nothing to replicate.

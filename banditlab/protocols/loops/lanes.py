@@ -43,7 +43,7 @@ class Arms(NamedTuple):
 
 
 @kernel_inline
-def run_block(lanes, arms, task, key, first, log_rounds, checkpoints, progress, record):  # type: ignore[no-untyped-def]
+def run_block(lanes, arms, task, key, first, log_rounds, checkpoints, progress, record):
     """See online.run_block; ``log_rounds`` is 0."""
     L = record.shape[0]
     nature = streams(key, first, NATURE, L)
