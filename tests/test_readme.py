@@ -28,6 +28,14 @@ SETUP = [line for line in LINES if "pip install" in line]
 COMMANDS = [line for line in LINES if line not in SETUP]
 
 
+OWN = ("my_agent", "my_softmax", "my_contexts")  # files that the README asks to be saved
+
+
+def own(name: str) -> str:
+    """The file that the README asks to be saved under this name."""
+    return next(body for body in PYTHON if f"def {name}(" in body)
+
+
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory) -> Path:
     """A copy of what the scripts read, so that they write nothing here."""
@@ -42,7 +50,8 @@ def checkout(tmp_path_factory) -> Path:
 def elsewhere(tmp_path_factory) -> Path:
     """A folder that holds the README's own agent and nothing else."""
     there = tmp_path_factory.mktemp("elsewhere")
-    (there / "my_agent.py").write_text(next(b for b in PYTHON if "def my_agent" in b))
+    for name in OWN:
+        (there / f"{name}.py").write_text(own(name))
     return there
 
 
@@ -77,9 +86,16 @@ def test_command(line, elsewhere, checkout, installed):
     assert "Traceback" not in done.stderr
 
 
-def test_the_example_agent_is_short():
-    block = next(b for b in PYTHON if "def my_agent" in b)
-    assert len([line for line in block.splitlines() if line.strip()]) < 30
+@pytest.mark.parametrize("name", OWN)
+def test_the_example_agents_are_short(name):
+    assert len([line for line in own(name).splitlines() if line.strip()]) < 40
+
+
+@pytest.mark.parametrize("name", OWN[1:])  # the README's own command checks the first
+def test_the_example_agents_keep_the_contract(name, elsewhere, installed):
+    code = f"from banditlab.testing import check_algorithm; check_algorithm('./{name}.py')"
+    done = run(["-c", code], elsewhere, installed)
+    assert done.returncode == 0 and "14 checks passed" in done.stdout, done.stderr
 
 
 def test_layout_table_names_what_exists():

@@ -545,7 +545,7 @@ def test_the_released_mean_of_the_arm_named_is_recorded_where_it_is_shown():
     assert "released" not in plain.measures()
     curves = banditlab.simulate({**arena, "measure": "released"})
     for agent in ("dp_bai", "dp_sequential_halving"):
-        told = curves.raw(agent)[:, 0]
+        told = curves.raw(agent, "released")[:, 0]
         assert curves.shown("main") == "released" and np.abs(told - 1.0).max() < 0.05
         assert np.unique(told).size > 1  # there is noise in it
         assert np.array_equal(curves.raw(agent, "error"), plain.raw(agent, "error"))
