@@ -12,7 +12,6 @@ import json
 import os
 import platform
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import version
@@ -23,6 +22,7 @@ import numpy as np
 
 from banditlab import registry
 from banditlab.data.atomic import Together
+from banditlab.data.raw import read_raw, write_raw
 from banditlab.registry import unknown
 from banditlab.validate import choice
 
@@ -36,7 +36,6 @@ AXES = {  # in words what is swept
     "budget": "budget (observations)",
     "price": "price of a switch",
 }
-ROWS = 1_000_000  # of raw.parquet that are made at a time
 PACKAGES = ("numpy", "numba", "scipy", "pandas")
 
 
@@ -394,7 +393,7 @@ class Curves:
             files.text("curves.csv", text)
             files.text("run.json", json.dumps(about, indent=1) + "\n")
             files.text("run.local.json", json.dumps(local, indent=1) + "\n")
-            self._write_raw(files.path("raw.parquet"))
+            write_raw(files.path("raw.parquet"), self.records)
             for kind in ("png", "svg"):
                 write(figure, files.path(f"figure.{kind}"), kind)
         return folder
@@ -402,70 +401,15 @@ class Curves:
     @classmethod
     def load(cls, folder: str | Path) -> Curves:
         """The curves that :meth:`save` wrote; needs ``raw.parquet``."""
-        import pandas as pd
-
         folder = Path(folder)
         about = json.loads((folder / "run.json").read_text())
-        frame = pd.read_parquet(folder / "raw.parquet")
-        records = {}
-        for panel, cell, agent, names, kind, *batch in frame.attrs["curves"]:
-            mine = (frame["panel"] == panel) & (frame["cell"] == cell) & (frame["agent"] == agent)
-            part = frame[mine]
-            points = part["t"].unique().astype(kind)
-            values = part[names].to_numpy().reshape(-1, points.size, len(names))
-            record = Record(points, tuple(names), values, cell, *batch)
-            records[panel, record.named(agent)] = record
+        records = {
+            (panel, record.named(label)): record
+            for panel, label, facts in read_raw(folder / "raw.parquet")
+            for record in (Record(*facts),)
+        }
         overlays = {p["name"]: p["overlays"] for p in about["figure"]["panels"]}
         return cls(about["arena"], records, overlays, checks=about["checks"], hash=about["hash"])
-
-    def _write_raw(self, path: Path) -> None:
-        """Every replication at every checkpoint, as Parquet; ROWS at a time, for memory's sake."""
-        import pandas as pd
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        records = self.records.values()
-        names = dict.fromkeys(measure for record in records for measure in record.measures)
-        kind = np.result_type(*(record.checkpoints for record in records))
-        writer = None
-        with ExitStack() as stack:
-            for (panel, agent), record in self.records.items():
-                points = record.checkpoints.size
-                step = max(1, ROWS // points)
-                for first in range(0, len(record.values), step):
-                    part = record.values[first : first + step]
-                    number = np.arange(first, first + len(part)) * record.batch
-                    columns = {
-                        "panel": panel,
-                        "cell": record.cell,
-                        "agent": record.agent(agent),
-                        "replication": np.repeat(number, points),
-                        "t": np.tile(record.checkpoints, len(part)).astype(kind),
-                        **dict.fromkeys(names, np.nan),
-                    }
-                    for m, measure in enumerate(record.measures):
-                        columns[measure] = part[:, :, m].ravel()
-                    table = pa.Table.from_pandas(pd.DataFrame(columns), preserve_index=False)
-                    if writer is None:
-                        kept = {**table.schema.metadata, b"PANDAS_ATTRS": self._attributes()}
-                        schema = table.schema.with_metadata(kept)
-                        writer = stack.enter_context(pq.ParquetWriter(path, schema))
-                    writer.write_table(table.replace_schema_metadata(schema.metadata))
-
-    def _attributes(self) -> bytes:
-        """What the table alone does not say, where pandas keeps a frame's attributes.
-
-        An agent's measures, of which some may be nan throughout, whether its checkpoints are whole
-        numbers, and how many replications a row is the mean of, if more than one.
-        """
-        curves = [
-            [
-                *(panel, r.cell, r.agent(agent), list(r.measures), r.checkpoints.dtype.str),
-                *([r.batch] if r.batch > 1 else []),
-            ]
-            for (panel, agent), r in self.records.items()
-        ]
-        return json.dumps({"curves": curves}).encode()
 
     def _panel(self, panel: str | None, agent: str | None) -> str:
         if panel is None:

@@ -247,12 +247,15 @@ def _second_compiler(arena: Arena, jobs: list[Job], workers: int) -> Iterator[No
     todo = {job.pair.name: (job.panel, job.agent) for job in jobs if job.pair.name in absent}
     idle = min(workers, os.cpu_count() or 1) - _others_at_work()
     process = _started(arena, [*todo.values()][::-1]) if len(todo) > 1 and idle > 1.0 else None
-    try:
+    if process is None:
         yield
+        return
+    try:
+        with interrupt.hook(process.terminate):
+            yield
     finally:
-        if process is not None:
-            process.terminate()
-            process.wait()
+        process.terminate()
+        process.wait()
 
 
 def _others_at_work() -> float:
