@@ -93,6 +93,16 @@ def smallest(losses):  # type: ignore[no-untyped-def]
     return least
 
 
+@kernel_in_loop
+def fill_smallest(losses, out):  # type: ignore[no-untyped-def]
+    """`smallest` of every lane."""
+    for lane in range(out.size):
+        out[lane] = losses[lane, 0]
+    for k in range(1, losses.shape[1]):
+        for lane in range(out.size):
+            out[lane] = losses[lane, k] if losses[lane, k] < out[lane] else out[lane]
+
+
 @kernel_inline
 def nowhere(rate):  # type: ignore[no-untyped-def]
     """``first`` of weights that need no y."""
@@ -119,6 +129,7 @@ def weighing(
     step: Callable[..., float] = stay,
 ) -> tuple[Callable[..., None], Callable[..., None]]:
     """``weigh(rate, losses, out)``, which fills in the probabilities, for one lane and for all."""
+    at_once = step is stay
 
     @kernel
     def weigh(eta, losses, out):  # type: ignore[no-untyped-def]
@@ -141,39 +152,40 @@ def weighing(
             out[k] /= total
 
     @kernel_in_loop
+    def iterate(eta, losses, least, y, total, slopes, out):  # type: ignore[no-untyped-def]
+        for lane in range(least.size):
+            total[lane] = 0.0
+            slopes[lane] = 0.0
+        for k in range(out.shape[1]):
+            for lane in range(least.size):
+                w = weight(eta, losses[lane, k] - least[lane] + y[lane])
+                out[lane, k] = w
+                total[lane] += w
+                slopes[lane] += slope(eta, losses[lane, k] - least[lane] + y[lane], w)
+        # A lane that has arrived stays where its weights were computed: while others are still
+        # under way it only computes them again. So no store depends on who has arrived.
+        left = 0
+        for lane in range(least.size):
+            beyond = y[lane] + step(eta, total[lane], slopes[lane])
+            going = beyond - y[lane] > TOLERANCE * beyond
+            y[lane] = beyond if going else y[lane]
+            left += going
+        return left
+
+    @kernel_in_loop
     def weigh_lanes(eta, losses, spare, out):  # type: ignore[no-untyped-def]
-        L, K = out.shape
-        least, y, total, slopes = spare
-        for lane in range(L):
-            least[lane] = losses[lane, 0]
+        least, y, total, slopes = spare[0], spare[1], spare[2], spare[3]
+        fill_smallest(losses, least)
+        for lane in range(y.size):
             y[lane] = first(eta)
-        for k in range(1, K):
-            for lane in range(L):
-                less = losses[lane, k] < least[lane]
-                least[lane] = losses[lane, k] if less else least[lane]
-        for _ in range(STEPS):
-            for lane in range(L):
-                total[lane] = 0.0
-                slopes[lane] = 0.0
-            for k in range(K):
-                for lane in range(L):
-                    z = losses[lane, k] - least[lane] + y[lane]
-                    w = weight(eta, z)
-                    out[lane, k] = w
-                    total[lane] += w
-                    slopes[lane] += slope(eta, z, w)
-            # A lane that has arrived stays where its weights were computed: while others are still
-            # under way it only computes them again. So no store depends on who has arrived.
-            left = 0
-            for lane in range(L):
-                beyond = y[lane] + step(eta, total[lane], slopes[lane])
-                going = beyond - y[lane] > TOLERANCE * beyond
-                y[lane] = beyond if going else y[lane]
-                left += going
-            if left == 0:
-                break
-        for k in range(K):
-            for lane in range(L):
+        left = iterate(eta, losses, least, y, total, slopes, out)
+        if not at_once:
+            for _ in range(1, STEPS):
+                if left == 0:
+                    break
+                left = iterate(eta, losses, least, y, total, slopes, out)
+        for k in range(out.shape[1]):
+            for lane in range(total.size):
                 out[lane, k] /= total[lane]
 
     return weigh, weigh_lanes
@@ -206,21 +218,26 @@ def _learning(
         return True
 
     @kernel_in_loop
-    def update_lanes(params, state, t, arms, rewards, spare):  # type: ignore[no-untyped-def]
-        eta = rate(params, task_of(state), state.seen[0])
-        losses, probs, played = state.losses, state.probs, spare[0]
+    def learn_lanes(eta, losses, probs, arms, rewards, after):  # type: ignore[no-untyped-def]
         # The arms played by themselves: else every arm of every lane would wait for a division.
         for lane in range(arms.size):
             k = np.uint64(arms[lane])
-            loss = 1.0 - rewards[lane]
-            played[lane] = losses[lane, k] + estimate(eta, probs[lane, k], loss, True)
-        for k in range(state.probs.shape[1]):
+            after[lane] = losses[lane, k] + estimate(eta, probs[lane, k], 1.0 - rewards[lane], True)
+        for k in range(probs.shape[1]):
             for lane in range(arms.size):
                 losses[lane, k] += estimate(eta, probs[lane, k], 1.0 - rewards[lane], False)
         for lane in range(arms.size):
-            losses[lane, np.uint64(arms[lane])] = played[lane]
+            losses[lane, np.uint64(arms[lane])] = after[lane]
+
+    @kernel_in_loop
+    def update_lanes(params, state, t, arms, rewards, spare):  # type: ignore[no-untyped-def]
+        eta = rate(params, task_of(state), state.seen[0])
+        learn_lanes(eta, state.losses, state.probs, arms, rewards, spare[0])
+        for lane in range(arms.size):
             state.seen[lane] += 1.0
-        weigh_lanes(rate(params, task_of(state), state.seen[0]), losses, spare, probs)
+        weigh_lanes(
+            rate(params, task_of(state), state.seen[0]), state.losses, spare, state.probs
+        )
 
     return update, fit, update_lanes
 
