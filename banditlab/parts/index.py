@@ -142,7 +142,7 @@ def _index_act(
     @kernel_in_loop
     def act_lanes(params, state, t, rngs, arms, spare):  # type: ignore[no-untyped-def]
         # Two arrays, not two rows of one: else the compiler must fear that they overlap.
-        best, nows, better = spare[0], spare[1], spare[2]
+        best, nows, better, values = spare[0], spare[1], spare[2], spare[3]
         if against_leader:
             fill_leaders(state, nows)
         else:
@@ -153,9 +153,10 @@ def _index_act(
         for k in range(state.pulls.shape[1]):
             for lane in range(arms.size):
                 value = index(params, nows[lane], statistic(state, lane, k), state.inv[lane, k])
-                value = value if state.pulls[lane, k] > 0.0 else np.inf
-                larger = value > best[lane]
-                better[lane] = value if larger else best[lane]
+                values[lane] = value if state.pulls[lane, k] > 0.0 else np.inf
+            for lane in range(arms.size):
+                larger = values[lane] > best[lane]
+                better[lane] = values[lane] if larger else best[lane]
                 arms[lane] = k if larger else arms[lane]
             for lane in range(arms.size):
                 best[lane] = better[lane]
