@@ -140,7 +140,7 @@ def uniforms(rngs, out):
     for lane in range(out.size):
         word, s0, s1, s2, s3 = advance(rngs[0, lane], rngs[1, lane], rngs[2, lane], rngs[3, lane])
         rngs[0, lane], rngs[1, lane], rngs[2, lane], rngs[3, lane] = s0, s1, s2, s3
-        out[lane] = (word >> SHIFT_11) * TO_53_BITS
+        out[lane] = to_uniform(word)
 
 
 @kernel
@@ -239,7 +239,7 @@ def categoricals(rngs, weights, spare, out):
         for lane in range(out.size):
             weight = weights[lane, i]
             # The last index met of positive weight, until the target is within reach.
-            out[lane] = i if weight > 0.0 and target[lane] >= reached[lane] else out[lane]
+            out[lane] = i if (weight > 0.0) & (target[lane] >= reached[lane]) else out[lane]
             reached[lane] += weight
 
 

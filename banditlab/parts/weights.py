@@ -44,7 +44,7 @@ class Weights(NamedTuple):
     task: np.ndarray  # (4,) int64: the fields of Task
 
 
-@kernel
+@kernel_in_loop
 def new_weights(params, task, rng):  # type: ignore[no-untyped-def]
     """``init`` of the family."""
     facts = np.array([task.n_arms, task.n_contexts, task.dim, task.horizon], dtype=np.int64)
@@ -94,13 +94,15 @@ def smallest(losses):  # type: ignore[no-untyped-def]
 
 
 @kernel_in_loop
-def fill_smallest(losses, out):  # type: ignore[no-untyped-def]
-    """`smallest` of every lane."""
+def fill_smallest(losses, beside, out):  # type: ignore[no-untyped-def]
+    """`smallest` of every lane. ``beside`` is memory; why it is there, `lanes.Lanes` says."""
     for lane in range(out.size):
         out[lane] = losses[lane, 0]
     for k in range(1, losses.shape[1]):
         for lane in range(out.size):
-            out[lane] = losses[lane, k] if losses[lane, k] < out[lane] else out[lane]
+            beside[lane] = losses[lane, k] if losses[lane, k] < out[lane] else out[lane]
+        for lane in range(out.size):
+            out[lane] = beside[lane]
 
 
 @kernel_inline
@@ -158,28 +160,29 @@ def weighing(
             slopes[lane] = 0.0
         for k in range(out.shape[1]):
             for lane in range(least.size):
-                w = weight(eta, losses[lane, k] - least[lane] + y[lane])
+                z = losses[lane, k] - least[lane] + y[lane]
+                w = weight(eta, z)
                 out[lane, k] = w
                 total[lane] += w
-                slopes[lane] += slope(eta, losses[lane, k] - least[lane] + y[lane], w)
+                slopes[lane] += slope(eta, z, w)
         # A lane that has arrived stays where its weights were computed: while others are still
-        # under way it only computes them again. So no store depends on who has arrived.
+        # under way it computes the same again, so that no store depends on who has arrived.
         left = 0
         for lane in range(least.size):
-            beyond = y[lane] + step(eta, total[lane], slopes[lane])
-            going = beyond - y[lane] > TOLERANCE * beyond
-            y[lane] = beyond if going else y[lane]
-            left += going
+            move = step(eta, total[lane], slopes[lane])
+            under_way = move > TOLERANCE * (y[lane] + move)
+            y[lane] += move if under_way else 0.0
+            left += under_way
         return left
 
     @kernel_in_loop
     def weigh_lanes(eta, losses, spare, out):  # type: ignore[no-untyped-def]
         least, y, total, slopes = spare[0], spare[1], spare[2], spare[3]
-        fill_smallest(losses, least)
+        fill_smallest(losses, total, least)
         for lane in range(y.size):
             y[lane] = first(eta)
         left = iterate(eta, losses, least, y, total, slopes, out)
-        if not at_once:
+        if not at_once:  # known to the compiler: a loop that may end early has its price
             for _ in range(1, STEPS):
                 if left == 0:
                     break
@@ -221,8 +224,9 @@ def _learning(
     def learn_lanes(eta, losses, probs, arms, rewards, after):  # type: ignore[no-untyped-def]
         # The arms played by themselves: else every arm of every lane would wait for a division.
         for lane in range(arms.size):
-            k = np.uint64(arms[lane])
-            after[lane] = losses[lane, k] + estimate(eta, probs[lane, k], 1.0 - rewards[lane], True)
+            arm = np.uint64(arms[lane])  # unsigned: no index to count from the end
+            p = probs[lane, arm]
+            after[lane] = losses[lane, arm] + estimate(eta, p, 1.0 - rewards[lane], True)
         for k in range(probs.shape[1]):
             for lane in range(arms.size):
                 losses[lane, k] += estimate(eta, probs[lane, k], 1.0 - rewards[lane], False)
@@ -235,9 +239,7 @@ def _learning(
         learn_lanes(eta, state.losses, state.probs, arms, rewards, spare[0])
         for lane in range(arms.size):
             state.seen[lane] += 1.0
-        weigh_lanes(
-            rate(params, task_of(state), state.seen[0]), state.losses, spare, state.probs
-        )
+        weigh_lanes(rate(params, task_of(state), state.seen[0]), state.losses, spare, state.probs)
 
     return update, fit, update_lanes
 
