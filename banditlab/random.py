@@ -145,13 +145,13 @@ def streams(key, first, who, count):
     return rngs
 
 
-@kernel
+@kernel_in_loop
 def uniforms(rngs, out):
     """`uniform` of every column of `rngs`: one word each."""
     for lane in range(out.size):
         word, s0, s1, s2, s3 = advance(rngs[0, lane], rngs[1, lane], rngs[2, lane], rngs[3, lane])
         rngs[0, lane], rngs[1, lane], rngs[2, lane], rngs[3, lane] = s0, s1, s2, s3
-        out[lane] = (word >> SHIFT_11) * TO_53_BITS
+        out[lane] = to_uniform(word)
 
 
 @kernel
@@ -224,28 +224,33 @@ def categorical(rng, weights):
 
 
 @kernel_in_loop
+def row_sums(values, out):
+    """The sum of each row of `values`, from left to right."""
+    for row in range(out.size):
+        out[row] = 0.0
+    for i in range(values.shape[1]):
+        for row in range(out.size):
+            out[row] += values[row, i]
+
+
+@kernel_in_loop
 def categoricals(rngs, weights, spare, out):
     """`categorical` of every column of `rngs`, with the rows of `weights` (lanes, n).
 
     `spare` holds at least three float64 arrays (lanes,), whatever is in them.
     """
-    target, total, reached = spare[0], spare[1], spare[2]
-    n = weights.shape[1]
-    for lane in range(out.size):
-        total[lane] = 0.0
-        reached[lane] = 0.0
-        out[lane] = 0
-    for i in range(n):
-        for lane in range(out.size):
-            total[lane] += weights[lane, i]
+    target, reached, total = spare[0], spare[1], spare[2]
     uniforms(rngs, target)
+    row_sums(weights, total)
     for lane in range(out.size):
         target[lane] *= total[lane]
-    for i in range(n):
+        reached[lane] = 0.0
+        out[lane] = 0
+    for i in range(weights.shape[1]):
         for lane in range(out.size):
             weight = weights[lane, i]
             # The last index met of positive weight, until the target is within reach.
-            out[lane] = i if weight > 0.0 and target[lane] >= reached[lane] else out[lane]
+            out[lane] = i if (weight > 0.0) & (target[lane] >= reached[lane]) else out[lane]
             reached[lane] += weight
 
 

@@ -86,6 +86,7 @@ def learning(learn: Callable[..., None]) -> tuple[Callable[..., None], Callable[
     @kernel_in_loop
     def update_lanes(params, state, t, arms, rewards, spare):
         for lane in range(arms.size):
+            # Unsigned: of a signed arm the compiler asks whether it is to count from the end.
             learn(params, state, lane, np.uint64(arms[lane]), rewards[lane])
 
     return update, update_lanes
@@ -141,10 +142,9 @@ def _index_act(
 
     @kernel_in_loop
     def act_lanes(params, state, t, rngs, arms, spare):
-        # Two arrays, not two rows of one: else the compiler must fear that they overlap.
-        best, nows, better = spare[0], spare[1], spare[2]
+        best, nows, better, values = spare[0], spare[1], spare[2], spare[3]
         if against_leader:
-            fill_leaders(state, nows)
+            fill_leaders(state, better, nows)
         else:
             nows[:] = clock(params, task_of(state), state.seen[0])  # all lanes have seen as many
         for lane in range(arms.size):
@@ -153,9 +153,12 @@ def _index_act(
         for k in range(state.pulls.shape[1]):
             for lane in range(arms.size):
                 value = index(params, nows[lane], statistic(state, lane, k), state.inv[lane, k])
-                value = value if state.pulls[lane, k] > 0.0 else np.inf
-                larger = value > best[lane]
-                better[lane] = value if larger else best[lane]
+                values[lane] = value if state.pulls[lane, k] > 0.0 else np.inf
+            # Apart from the values, of which the processor then has more under way at a time, and
+            # into an array beside the one that is read: see lanes.Lanes.
+            for lane in range(arms.size):
+                larger = values[lane] > best[lane]
+                better[lane] = values[lane] if larger else best[lane]
                 arms[lane] = k if larger else arms[lane]
             for lane in range(arms.size):
                 best[lane] = better[lane]
@@ -163,14 +166,17 @@ def _index_act(
     return act, act_lanes
 
 
-@kernel
-def fill_leaders(state, out):
-    """`leader` of every lane."""
-    out[:] = -np.inf
+@kernel_in_loop
+def fill_leaders(state, beside, out):
+    """`leader` of every lane. ``beside`` is memory; why it is there, `lanes.Lanes` says."""
+    for lane in range(out.size):
+        out[lane] = -np.inf
     for k in range(state.pulls.shape[1]):
         for lane in range(out.size):
             value = mean(state, lane, k) if state.pulls[lane, k] > 0.0 else -np.inf
-            out[lane] = value if value > out[lane] else out[lane]
+            beside[lane] = value if value > out[lane] else out[lane]
+        for lane in range(out.size):
+            out[lane] = beside[lane]
 
 
 @kernel_inline

@@ -44,7 +44,7 @@ class Weights(NamedTuple):
     task: np.ndarray  # (4,) int64: the fields of Task
 
 
-@kernel
+@kernel_in_loop
 def new_weights(params, task, rng):
     """``init`` of the family."""
     facts = np.array([task.n_arms, task.n_contexts, task.dim, task.horizon], dtype=np.int64)
@@ -93,6 +93,18 @@ def smallest(losses):
     return least
 
 
+@kernel_in_loop
+def fill_smallest(losses, beside, out):
+    """`smallest` of every lane. ``beside`` is memory; why it is there, `lanes.Lanes` says."""
+    for lane in range(out.size):
+        out[lane] = losses[lane, 0]
+    for k in range(1, losses.shape[1]):
+        for lane in range(out.size):
+            beside[lane] = losses[lane, k] if losses[lane, k] < out[lane] else out[lane]
+        for lane in range(out.size):
+            out[lane] = beside[lane]
+
+
 @kernel_inline
 def nowhere(rate):
     """``first`` of weights that need no y."""
@@ -119,6 +131,7 @@ def weighing(
     step: Callable[..., float] = stay,
 ) -> tuple[Callable[..., None], Callable[..., None]]:
     """``weigh(rate, losses, out)``, which fills in the probabilities, for one lane and for all."""
+    at_once = step is stay
 
     @kernel
     def weigh(eta, losses, out):
@@ -141,39 +154,41 @@ def weighing(
             out[k] /= total
 
     @kernel_in_loop
+    def iterate(eta, losses, least, y, total, slopes, out):
+        for lane in range(least.size):
+            total[lane] = 0.0
+            slopes[lane] = 0.0
+        for k in range(out.shape[1]):
+            for lane in range(least.size):
+                z = losses[lane, k] - least[lane] + y[lane]
+                w = weight(eta, z)
+                out[lane, k] = w
+                total[lane] += w
+                slopes[lane] += slope(eta, z, w)
+        # A lane that has arrived stays where its weights were computed: while others are still
+        # under way it computes the same again, so that no store depends on who has arrived.
+        left = 0
+        for lane in range(least.size):
+            move = step(eta, total[lane], slopes[lane])
+            under_way = move > TOLERANCE * (y[lane] + move)
+            y[lane] += move if under_way else 0.0
+            left += under_way
+        return left
+
+    @kernel_in_loop
     def weigh_lanes(eta, losses, spare, out):
-        L, K = out.shape
-        least, y, total, slopes = spare
-        for lane in range(L):
-            least[lane] = losses[lane, 0]
+        least, y, total, slopes = spare[0], spare[1], spare[2], spare[3]
+        fill_smallest(losses, total, least)
+        for lane in range(y.size):
             y[lane] = first(eta)
-        for k in range(1, K):
-            for lane in range(L):
-                less = losses[lane, k] < least[lane]
-                least[lane] = losses[lane, k] if less else least[lane]
-        for _ in range(STEPS):
-            for lane in range(L):
-                total[lane] = 0.0
-                slopes[lane] = 0.0
-            for k in range(K):
-                for lane in range(L):
-                    z = losses[lane, k] - least[lane] + y[lane]
-                    w = weight(eta, z)
-                    out[lane, k] = w
-                    total[lane] += w
-                    slopes[lane] += slope(eta, z, w)
-            # A lane that has arrived stays where its weights were computed: while others are still
-            # under way it only computes them again. So no store depends on who has arrived.
-            left = 0
-            for lane in range(L):
-                beyond = y[lane] + step(eta, total[lane], slopes[lane])
-                going = beyond - y[lane] > TOLERANCE * beyond
-                y[lane] = beyond if going else y[lane]
-                left += going
-            if left == 0:
-                break
-        for k in range(K):
-            for lane in range(L):
+        left = iterate(eta, losses, least, y, total, slopes, out)
+        if not at_once:  # known to the compiler: a loop that may end early has its price
+            for _ in range(1, STEPS):
+                if left == 0:
+                    break
+                left = iterate(eta, losses, least, y, total, slopes, out)
+        for k in range(out.shape[1]):
+            for lane in range(total.size):
                 out[lane, k] /= total[lane]
 
     return weigh, weigh_lanes
@@ -206,21 +221,25 @@ def _learning(
         return True
 
     @kernel_in_loop
-    def update_lanes(params, state, t, arms, rewards, spare):
-        eta = rate(params, task_of(state), state.seen[0])
-        losses, probs, played = state.losses, state.probs, spare[0]
+    def learn_lanes(eta, losses, probs, arms, rewards, after):
         # The arms played by themselves: else every arm of every lane would wait for a division.
         for lane in range(arms.size):
-            arm = np.uint64(arms[lane])
-            loss = 1.0 - rewards[lane]
-            played[lane] = losses[lane, arm] + estimate(eta, probs[lane, arm], loss, True)
-        for k in range(state.probs.shape[1]):
+            arm = np.uint64(arms[lane])  # unsigned: no index to count from the end
+            p = probs[lane, arm]
+            after[lane] = losses[lane, arm] + estimate(eta, p, 1.0 - rewards[lane], True)
+        for k in range(probs.shape[1]):
             for lane in range(arms.size):
                 losses[lane, k] += estimate(eta, probs[lane, k], 1.0 - rewards[lane], False)
         for lane in range(arms.size):
-            losses[lane, np.uint64(arms[lane])] = played[lane]
+            losses[lane, np.uint64(arms[lane])] = after[lane]
+
+    @kernel_in_loop
+    def update_lanes(params, state, t, arms, rewards, spare):
+        eta = rate(params, task_of(state), state.seen[0])
+        learn_lanes(eta, state.losses, state.probs, arms, rewards, spare[0])
+        for lane in range(arms.size):
             state.seen[lane] += 1.0
-        weigh_lanes(rate(params, task_of(state), state.seen[0]), losses, spare, probs)
+        weigh_lanes(rate(params, task_of(state), state.seen[0]), state.losses, spare, state.probs)
 
     return update, fit, update_lanes
 
