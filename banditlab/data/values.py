@@ -90,8 +90,8 @@ def parsed(name: str, column: Any, notes: list[str] | None = None) -> np.ndarray
     raise AssertionError
 
 
-def blank(column: Any) -> np.ndarray:
-    """Where the column holds nothing: no value, nan, or a text that stands for that."""
+def blank(column: Any, words: Sequence[str] = (*MISSING, "na")) -> np.ndarray:
+    """Where the column holds nothing: no value, nan, or one of the ``words`` that stand for that."""
     if isinstance(column, np.ndarray) and column.dtype.kind in "iubf":
         return np.isnan(column) if column.dtype.kind == "f" else np.zeros(column.shape, np.bool_)
     array = _arrow(column)
@@ -99,11 +99,14 @@ def blank(column: Any) -> np.ndarray:
     import pyarrow.compute as pc
 
     if pa.types.is_dictionary(array.type):
-        array = array.dictionary_decode()
+        if len(array.dictionary) == 0:
+            return np.ones(len(array), np.bool_)
+        empty, codes = blank(array.dictionary, words), array.indices.fill_null(0)
+        return _absent(array) | empty[codes.to_numpy(zero_copy_only=False)]
     empty = _absent(array)
     if _is_text(array.type):
         text = pc.utf8_lower(pc.utf8_trim_whitespace(array))
-        return empty | np.asarray(pc.is_in(text, value_set=pa.array([*MISSING, "na"], text.type)))
+        return empty | np.asarray(pc.is_in(text, value_set=pa.array(words, text.type)))
     if pa.types.is_floating(array.type):
         return empty | np.asarray(pc.is_nan(array).fill_null(True))
     return empty
@@ -174,7 +177,8 @@ def ids(
     """
     if isinstance(column, np.ndarray) and column.ndim != 1:
         raise ValueError(f"{name} must have one value per row, got shape {column.shape}")
-    lacking = blank(column)
+    column = _encoded(column)
+    lacking = blank(column, MISSING)  # "NA" is a country
     wrong = np.flatnonzero(lacking if may_lack is None else lacking & ~may_lack)
     if wrong.size:
         row = int(wrong[0])
@@ -190,13 +194,21 @@ def ids(
         return codes, labels
     if isinstance(column, np.ndarray) and column.dtype.kind in "iub":
         return _integers(column.astype(np.uint8) if column.dtype.kind == "b" else column)
-    if isinstance(column, np.ndarray) and column.dtype.kind == "f":
+    if isinstance(column, np.ndarray):
         return _integers(_whole(name, column))
-    return _arrow_ids(name, _arrow(column), notes)
+    return _arrow_ids(name, column, notes)
+
+
+def _encoded(column: Any) -> Any:
+    """Text as a dictionary of Arrow: each name is looked at once."""
+    if isinstance(column, np.ndarray) and column.dtype.kind in "iubf":
+        return column
+    array = _arrow(column)
+    return array.dictionary_encode() if _is_text(array.type) else array
 
 
 def _taken(column: Any, rows: np.ndarray) -> Any:
-    return column[rows] if isinstance(column, np.ndarray) else _arrow(column).take(rows)
+    return column[rows] if isinstance(column, np.ndarray) else column.take(rows)
 
 
 def _whole(name: str, column: np.ndarray) -> np.ndarray:
