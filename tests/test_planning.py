@@ -385,3 +385,67 @@ def test_a_log_of_a_bandit_is_reported_as_ever(tmp_path, capsys):
     assert main(["--agent", "lcb", "--log", str(path), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["contexts"][0]["lcb"]["arms"] == [0] and "policies" not in found
+
+
+# --- what is played is what is estimated --------------------------------------------------------
+
+
+class Short(Walk):
+    """Pays 1 a step, and cuts itself off after 6 steps, which no wrapper could take away."""
+
+    def reset(self, *, seed=None, options=None):
+        self.t = 0
+        return super().reset(seed=seed)
+
+    def step(self, action):
+        self.t += 1
+        seen, *_ = super().step(action)
+        return seen, 1.0, False, self.t == 6, {}
+
+
+gymnasium.register("PlanningShort-v0", Short)
+
+
+def test_an_environment_that_cuts_its_episodes_is_valued_as_it_is_played():
+    found, data = environment.play(
+        "PlanningShort-v0", ["bc"], {}, {"gamma": 0.9}, rows=600, episodes=10
+    )
+    exact = (1 - 0.9**6) / (1 - 0.9)
+    for row in found["policies"]:
+        for how in ("played", "fqe", "wpdis"):
+            assert row[how]["value"] == pytest.approx(exact), (row["agent"], how)
+    assert any("cuts episodes off after 6 steps" in note for note in found["notes"])
+    # In a log the same cuts are a fact about the log: both values are named, and why they differ.
+    logged = planning.report(data, ["bc"], {}, {"gamma": 0.9})
+    (row, _) = logged["policies"]
+    assert row["fqe"]["value"] == pytest.approx(10.0)
+    assert row["wpdis"]["value"] == pytest.approx(exact)
+    assert any("episodes are cut off after 6 steps: WPDIS is" in note for note in logged["notes"])
+
+
+def test_names_flags_and_columns_of_a_log_of_transitions(tmp_path, capsys):
+    n = 12
+    rows = pandas.DataFrame(
+        {
+            "page": ["home", "cart"] * n, "act": ["go", "buy"] * n, "pay": [0.0, 5.0] * n,
+            "to": ["cart", ""] * n, "terminal": [0, 1] * n, "timeout": [0, 0] * n,
+            "visit": np.repeat([f"v{k}" for k in range(n)], 2),
+        }
+    )  # fmt: skip
+    rows.to_csv(tmp_path / "visits.csv", index=False, sep=";")
+    words = ["--agent", "bc", "--vs", "lcb", "--log", str(tmp_path / "visits.csv")]
+    words += ["--columns", "state=page,action=act,reward=pay,next_state=to,episode=visit"]
+    assert main(words) == 2
+    assert "needs rewards in [0, 1]: give their range, for instance --low 0 --high 5" in (
+        capsys.readouterr().err
+    )
+    assert main([*words, "--low", "0", "--high", "5", "--estimate-propensity", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [row["state"] for row in found["states"]] == ["cart", "home"]
+    assert found["states"][0]["actions"]["bc"] == {"best": ["buy"], "rows": n}
+    assert found["policies"][0]["wpdis"]["value"] == pytest.approx(0.95 * 5)
+    notes = " ".join(found["notes"])
+    for part in ("'terminal' is read as terminated", "propensities were estimated", "by state"):
+        assert part in notes
+    assert main(["--agent", "vi_lcb", "--log", str(tmp_path / "visits.csv")]) == 2
+    assert "has no column 'next_state'" in capsys.readouterr().err

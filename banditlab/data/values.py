@@ -91,7 +91,7 @@ def parsed(name: str, column: Any, notes: list[str] | None = None) -> np.ndarray
 
 
 def blank(column: Any, words: Sequence[str] = (*MISSING, "na")) -> np.ndarray:
-    """Where the column holds nothing: no value, nan, or one of the ``words`` that stand for that."""
+    """Where the column holds nothing: no value, nan, or one of ``words``, which say so."""
     if isinstance(column, np.ndarray) and column.dtype.kind in "iubf":
         return np.isnan(column) if column.dtype.kind == "f" else np.zeros(column.shape, np.bool_)
     array = _arrow(column)
