@@ -243,6 +243,17 @@ def test_a_bomb_is_refused_before_it_fills_the_memory(tmp_path, monkeypatch):
         Log.read(tmp_path / "bomb.parquet")
 
 
+@pytest.mark.parametrize("block", [16, 40, 1000])
+def test_a_cell_may_hold_lines_and_separators_wherever_a_block_ends(block, save, monkeypatch):
+    from banditlab.data import table
+
+    monkeypatch.setattr(table, "BLOCK", block)  # the last row is longer than two of these
+    rows = [f'{k},{k / 8},"said, ""so""\nin {"many " * k}lines"' for k in range(20)]
+    log = Log.read(save("action,reward,comment\n" + "\n".join(rows) + "\n"))
+    assert log.action.tolist() == list(range(20))
+    assert log.reward.tolist() == [k / 8 for k in range(20)]
+
+
 def test_only_the_names_are_read_for_the_names(save):
     assert column_names(save("a,,b\n1,2\n")) == ("a", "b")  # the row below is none of its business
 
@@ -433,6 +444,8 @@ def test_an_empty_next_state_is_an_end_and_a_cut_needs_one(save):
     head = "state,action,reward,next_state,terminated,truncated\n"
     data = Dataset.read(save(head + "a,0,1,,1,0\nb,1,0,a,0,1\n"))
     assert data.successor.tolist() == [2, 0] and data.n_states == 2
+    assert data.next_state.tolist() == [2, 0]  # END, and not a state that was never entered
+    assert data.to_frame()["next_state"].isna().tolist() == [True, False]
     with pytest.raises(ValueError, match="^log.csv: next_state: row 0 has nothing; allowed are"):
         Dataset.read(save(head + "a,0,1,,0,1\n"))
 
