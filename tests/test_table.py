@@ -294,16 +294,17 @@ def test_numbers_in_text():
         (text("1,5", "2.5"), "r: row 0 has 1,5; allowed are finite numbers"),
         (text("1", ""), "r: row 1 has nothing; allowed are finite numbers"),
         (text("1", "a\nb" + "c" * 99), "r: row 1 has a b" + "c" * 57 + "...; allowed are finite"),
-        (text("=1+2"), "r: row 0 has =1+2; allowed are finite numbers"),
+        (text("=1+2"), "r: row 0 has =1[+]2; allowed are finite numbers"),
         (np.array(["2024-01-01"], "M8[D]"), "r: it holds dates or times such as 2024-01-01; all"),
         (np.array([5], "m8[s]"), "r: it holds durations such as "),
         (pyarrow.array([[1], [2]]), r"r: it holds lists such as \[1\]; allowed are numbers"),
-        (np.array([1 + 2j]), "r: row 0 has "),
+        (np.array([1 + 2j]), "r: row 0 has .1[+]2j., neither a number nor a text"),
+        (np.array([1, pandas.NA, object], object), "r: row 2 has .*, neither a number nor a text"),
         (np.array([[1.0]]), r"r must have one number per row, got shape \(1, 1\)"),
     ],
 )
 def test_what_is_no_number_is_refused(column, line):
-    with pytest.raises(ValueError, match=f"^{line.replace('?', '[?]').replace('+', '[+]')}"):
+    with pytest.raises(ValueError, match=f"^{line.replace('?', '[?]')}"):
         numbers("r", column)
 
 

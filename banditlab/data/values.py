@@ -13,6 +13,7 @@ array([0.5, 1. ])
 
 from __future__ import annotations
 
+import decimal
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -28,6 +29,7 @@ INTEGER = re.compile(r"-?(0|[1-9]\d*)(\.0*)?")
 PADDED = re.compile(r"[+-]?0\d+|\+\d+")
 DECIMAL_COMMA = r"^[+-]?\d*,\d+([eE][+-]?\d+)?$"
 THOUSANDS = r"^[+-]?[1-9]\d{0,2}(,\d{3})+$"
+PLAIN = (str, int, float, np.integer, np.floating, np.bool_, decimal.Decimal)
 SHOWN = 60  # letters of a cell in a message
 
 
@@ -65,7 +67,7 @@ def parsed(name: str, column: Any, notes: list[str] | None = None) -> np.ndarray
             raise ValueError(f"{name} must have one number per row, got shape {column.shape}")
         if column.dtype.kind in "fiub":
             return column.astype(np.float64)
-    array = _arrow(column)
+    array = _arrow(column, name)
     import pyarrow as pa
 
     types, kind = pa.types, array.type
@@ -177,7 +179,7 @@ def ids(
     """
     if isinstance(column, np.ndarray) and column.ndim != 1:
         raise ValueError(f"{name} must have one value per row, got shape {column.shape}")
-    column = _encoded(column)
+    column = _encoded(name, column)
     lacking = blank(column, MISSING)  # "NA" is a country
     wrong = np.flatnonzero(lacking if may_lack is None else lacking & ~may_lack)
     if wrong.size:
@@ -199,11 +201,11 @@ def ids(
     return _arrow_ids(name, column, notes)
 
 
-def _encoded(column: Any) -> Any:
+def _encoded(name: str, column: Any) -> Any:
     """Text as a dictionary of Arrow: each name is looked at once."""
     if isinstance(column, np.ndarray) and column.dtype.kind in "iubf":
         return column
-    array = _arrow(column)
+    array = _arrow(column, name)
     return array.dictionary_encode() if _is_text(array.type) else array
 
 
@@ -289,8 +291,11 @@ def _labels(
 # --- types --------------------------------------------------------------------------------------
 
 
-def _arrow(column: Any) -> Any:
-    """The column as an array of Arrow, whatever it holds; mixed types as text."""
+def _arrow(column: Any, name: str = "a column") -> Any:
+    """The column as an array of Arrow, mixed types as text.
+
+    Raises ValueError for the first row that holds something else than a number or a text.
+    """
     import pyarrow as pa
 
     if not isinstance(column, np.ndarray):
@@ -298,9 +303,15 @@ def _arrow(column: Any) -> Any:
     try:
         return pa.array(column, from_pandas=True)
     except (pa.ArrowException, OverflowError, TypeError, ValueError):
-        missing = [v is None or v is np.nan or v != v for v in column]
-        texts = [None if gone else str(v) for v, gone in zip(column, missing, strict=True)]
-        return pa.array(texts, pa.string())
+        return pa.array([_written(name, row, v) for row, v in enumerate(column)], pa.string())
+
+
+def _written(name: str, row: int, value: Any) -> str | None:
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):  # of pandas
+        return None
+    if isinstance(value, PLAIN):
+        return None if value != value else str(value)
+    raise ValueError(f"{name}: row {row} has {cell([value], 0)}, neither a number nor a text")
 
 
 def _absent(array: Any) -> np.ndarray:
