@@ -315,7 +315,13 @@ def test_report_on_the_shipped_log():
     assert result == report(DIGITS)
     assert result["estimates"] != report(DIGITS, seed=1)["estimates"]
     text = printed(result)
-    for part in ("20 contexts", "doubly robust", "effective rows", "valued on the other half."):
+    for part in (
+        "20 contexts",
+        "doubly robust",
+        "effective",
+        "(support)",
+        "valued on the other half.",
+    ):
         assert part in text
 
 

@@ -15,6 +15,8 @@ from banditlab.data.log import Log
 from banditlab.data.table import column_names, read_table
 from banditlab.data.transitions import Dataset
 from banditlab.data.values import blank, ids, numbers, parsed
+from banditlab.problems.replay import unscaled
+from banditlab.registry import make_problem
 
 KNOWN = ("action", "reward", "context", "propensity")
 
@@ -517,3 +519,29 @@ def test_a_time_limit_that_is_logged_as_an_end_is_suspected():
     assert "all 6 episodes end, terminated, after exactly 4 steps" in line
     rows["next_state"] = np.where(last, 0, rows["next_state"])
     assert doubts.of_dataset(Dataset(**rows, terminated=0 * last, truncated=last)) == []
+
+
+# --- replay -------------------------------------------------------------------------------------
+
+
+def test_a_replay_knows_names_and_units():
+    log = {"action": ["b", "a", "b", "a"], "reward": [10.0, 50.0, 20.0, 30.0]}
+    plain = make_problem("replay", log=log)
+    assert plain.params.means.tolist() == [[40.0, 15.0]]
+    ranged = make_problem("replay", log=log, high=100)
+    assert ranged.params.means[0] == pytest.approx([0.4, 0.15]) and ranged.rewards == (0.1, 0.5)
+    assert make_problem("replay", log=log, low=10, high=50).params.means.tolist() == [[0.75, 0.125]]
+    assert make_problem("replay", log=log, sigma=5).params.means.tolist() == [[8, 3]]
+    for given, line in (
+        ({"high": 20}, r"reward: row 1 has 50; allowed are numbers in .0, 20. \(--low and --high"),
+        ({"sigma": 0}, "sigma must be positive"),
+        ({"sigma": 1, "low": 0}, "sigma, or low and high, say the unit"),
+        ({"low": 1, "high": 1}, "low must be below high"),
+        ({"log": {**log, "action": ["b", "a", "c", "a"], "context": [0, 0, 9, 9]}},
+         "log has no row of arm c in context 0"),
+        ({"log": {"action": ["z", "z"], "reward": [0, 1]}}, "log shows one arm only, z"),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=line):
+            make_problem("replay", **{"log": log, **given})
+    assert "scatter by 11.2" in unscaled(Log.of(log))
+    assert unscaled(Log.of({**log, "reward": [0.0, 1.0, 1.0, 0.5]})) is None

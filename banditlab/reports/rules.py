@@ -23,7 +23,7 @@ from banditlab.agents.offline_bandit.greedy_offline import greedy_offline
 from banditlab.agents.offline_bandit.lcb import lower_bounds
 from banditlab.data import doubts
 from banditlab.data.log import Log
-from banditlab.data.table import where_of
+from banditlab.data.table import named, where_of
 from banditlab.offpolicy import (
     direct_method,
     doubly_robust,
@@ -172,7 +172,8 @@ def linear_report(
     """
     log = Log.of(source, columns)
     if log.x is None:
-        raise ValueError("the log has no columns x_*, the features that lin_lcb needs")
+        with named(where_of(source)):
+            raise ValueError("the log has no columns x_*, the features that lin_lcb needs")
     _in_range(log, "lin_lcb", low, high, where_of(source))
     if positive("sigma", sigma) != 1.0:
         hyper = {"noise": sigma, **hyper, "beta": sigma * nonnegative("beta", hyper.get("beta", 1))}
@@ -365,10 +366,11 @@ def _render_shares(report: dict[str, Any], console: Console) -> None:
 def _render_estimates(report: dict[str, Any], console: Console) -> None:
     from rich.table import Table
 
-    table = Table(title="Estimated reward per round, with 95% intervals")
+    title = f"Estimated reward per round, with 95% intervals, from {report['rows_valued']:,} rows"
+    table = Table(title=title)
     for title in ("rule", "estimator"):
         table.add_column(title)
-    for title in ("reward", "interval", "effective rows", "support"):
+    for title in ("reward", "interval", "effective rows (support)"):
         table.add_column(title, justify="right")
     for row in report["estimates"]:
         known = row["value"] is not None
@@ -377,8 +379,7 @@ def _render_estimates(report: dict[str, Any], console: Console) -> None:
             row["estimator"],
             f"{row['value']:.4f}" if known else "unknown",
             f"{row['lo']:.4f} to {row['hi']:.4f}" if known else "",
-            f"{row['effective_rows']:.0f} of {report['rows_valued']}",
-            percent(row["support"]),
+            f"{row['effective_rows']:,.0f} ({percent(row['support'])})",
         )
     console.print(table)
 
