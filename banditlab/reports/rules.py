@@ -7,6 +7,8 @@ and valued on the other half, by SNIPS and by the doubly robust estimate; withou
 the direct method, or by propensities that are estimated too, if that is asked for.
 
 Arms and contexts are shown by the names that they have in the log.
+
+One file, though long: the two reports share how rules are valued, and how that is printed.
 """
 
 from __future__ import annotations
@@ -76,7 +78,7 @@ def report(
     columns
         The source's names of columns by ours, ``{"action": "article"}``.
     estimate_propensity
-        Whether propensities are estimated from the log, cross-fitted, if it has none.
+        Whether propensities are estimated from the log, cross-fitted, whether or not it has some.
     hyper
         Hyper-parameters of ``lcb``; its ``low`` and ``high``, the range of the rewards, hold for
         ``greedy_offline`` too.
@@ -267,7 +269,7 @@ def _valued(
     half = len(log) // 2
     training, test = log.take(np.sort(order[:half])), log.take(np.sort(order[half:]))
     note, estimators = HOW, ESTIMATORS
-    if log.propensity is None and estimate_propensity:
+    if estimate_propensity:
         read = len(test.notes)
         test = estimated_propensities(test, seed, by_features=by_row)
         notes += [f"{line}; what else the choice went by is not told" for line in test.notes[read:]]
