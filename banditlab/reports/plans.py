@@ -225,6 +225,7 @@ def values_of(
         row: dict[str, Any] = {"agent": name, "played": None}
         row |= _estimates(judged, policy, task, seed, cut)
         rows.append({**row, "support": _support(judged.test, policy)})
+        stages.show(1.0)
     if any(row["wpdis"] and row["wpdis"]["ess"] < 50 for row in rows):
         judged.notes.append("ESS: episodes that speak for WPDIS; trust no interval of under 50")
     if any(row["support"] < WELL_SHOWN for row in rows):
