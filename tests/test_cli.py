@@ -105,7 +105,7 @@ BAD_LOGS = [
     ("action,reward,propensity\n0,1,1.5\n", "propensity"),
     ("action,reward\n0,nan\n", "reward"),
     ("action,reward\n0.5,1\n", "action"),
-    ("action,reward\n-1,1\n", "action"),
+    ("action,reward\n,1\n", "action"),
     ("action,reward,context\n1,1,0.25\n", "context"),
     ("action,reward,x_0\n1,1,inf\n", "x_0"),
     ("action,reward\n", "empty"),

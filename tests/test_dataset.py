@@ -427,3 +427,96 @@ def test_bad_requests_are_refused_in_one_line(options, line):
 def test_an_old_id_names_the_new_one():
     with pytest.raises(ValueError, match="Taxi-v4"):
         Dataset.collect("Taxi-v3", steps=1)
+
+
+# --- spaces, masks and environments that fail ---------------------------------------------------
+
+
+class Toy(gymnasium.Env):
+    """Counts to ``last`` in a space of one's own; action "down" of a pair of actions is masked."""
+
+    def __init__(self, space, states, masked=False, fail=0, outside=None, actions=2):
+        self.observation_space, self.states = space, states
+        self.action_space = gymnasium.spaces.Discrete(actions, start=5)
+        self.masked, self.fail, self.outside, self.taken = masked, fail, outside, []
+
+    def _info(self):
+        return {"action_mask": np.array([0, 1], np.int8)} if self.masked else {}
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.k = 0
+        return self.states[0], self._info()
+
+    def step(self, action):
+        self.k += 1
+        self.taken.append(action)
+        if self.fail and self.k == self.fail:
+            raise RuntimeError("the wheel\nfell off")
+        seen = self.outside if self.outside is not None and self.k == 2 else self.states[self.k]
+        return seen, 1.0, self.k == len(self.states) - 1, False, self._info()
+
+
+S = gymnasium.spaces
+
+
+@pytest.mark.parametrize(
+    ("space", "states", "names"),
+    [
+        (S.Discrete(3, start=-1), [-1, 0, 1], (-1, 0, 1)),
+        (S.Discrete(3, start=7), np.array([7, 8, 9]), (7, 8, 9)),
+        (S.MultiDiscrete([2, 2]), [np.array([0, 0]), np.array([1, 0]), np.array([1, 1])],
+         ("(0, 0)", "(0, 1)", "(1, 0)", "(1, 1)")),
+        (S.MultiBinary(2), [np.array([0, 0]), np.array([1, 0]), np.array([1, 1])],
+         ("(0, 0)", "(0, 1)", "(1, 0)", "(1, 1)")),
+        (S.Tuple([S.Discrete(2, start=1), S.Discrete(2)]), [(1, 0), (2, 0), (2, 1)],
+         ("(1, 0)", "(1, 1)", "(2, 0)", "(2, 1)")),
+        (S.Dict({"a": S.Discrete(2), "b": S.Tuple([S.Discrete(2)])}),
+         [{"a": 0, "b": (0,)}, {"a": 1, "b": (0,)}, {"a": 1, "b": (1,)}],
+         ("(0, 0)", "(0, 1)", "(1, 0)", "(1, 1)")),
+    ],
+)  # fmt: skip
+def test_finite_spaces_are_numbered_through(space, states, names):
+    env = Toy(space, states)
+    data = Dataset.collect(env, episodes=3, seed=1)
+    assert data.states == names and data.actions == (5, 6)
+    path = (0, 1, 2) if len(names) == 3 else (0, 2, 3)
+    assert data.state.tolist() == list(path[:2]) * 3
+    assert data.next_state.tolist() == list(path[1:]) * 3
+    assert sorted(set(env.taken)) == [5, 6]  # the environment is given what it knows
+
+
+def test_actions_may_be_pairs_too():
+    env = Toy(S.Discrete(2), [0, 1])
+    env.action_space = S.Tuple([S.Discrete(2), S.MultiDiscrete([2, 3])])
+    data = Dataset.collect(env, episodes=40, seed=1)
+    assert data.n_actions == 12 and data.actions[7] == "(1, 0, 1)"
+    taken = env.taken[int(np.flatnonzero(data.action == 7)[0])]
+    assert taken[0] == 1 and taken[1].tolist() == [0, 1]
+
+
+def test_a_mask_is_kept_to_and_propensities_say_so():
+    env = Toy(S.Discrete(3), [0, 1, 2], masked=True)
+    data = Dataset.collect(env, episodes=5, seed=1)
+    assert (data.action == 1).all() and (data.propensity == 1.0).all()
+    never = np.tile([1.0, 0.0], (3, 1))  # does only what is masked: what is allowed is drawn evenly
+    assert (Dataset.collect(env, never, episodes=2, seed=1).action == 1).all()
+
+
+@pytest.mark.parametrize(
+    ("broken", "line"),
+    [
+        ({"fail": 2}, "Toy: step 2, action [56]: RuntimeError: the wheel fell off"),
+        ({"outside": 9}, r"Toy: step 2 observes outside its space: 9 is not in Discrete\(3\)"),
+        ({"outside": "x"}, "Toy: step 2 observes outside its space: 'x' is not in "),
+        ({"outside": 1.5}, "Toy: step 2 observes outside its space: 1.5 is not in "),
+    ],
+)
+def test_an_environment_that_fails_is_named_with_the_step(broken, line):
+    with pytest.raises(ValueError, match=f"^{line}"):
+        Dataset.collect(Toy(S.Discrete(3), [0, 1, 2], **broken), episodes=3)
+
+
+def test_a_space_that_is_too_large_to_number_is_refused():
+    with pytest.raises(ValueError, match="^observations: 1,000,000,000 are too many to number"):
+        Dataset.collect(Toy(S.MultiDiscrete([1000] * 3), []), episodes=1)

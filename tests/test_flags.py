@@ -26,7 +26,7 @@ name = "ucb"
 name = "uniform"
 """
 LOG = "context,action,reward\n" + "".join(
-    f"{s},{a},{(s + a + i) % 2}\n" for s in range(2) for a in range(2) for i in range(6)
+    f"{s},{a},{int(i < 2 + 2 * a)}\n" for s in range(2) for a in range(2) for i in range(6)
 )
 LOSSES = "a,b\n" + "0.1,0.9\n0.8,0.3\n" * 20
 STEPS = "episode,state,action,reward,next_state,terminated,truncated\n" + "".join(
@@ -129,7 +129,8 @@ def test_every_flag_acts_or_is_refused(mode, files, capsys, tmp_path, monkeypatc
 def test_unknown_flags_of_this_file_are_no_news():
     """A flag that is added must be walked here, or named as one that prints nothing."""
     flags = {action.dest for action in parser()._actions} - {"help"}
-    assert flags - SILENT - set(VALUES) <= {"columns", "ledger", "epsilon_total", "env_horizon"}
+    files = {"columns", "estimate_propensity", "ledger", "epsilon_total", "mechanism"}
+    assert flags - SILENT - set(VALUES) <= {*files, "env_horizon"}
 
 
 # --- overrides ------------------------------------------------------------------------------

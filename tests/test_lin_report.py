@@ -255,11 +255,14 @@ def test_linear_report_without_propensities_or_contexts():
     log, _ = draw(np.random.default_rng(48), 60)
     bare = Log(log.action, log.reward, x=log.x)
     result = linear_report(bare)
-    assert (result["estimates"], result["rows_valued"], result["remark"]) == ([], 0, None)
-    assert "the log has no column 'propensity'." in printed(result)
+    assert {e["estimator"] for e in result["estimates"]} == {"direct method"}
+    assert (result["rows_valued"], result["remark"]) == (30, None)
+    assert "the log has no column 'propensity'" in " ".join(printed(result).split())
     assert linear_report(bare.take(slice(0, 3)))["estimates"] == []
-    # An arm that was never tried has the mean 0 and the bound below it.
-    gap = Log(np.where(log.action == 1, 2, log.action), log.reward + 5, x=log.x)
+    # An arm that was never tried has no mean; it is there only if it is named.
+    moved = np.where(log.action == 1, 2, log.action)
+    gap = Log(moved, log.reward + 5, x=log.x, actions=(0, 1, 2))
+    assert [arm["arm"] for arm in linear_report(Log(moved, log.reward, x=log.x))["arms"]] == [0, 2]
     assert linear_report(gap)["arms"][1]["mean"] is None
     with pytest.raises(ValueError, match="^the log has no columns x_[*], the features that lin_"):
         linear_report(Log([0, 1], [1, 1]))

@@ -15,10 +15,12 @@ from banditlab.data.log import Log
 from banditlab.offpolicy import (
     direct_method,
     doubly_robust,
+    estimated_propensities,
     ips,
     learned,
     resample,
     snips,
+    support,
     switch_dr,
 )
 from banditlab.reports.rules import SHOWN, render, report
@@ -313,7 +315,13 @@ def test_report_on_the_shipped_log():
     assert result == report(DIGITS)
     assert result["estimates"] != report(DIGITS, seed=1)["estimates"]
     text = printed(result)
-    for part in ("20 contexts", "doubly robust", "effective rows", "valued on the other half."):
+    for part in (
+        "20 contexts",
+        "doubly robust",
+        "effective",
+        "(support)",
+        "valued on the other half.",
+    ):
         assert part in text
 
 
@@ -337,16 +345,17 @@ def test_report_learns_and_values_on_different_halves():
 def test_report_without_propensities_says_so_in_one_line():
     log = Log([0, 1, 1, 1], [0, 1, 1, 0])
     result = report(log)
-    assert (result["estimates"], result["n_contexts"]) == ([], 1)
+    assert {e["estimator"] for e in result["estimates"]} == {"direct method"}
+    assert result["n_contexts"] == 1
     assert result["contexts"][0]["bc"]["arms"] == [1]
     assert (
-        "No estimates of what the rules are worth: the log has no column 'propensity'."
-        in printed(result).splitlines()
+        "the log has no column 'propensity', so what the rules are worth is told by the direct"
+        in " ".join(printed(result).split())
     )
 
 
 def test_report_names_ties_and_contexts_without_data():
-    log = Log([0, 1, 2, 0], [1, 1, 0, 1], [0, 0, 0, 2])
+    log = Log([0, 1, 2, 0], [1, 1, 0, 1], [0, 0, 0, 2], actions=(0, 1, 2), contexts=(0, 1, 2))
     rows = report(log)["contexts"]
     assert rows[1]["rows"] == 0
     assert rows[1]["lcb"] == {"arms": [0, 1, 2], "rows": 0, "mean": None, **_bound(rows[1])}
@@ -366,14 +375,15 @@ def test_report_prints_the_first_contexts_of_many():
     text = printed(report(log))
     assert f"The first {SHOWN} of {n} contexts; --json has all." in text
     rows = [line for line in text.splitlines() if line.startswith("│")]
-    assert len(rows) == SHOWN
+    assert len(rows) == SHOWN + 4  # and a row for each rule's worth
     assert len(report(log)["contexts"]) == n
 
 
 def test_report_takes_the_range_of_rewards():
     log = Log([0, 1, 1, 0], [-3, 4, 4, -2])
     with pytest.raises(
-        ValueError, match="^reward: row 0 has -3; LCB was set to rewards from 0 to 1"
+        ValueError,
+        match=r"^reward: row 0 has -3, but lcb was told .* \[0, 1\]: .* --low -3 --high 4",
     ):
         report(log)
     with pytest.raises(ValueError, match="^lcb: unknown argument 'lo'; did you mean low[?]"):
@@ -381,3 +391,88 @@ def test_report_takes_the_range_of_rewards():
     result = report(log, low=-5, high=5)
     assert result["lcb"]["low"] == -5
     assert result["contexts"][0]["greedy_offline"]["arms"] == [1]
+
+
+# --- models, propensities and support -----------------------------------------------------------
+
+
+def test_a_reward_model_of_ones_own_is_used_as_it_is():
+    rng = np.random.default_rng(61)
+    log = draw(rng, 200)
+    truth = MEANS[log.context]
+    target = TARGET[log.context]
+    w = target[np.arange(200), log.action] / log.propensity
+    direct = (target * truth).sum(axis=1)
+    rest = w * (log.reward - truth[np.arange(200), log.action])
+    for model in (truth, truth.tolist(), lambda log: MEANS[log.context]):
+        for by_row, policy in ((False, TARGET), (True, target)):
+            how = {"model": model, "by_row": by_row, "draws": 50}
+            assert direct_method(log, policy, **how).value == pytest.approx(direct.mean())
+            assert doubly_robust(log, policy, **how).value == pytest.approx((direct + rest).mean())
+            found = switch_dr(log, policy, tau=1.0, **how).value
+            assert found == pytest.approx((direct + rest * (w <= 1)).mean())
+            switch_dr(log, policy, **how)
+    for model, line in (
+        (truth[:, :2], r"^model must give \(200, 3\) rewards, got \(200, 2\)$"),
+        (truth * np.nan, "^model: row 0 has .nan nan nan.; allowed are finite numbers$"),
+    ):
+        with pytest.raises(ValueError, match=line):
+            direct_method(log, TARGET, model=model)
+
+
+def test_estimates_go_by_the_names_of_the_log():
+    """A policy over arms 0, 1, 2 and a log that never shows arm 1; arms 7 and 9 in order."""
+    gaps = Log([0, 2, 2, 0], [1, 0, 0, 1], propensity=[0.5] * 4)
+    assert ips(gaps, [[0.0, 0.0, 1.0]]).value == 0.0
+    assert ips(gaps, [[1.0, 0.0, 0.0]]).value == 1.0
+    assert ips(gaps, [[0.0, 1.0]]).value == 0.0  # the second of the two arms it names
+    with pytest.raises(ValueError, match="^action: row 0 has 7; allowed are 0 to 2 in this task$"):
+        ips(Log([7, 9], [1, 1], propensity=[0.5, 0.5]), [[1.0, 0.0, 0.0]])
+
+
+def test_support_is_the_share_that_the_log_shows():
+    log = Log([0, 1, 0, 0], [1, 0, 0, 1], [0, 0, 1, 1])
+    assert support(log, [[0.5, 0.5], [0.5, 0.5]]) == pytest.approx(0.75)
+    assert support(log, [[1.0, 0.0], [0.0, 1.0]]) == pytest.approx(0.5)
+    assert support(log, np.tile([0.2, 0.3, 0.5], (4, 1)), by_row=True) == pytest.approx(0.5)
+
+
+def test_estimated_propensities_are_those_of_the_other_fold():
+    rng = np.random.default_rng(62)
+    log = draw(rng, 4000)
+    bare = Log(log.action, log.reward, log.context)
+    found = estimated_propensities(bare, seed=3)
+    assert np.abs(found.propensity - log.propensity).max() < 0.06
+    assert "estimated from the log by context" in found.notes[-1]
+    fold = np.random.default_rng(3).permutation(4000) % 2
+    i = 17
+    other = fold != fold[i]
+    same = other & (bare.context == bare.context[i])
+    q = ((bare.action[other] == bare.action[i]).sum() + 1) / (other.sum() + 3)
+    exact = ((bare.action[same] == bare.action[i]).sum() + q) / (same.sum() + 1)
+    assert found.propensity[i] == pytest.approx(exact)
+    # Valued with them, a log that never told its propensities finds the truth.
+    assert snips(found, TARGET).value == pytest.approx(VALUE, abs=0.06)
+    x = np.eye(2)[bare.context]
+    by_x = estimated_propensities(Log(log.action, log.reward, x=x), seed=3, by_features=True)
+    assert np.abs(by_x.propensity - log.propensity).max() < 0.08
+    with pytest.raises(ValueError, match="^the log has no columns x_"):
+        estimated_propensities(bare, by_features=True)
+
+
+def test_names_in_a_report():
+    frame = {"context": list("uuvvuuvv"), "action": [42, 3, 42, 3] * 2, "reward": [1.0, 0] * 4}
+    result = report(frame)
+    assert [row["context"] for row in result["contexts"]] == ["u", "v"]
+    assert result["contexts"][0]["greedy_offline"]["arms"] == [42]
+    assert (result["n_arms"], json.loads(json.dumps(result))) == (2, result)
+    told = report(frame, estimate_propensity=True)
+    assert {e["estimator"] for e in told["estimates"]} == {"SNIPS", "doubly robust"}
+    assert any("estimated from the log" in note for note in told["notes"])
+    odd = report({"action": ["[red]", "\x1b[2J"] * 4, "reward": [1.0, 0] * 4})
+    text = printed(odd)
+    assert "[red]" in text and "\x1b" not in text
+    # Arms that nobody logged do not loosen the bounds.
+    few = report({"action": [0, 100_000] * 4, "reward": [1.0, 0] * 4})
+    near = report({"action": [0, 1] * 4, "reward": [1.0, 0] * 4})
+    assert few["contexts"][0]["lcb"] == near["contexts"][0]["lcb"]

@@ -385,8 +385,8 @@ def test_bad_input_about_rewards(people, words, said):
     ("words", "said"),
     [
         (("--agent", "lucb", "--log", "FILE"), "unknown private agent 'lucb'"),
-        (("--agent", "batched_omd", "--log", "FILE", "--unit", "a"), "--unit is not for this run"),
-        (("--agent", "batched_omd", "--log", "FILE", "--ledger", "a"), "--ledger is not for this"),
+        (("--agent", "batched_omd", "--log", "FILE", "--unit", "a"), "--unit is not for"),
+        (("--agent", "batched_omd", "--log", "FILE", "--ledger", "a"), "--ledger is not for"),
         (("--agent", "dp_bai", "--log", "FILE", "--low", "0"), "--low and --high must both be"),
         (("--agent", "batched_omd", "--log", "FILE", "--high", "0.5"), "in [0, 0.5]"),
         (
@@ -397,7 +397,7 @@ def test_bad_input_about_rewards(people, words, said):
         (("--agent", "batched_omd", "--log", "FILE", "--horizon", "900"), "at most 899"),
         (("--agent", "batched_omd", "--log", "none.csv"), "none.csv"),
         (("--agent", "extra_observations", "--log", "FILE"), "extra=True"),
-        (("--agent", "lcb", "--low", "1"), "--low is not for this run"),
+        (("--agent", "lcb", "--low", "1"), "--low is not for"),
     ],
 )
 def test_bad_input_about_losses(words, said):

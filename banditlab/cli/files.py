@@ -15,6 +15,8 @@ from banditlab.cli.flags import RUN, columns, given, only, settings
 from banditlab.cli.run import check_writable, local, run
 from banditlab.console import Bar
 
+LOGGED = ("columns", "low", "high", "sigma")  # what a replay is told of its log
+
 
 def log(args: argparse.Namespace) -> int:
     """A file: what the report of the agent's protocol makes of it, or a replay of the agent."""
@@ -41,10 +43,10 @@ def _replay(args: argparse.Namespace) -> int:
     """Online agents on a simulator built from the log's own rows."""
     from banditlab.arena import spec
     from banditlab.data.log import Log
-    from banditlab.problems.replay import incomplete
+    from banditlab.problems.replay import incomplete, unscaled
     from banditlab.reports.rules import REPLAY
 
-    only(args, "the replay of a log", *RUN, "log", "columns")
+    only(args, "the replay of a log", *RUN, "log", *LOGGED)
     log = Log.of(args.log, args.columns)
     missing = incomplete(log).size
     if 0 < missing < log.n_contexts:
@@ -60,7 +62,7 @@ def _replay(args: argparse.Namespace) -> int:
                 "name": "replay",
                 "log": args.log,
                 "complete": True,
-                **given(args, "columns"),
+                **given(args, *LOGGED),
             },
             "agents": [
                 {"name": name} for name in dict.fromkeys([args.agent, *(args.vs or ["uniform"])])
@@ -72,6 +74,9 @@ def _replay(args: argparse.Namespace) -> int:
         **given(args, "horizon", "replications", "seed"),
     )
     code = run(args, arena, local(arena))
+    scale = None if given(args, "low", "high", "sigma") else unscaled(log)
+    for line in (*log.notes, *([scale] if scale else [])):
+        print(f"{line[0].upper()}{line[1:]}.", file=sys.stderr)
     if log.dim:
         print(REPLAY, file=sys.stderr)
     return code

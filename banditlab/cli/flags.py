@@ -73,7 +73,7 @@ def parser() -> Parser:
     add("--columns", metavar="OURS=THEIRS,...", help="names of a --log's columns, action=article")
     add(
         "--estimate-propensity", action="store_true",
-        help="estimate what a --log does not say: with which probability it chose",
+        help="estimate with which probability a --log chose, in the place of what it says",
     )  # fmt: skip
     add("--sigma", metavar="X", type=float, help="standard deviation of a --log's rewards")
     add(

@@ -193,8 +193,9 @@ class Log:
             raise ValueError(f"{n_contexts} contexts and {n_arms} arms are too many for a table")
         log = self if shape is None else self.fitted(Task(n_arms, n_contexts))
         cells = log.context * n_arms + log.action
-        table = np.bincount(cells, log.reward if weighted else None, minlength=n_contexts * n_arms)
-        return table.astype(np.float64).reshape(n_contexts, n_arms)
+        weights = log.reward if weighted else np.ones(len(log))
+        table = np.bincount(cells, weights, minlength=n_contexts * n_arms)
+        return table.reshape(n_contexts, n_arms)
 
     def take(self, rows: Any) -> Log:
         """The log of these rows, given by number or by a mask; names and numbers stay."""

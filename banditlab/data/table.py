@@ -14,7 +14,7 @@ that are never closed, text that is not Unicode, dates where numbers are wanted.
 the index of a pandas frame, in memory or in a Parquet file, is a column like others when it has a
 name. Rows are counted from 0, as in a frame: row 0 of a CSV file is its second line.
 
-The module is longer than others because whatever opens a file is here, and nowhere else.
+One file, though long: whatever opens a file is here, and nowhere else.
 
 >>> table = read_table({"article": ["b", "a", "b"], "pscore": [0.5, 0.25, 0.5]}, "log",
 ...                    columns={"action": "article"}, known=("action", "propensity"))

@@ -27,6 +27,8 @@ next state, to which END would be a lie: a time limit learned as death is the cl
 logs, so the constructor refuses a truncated row that enters END, or a state that terminated rows
 enter and no row leaves. Without ``n_states`` the latter is a guess from the rows.
 
+One file, though long: it is one class, whose checks, names and environments stand apart already.
+
 >>> data = Dataset([0, 1, 0], [0, 1, 1], [0, 1, 0], [1, 1, 0], [0, 1, 0], [0, 0, 1])
 >>> data.counts().tolist()
 [[1.0, 1.0], [0.0, 1.0]]

@@ -13,6 +13,7 @@ array([0.5, 1. ])
 
 from __future__ import annotations
 
+import decimal
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -28,6 +29,7 @@ INTEGER = re.compile(r"-?(0|[1-9]\d*)(\.0*)?")
 PADDED = re.compile(r"[+-]?0\d+|\+\d+")
 DECIMAL_COMMA = r"^[+-]?\d*,\d+([eE][+-]?\d+)?$"
 THOUSANDS = r"^[+-]?[1-9]\d{0,2}(,\d{3})+$"
+PLAIN = (str, int, float, np.integer, np.floating, np.bool_, decimal.Decimal)
 SHOWN = 60  # letters of a cell in a message
 
 
@@ -65,7 +67,7 @@ def parsed(name: str, column: Any, notes: list[str] | None = None) -> np.ndarray
             raise ValueError(f"{name} must have one number per row, got shape {column.shape}")
         if column.dtype.kind in "fiub":
             return column.astype(np.float64)
-    array = _arrow(column)
+    array = _arrow(column, name)
     import pyarrow as pa
 
     types, kind = pa.types, array.type
@@ -90,8 +92,8 @@ def parsed(name: str, column: Any, notes: list[str] | None = None) -> np.ndarray
     raise AssertionError
 
 
-def blank(column: Any) -> np.ndarray:
-    """Where the column holds nothing: no value, nan, or a text that stands for that."""
+def blank(column: Any, words: Sequence[str] = (*MISSING, "na")) -> np.ndarray:
+    """Where the column holds nothing: no value, nan, or one of ``words``, which say so."""
     if isinstance(column, np.ndarray) and column.dtype.kind in "iubf":
         return np.isnan(column) if column.dtype.kind == "f" else np.zeros(column.shape, np.bool_)
     array = _arrow(column)
@@ -99,11 +101,14 @@ def blank(column: Any) -> np.ndarray:
     import pyarrow.compute as pc
 
     if pa.types.is_dictionary(array.type):
-        array = array.dictionary_decode()
+        if len(array.dictionary) == 0:
+            return np.ones(len(array), np.bool_)
+        empty, codes = blank(array.dictionary, words), array.indices.fill_null(0)
+        return _absent(array) | empty[codes.to_numpy(zero_copy_only=False)]
     empty = _absent(array)
     if _is_text(array.type):
         text = pc.utf8_lower(pc.utf8_trim_whitespace(array))
-        return empty | np.asarray(pc.is_in(text, value_set=pa.array([*MISSING, "na"], text.type)))
+        return empty | np.asarray(pc.is_in(text, value_set=pa.array(words, text.type)))
     if pa.types.is_floating(array.type):
         return empty | np.asarray(pc.is_nan(array).fill_null(True))
     return empty
@@ -174,7 +179,8 @@ def ids(
     """
     if isinstance(column, np.ndarray) and column.ndim != 1:
         raise ValueError(f"{name} must have one value per row, got shape {column.shape}")
-    lacking = blank(column)
+    column = _encoded(name, column)
+    lacking = blank(column, MISSING)  # "NA" is a country
     wrong = np.flatnonzero(lacking if may_lack is None else lacking & ~may_lack)
     if wrong.size:
         row = int(wrong[0])
@@ -190,13 +196,21 @@ def ids(
         return codes, labels
     if isinstance(column, np.ndarray) and column.dtype.kind in "iub":
         return _integers(column.astype(np.uint8) if column.dtype.kind == "b" else column)
-    if isinstance(column, np.ndarray) and column.dtype.kind == "f":
+    if isinstance(column, np.ndarray):
         return _integers(_whole(name, column))
-    return _arrow_ids(name, _arrow(column), notes)
+    return _arrow_ids(name, column, notes)
+
+
+def _encoded(name: str, column: Any) -> Any:
+    """Text as a dictionary of Arrow: each name is looked at once."""
+    if isinstance(column, np.ndarray) and column.dtype.kind in "iubf":
+        return column
+    array = _arrow(column, name)
+    return array.dictionary_encode() if _is_text(array.type) else array
 
 
 def _taken(column: Any, rows: np.ndarray) -> Any:
-    return column[rows] if isinstance(column, np.ndarray) else _arrow(column).take(rows)
+    return column[rows] if isinstance(column, np.ndarray) else column.take(rows)
 
 
 def _whole(name: str, column: np.ndarray) -> np.ndarray:
@@ -277,8 +291,11 @@ def _labels(
 # --- types --------------------------------------------------------------------------------------
 
 
-def _arrow(column: Any) -> Any:
-    """The column as an array of Arrow, whatever it holds; mixed types as text."""
+def _arrow(column: Any, name: str = "a column") -> Any:
+    """The column as an array of Arrow, mixed types as text.
+
+    Raises ValueError for the first row that holds something else than a number or a text.
+    """
     import pyarrow as pa
 
     if not isinstance(column, np.ndarray):
@@ -286,9 +303,15 @@ def _arrow(column: Any) -> Any:
     try:
         return pa.array(column, from_pandas=True)
     except (pa.ArrowException, OverflowError, TypeError, ValueError):
-        missing = [v is None or v is np.nan or v != v for v in column]
-        texts = [None if gone else str(v) for v, gone in zip(column, missing, strict=True)]
-        return pa.array(texts, pa.string())
+        return pa.array([_written(name, row, v) for row, v in enumerate(column)], pa.string())
+
+
+def _written(name: str, row: int, value: Any) -> str | None:
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):  # of pandas
+        return None
+    if isinstance(value, PLAIN):
+        return None if value != value else str(value)
+    raise ValueError(f"{name}: row {row} has {cell([value], 0)}, neither a number nor a text")
 
 
 def _absent(array: Any) -> np.ndarray:

@@ -18,6 +18,7 @@ empirical world: its means are those of the cells (context, arm), estimation err
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -25,8 +26,12 @@ import numpy as np
 
 from banditlab.core import context, kernel
 from banditlab.data.log import Log
+from banditlab.data.table import where_of
 from banditlab.protocols.online import Problem
 from banditlab.random import below
+from banditlab.validate import number, positive
+
+SCALE = 3.0  # standard deviations of a reward, from which on its unit is asked for
 
 example = {
     "log": {
@@ -119,16 +124,69 @@ def _complete(log: Log) -> Log:
     )  # fmt: skip
 
 
-def replay(log: Any, complete: bool = False, columns: Mapping[str, str] | None = None) -> Problem:
+def unscaled(log: Log) -> str | None:
+    """What to say of rewards that scatter far more than agents take for granted; None if not.
+
+    Most agents assume rewards in [0, 1], or of standard deviation 1.
+    """
+    pairs = log.context * len(log.actions) + log.action
+    _, pair = np.unique(pairs, return_inverse=True)
+    pair = pair.reshape(-1)
+    rows = np.bincount(pair)
+    excess = log.reward - (np.bincount(pair, log.reward) / rows)[pair]
+    spread = float(np.sqrt((excess**2).sum() / max(1, len(log) - rows.size)))
+    if spread <= SCALE:
+        return None
+    return (
+        f"the rewards of an arm scatter by {spread:.3g}; agents take 1 for granted, and explore "
+        f"too little: give --sigma {spread:.3g}, or the range of the rewards by --low and --high"
+    )
+
+
+def _in_units(
+    reward: np.ndarray, low: float | None, high: float | None, sigma: float | None, where: str
+) -> np.ndarray:
+    """Rewards in [0, 1] of [low, high], or in units of sigma, or as they are."""
+    if sigma is not None:
+        if low is not None or high is not None:
+            raise ValueError("sigma, or low and high, say the unit of a reward: not both")
+        return reward / positive("sigma", sigma)
+    if low is None and high is None:
+        return reward
+    low, high = number("low", low or 0.0), number("high", 1.0 if high is None else high)
+    if not low < high or high - low == np.inf:
+        raise ValueError(f"low must be below high, got {low!r} and {high!r}")
+    for row in np.flatnonzero((reward < low) | (reward > high))[:1]:
+        raise ValueError(
+            f"{where}reward: row {row} has {reward[row]:g}; allowed are numbers in "
+            f"[{low:g}, {high:g}] (--low and --high)"
+        )
+    return (reward - low) / (high - low)
+
+
+def replay(
+    log: Any,
+    complete: bool = False,
+    columns: Mapping[str, str] | None = None,
+    low: float | None = None,
+    high: float | None = None,
+    sigma: float | None = None,
+) -> Problem:
     """A problem that draws contexts and rewards from ``log``.
 
     ``log``: whatever :meth:`banditlab.Log.of` reads, a path, a frame or a dict of its columns
     (action, reward, context) for instance; ``columns`` gives its names of columns by ours. With
     ``complete`` the contexts in which some arm has no row are left out, and the others numbered
-    anew. Raises ValueError for a log that cannot be read, and when it has no row for some arm in
-    some context that is left.
+    anew. ``low`` and ``high``, the least and the largest reward that there can be, become 0 and 1,
+    or ``sigma``, the standard deviation of a reward, becomes 1; regrets are then in that unit.
+
+    Raises ValueError for a log that cannot be read, and when it has no row for some arm in some
+    context that is left.
     """
+    where = f"{where_of(log)}: " if where_of(log) else ""
     log = Log.of(log, columns)
+    if any(given is not None for given in (low, high, sigma)):
+        log = dataclasses.replace(log, reward=_in_units(log.reward, low, high, sigma, where))
     if len(log.actions) < 2:
         raise ValueError(f"log shows one arm only, {log.actions[0]}, so replay has no other to pay")
     if complete:

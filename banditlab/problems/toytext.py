@@ -77,10 +77,10 @@ def read(
     except TypeError as error:
         raise ValueError(f"{id} does not take these options: {error}") from None
     try:
-        spaces = (env.observation_space, env.action_space)
+        spaces: tuple[Any, ...] = (env.observation_space, env.action_space)
         if not all(isinstance(space, gymnasium.spaces.Discrete) for space in spaces):
             raise ValueError(f"{id} must have discrete observations and actions")
-        table = getattr(env, "P", None)
+        table = _from_zero(getattr(env, "P", None), *(int(space.start) for space in spaces))
         start = getattr(env, "initial_state_distrib", None)
         if table is None or start is None:
             raise ValueError(
@@ -90,6 +90,19 @@ def read(
         return from_table(table, start, gamma=gamma, horizon=horizon, v_min=v_min, v_max=v_max)
     finally:
         env.close()
+
+
+def _from_zero(table: Any, state: int, action: int) -> Any:
+    """A transition table whose states and actions count from other numbers than 0, as from 0."""
+    if table is None or state == action == 0:
+        return table
+    return {
+        s - state: {
+            a - action: [(prob, after - state, *rest) for prob, after, *rest in outcomes]
+            for a, outcomes in actions.items()
+        }
+        for s, actions in table.items()
+    }
 
 
 def toytext(

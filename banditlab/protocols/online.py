@@ -350,8 +350,7 @@ class OnlineAgent(BanditAgent):
         Raises ValueError for a log that the task cannot be learned from (other features, no
         contexts, more arms), and for a reward that the algorithm cannot use.
         """
-        log = Log.of(log)
-        log.fits(self.task)
+        log = Log.of(log).fitted(self.task)
         shown: Any = log.context if self.task.n_contexts > 1 else log.x
         if self.task.n_contexts == 1 and self.task.dim == 0:
             shown = [None] * len(log)

@@ -121,14 +121,22 @@ def facts(data: Dataset, task: Mapping[str, Any]) -> dict[str, Any]:
 def with_range(
     names: Sequence[str], settings: Settings, low: float | None, high: float | None
 ) -> Settings:
-    """``settings`` with the range of rewards for those agents that take one."""
+    """``settings`` with the range of rewards for those agents that take one.
+
+    Raises ValueError when it is given, and none does.
+    """
     told = {key: value for key, value in (("low", low), ("high", high)) if value is not None}
-    found = {name: dict(given) for name, given in settings.items()}
+    found, taken = {name: dict(given) for name, given in settings.items()}, not told
     for name in names if told else ():
         takes = inspect.signature(registry.factory("agent", name)).parameters
         extra = {key: value for key, value in told.items() if key in takes}
         if extra:
-            found[name] = {**extra, **found.get(name, {})}
+            found[name], taken = {**extra, **found.get(name, {})}, True
+    if not taken:
+        raise ValueError(
+            f"low and high (--low, --high) are not for {', '.join(names)}, which go by the range "
+            "of values: v_min and v_max (--set problem.v_min=0)"
+        )
     return found
 
 
@@ -190,7 +198,7 @@ def judge(
     ]
     if not enough:
         notes = [f"nothing is estimated: that needs at least {FEW} {units}"]
-    if enough and estimate_propensity and data.propensity is None:
+    if enough and estimate_propensity:
         read = len(test.notes)
         test = estimated_propensities(test, seed)
         notes += [f"{line}; what else the choice went by is not told" for line in test.notes[read:]]
@@ -217,6 +225,7 @@ def values_of(
         row: dict[str, Any] = {"agent": name, "played": None}
         row |= _estimates(judged, policy, task, seed, cut)
         rows.append({**row, "support": _support(judged.test, policy)})
+        stages.show(1.0)
     if any(row["wpdis"] and row["wpdis"]["ess"] < 50 for row in rows):
         judged.notes.append("ESS: episodes that speak for WPDIS; trust no interval of under 50")
     if any(row["support"] < WELL_SHOWN for row in rows):

@@ -7,6 +7,8 @@ and valued on the other half, by SNIPS and by the doubly robust estimate; withou
 the direct method, or by propensities that are estimated too, if that is asked for.
 
 Arms and contexts are shown by the names that they have in the log.
+
+One file, though long: the two reports share how rules are valued, and how that is printed.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from banditlab.agents.offline_bandit.greedy_offline import greedy_offline
 from banditlab.agents.offline_bandit.lcb import lower_bounds
 from banditlab.data import doubts
 from banditlab.data.log import Log
-from banditlab.data.table import where_of
+from banditlab.data.table import named, where_of
 from banditlab.offpolicy import (
     direct_method,
     doubly_robust,
@@ -76,7 +78,7 @@ def report(
     columns
         The source's names of columns by ours, ``{"action": "article"}``.
     estimate_propensity
-        Whether propensities are estimated from the log, cross-fitted, if it has none.
+        Whether propensities are estimated from the log, cross-fitted, whether or not it has some.
     hyper
         Hyper-parameters of ``lcb``; its ``low`` and ``high``, the range of the rewards, hold for
         ``greedy_offline`` too.
@@ -172,7 +174,8 @@ def linear_report(
     """
     log = Log.of(source, columns)
     if log.x is None:
-        raise ValueError("the log has no columns x_*, the features that lin_lcb needs")
+        with named(where_of(source)):
+            raise ValueError("the log has no columns x_*, the features that lin_lcb needs")
     _in_range(log, "lin_lcb", low, high, where_of(source))
     if positive("sigma", sigma) != 1.0:
         hyper = {"noise": sigma, **hyper, "beta": sigma * nonnegative("beta", hyper.get("beta", 1))}
@@ -266,7 +269,7 @@ def _valued(
     half = len(log) // 2
     training, test = log.take(np.sort(order[:half])), log.take(np.sort(order[half:]))
     note, estimators = HOW, ESTIMATORS
-    if log.propensity is None and estimate_propensity:
+    if estimate_propensity:
         read = len(test.notes)
         test = estimated_propensities(test, seed, by_features=by_row)
         notes += [f"{line}; what else the choice went by is not told" for line in test.notes[read:]]
@@ -365,10 +368,11 @@ def _render_shares(report: dict[str, Any], console: Console) -> None:
 def _render_estimates(report: dict[str, Any], console: Console) -> None:
     from rich.table import Table
 
-    table = Table(title="Estimated reward per round, with 95% intervals")
+    title = f"Estimated reward per round, with 95% intervals, from {report['rows_valued']:,} rows"
+    table = Table(title=title)
     for title in ("rule", "estimator"):
         table.add_column(title)
-    for title in ("reward", "interval", "effective rows", "support"):
+    for title in ("reward", "interval", "effective rows (support)"):
         table.add_column(title, justify="right")
     for row in report["estimates"]:
         known = row["value"] is not None
@@ -377,8 +381,7 @@ def _render_estimates(report: dict[str, Any], console: Console) -> None:
             row["estimator"],
             f"{row['value']:.4f}" if known else "unknown",
             f"{row['lo']:.4f} to {row['hi']:.4f}" if known else "",
-            f"{row['effective_rows']:.0f} of {report['rows_valued']}",
-            percent(row["support"]),
+            f"{row['effective_rows']:,.0f} ({percent(row['support'])})",
         )
     console.print(table)
 

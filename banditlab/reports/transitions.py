@@ -81,7 +81,7 @@ def report(
     columns
         The source's names of columns by ours, ``{"state": "page"}``.
     estimate_propensity
-        Whether propensities are estimated from the log, cross-fitted, if it has none.
+        Whether propensities are estimated from the log, cross-fitted, whether or not it has some.
     low, high
         Range of the rewards, for agents that need one.
 
