@@ -1,4 +1,4 @@
-"""The cache of compiled pairs: hits, never stale, survives damage and races, stays bounded."""
+"""The cache of compiled pairs and kernels: hits, never stale, survives damage and races, stays bounded."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pytest
 
-from banditlab.compile import pair as cache
+from banditlab.compile import pairs, store
 from banditlab.core import kernel, kernel_inline
 
 # --- a whole arena ------------------------------------------------------------------------------
@@ -44,11 +45,11 @@ def mine(bonus=1.0):
 '''
 RUN = """
 import sys, banditlab
-from banditlab.compile import pair as compile
+from banditlab.compile import pairs
 arena = {"problem": {"name": "bernoulli", "means": [0.4, 0.6]}, "agents": [{"name": sys.argv[1]}],
          "horizon": 300, "replications": 20}
 curves = banditlab.simulate(arena)
-hits = sum(sum(f.stats.cache_hits.values()) for f in compile._loaded.values())
+hits = sum(sum(f.stats.cache_hits.values()) for f in pairs._loaded.values())
 print(curves.raw(curves.agents()[0])[:, -1].mean(), hits)
 """
 
@@ -129,7 +130,7 @@ def test_a_second_process_that_compiles_changes_nothing(tmp_path):
         found.append(json.loads(done.stdout))
     assert found[0][0] == found[1][0] == found[2][0]
     assert [ended for _, ended in found] == [[True], [], []]  # once, and gone by the end
-    assert sorted(f.name[:5] for f in (tmp_path / "cache").iterdir()) == 2 * ["pair-"]
+    assert [name[:5] for name in names(tmp_path / "cache")] == 2 * ["pair-"]
 
 
 # --- a pair that compiles in no time ------------------------------------------------------------
@@ -209,17 +210,17 @@ warnings.simplefilter("error")
 from pathlib import Path
 import numpy as np
 import tiny
-from banditlab.compile import pair as compile
+from banditlab.compile import pairs
 if len(sys.argv) > 2:  # all start at once
     print("ready", flush=True)
     while not Path(sys.argv[2]).exists():
         time.sleep(0.002)
 for _ in range(int(sys.argv[1])):
-    compile._loaded.clear()
+    pairs._loaded.clear()
     out = np.zeros(3)
-    pair = compile.compiled(tiny.loop, (tiny.Noun(tiny.Params(), tiny.value),), (out,))
+    pair = pairs.compiled(tiny.loop, (tiny.Noun(tiny.Params(), tiny.value),), (out,))
     pair(out)
-    print(out.tolist(), sum(compile._loaded[pair.name].stats.cache_hits.values()))
+    print(out.tolist(), sum(pairs._loaded[pair.name].stats.cache_hits.values()))
 """
 TINY_OUT = [18.0 + 4294967298 + 15.0 * i for i in range(3)]  # 8 + 4 + 1 + 3 + 2, 2 + 6 + 7
 
@@ -326,29 +327,32 @@ def total(noun, out):
 
 def totals(value, size: int = 3) -> tuple[list[float], int]:
     """What the pair of ``total`` and ``value`` gives, and whether it came from the cache."""
-    cache._loaded.clear()
+    pairs._loaded.clear()
     out = np.zeros(size)
-    pair = cache.compiled(total, (Noun(value),), (out,))
+    pair = pairs.compiled(total, (Noun(value),), (out,))
     pair(out)
-    (function,) = cache._loaded.values()
+    (function,) = pairs._loaded.values()
     return out.tolist(), sum(function.stats.cache_hits.values())
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch) -> Iterator[Path]:
     """An empty cache; afterwards this process knows the pairs again that it knew before."""
-    if cache.jit_disabled():
+    if pairs.jit_disabled():
         pytest.skip("plain Python compiles nothing")
-    known = dict(cache._loaded)
+    known = dict(pairs._loaded)
     monkeypatch.setenv("BANDITLAB_CACHE", str(tmp_path / "cache"))
     yield tmp_path / "cache"
-    cache._loaded.clear()
-    cache._loaded.update(known)
+    pairs._loaded.clear()
+    pairs._loaded.update(known)
 
 
-def names(folder: Path) -> list[str]:
-    """What lies in the cache; pairs only, unless something was left behind."""
-    return sorted(entry.name for entry in folder.iterdir())
+def names(folder: Path, *kinds: str) -> list[str]:
+    """What lies in the cache, less the kernels: pairs only, unless something was left behind."""
+    found = sorted(entry.name for entry in folder.iterdir())
+    if kinds:
+        return [name for name in found if name.startswith(kinds)]
+    return [name for name in found if not name.startswith("kernel-")]
 
 
 def test_functions_of_one_name_differ(folder):
@@ -377,59 +381,76 @@ DAMAGE = {
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
-def test_every_damaged_file_is_noticed_and_repaired(folder, damage):
+def test_every_damaged_pair_is_noticed_and_repaired(folder, damage):
     expected, _ = totals(scaled)
     (name,) = names(folder)
-    files = [f.relative_to(folder) for f in folder.rglob("*") if f.is_file()]
-    assert len(files) == 4  # the source, Numba's index and data, the seal
-    for file in files:
-        whole = (folder / file).read_bytes()
-        change = DAMAGE[damage]
-        if change is None:
-            (folder / file).unlink()
-        else:
-            (folder / file).write_bytes(change(whole))
-            assert (folder / file).read_bytes() != whole
-        assert totals(scaled) == (expected, 0), file
-        assert totals(scaled) == (expected, 1), file
-        assert names(folder) == [name]
-
-
-def test_an_empty_folder_is_filled(folder):
-    expected, _ = totals(scaled)
-    (name,) = names(folder)
-    shutil.rmtree(folder / name)
-    (folder / name / "__pycache__").mkdir(parents=True)
+    harm(folder / name, damage)
     assert totals(scaled) == (expected, 0)
     assert totals(scaled) == (expected, 1)
     assert names(folder) == [name]
 
 
-def test_the_pairs_used_least_recently_go_first(folder, monkeypatch):
-    monkeypatch.setattr(cache, "MOST_PAIRS", 2)
+def harm(file: Path, damage: str) -> None:
+    whole, change = file.read_bytes(), DAMAGE[damage]
+    if change is None:
+        file.unlink()
+    else:
+        file.write_bytes(change(whole))
+        assert file.read_bytes() != whole
+
+
+def test_an_entry_under_the_name_of_another_is_noticed(folder):
+    first, _ = totals(scaled)
+    (name,) = names(folder)
+    content = (folder / name).read_bytes()
+    second, _ = totals(shifted)
+    for other in names(folder):
+        (folder / other).write_bytes(content)
+    assert totals(shifted) == (second, 0)
+    assert totals(scaled) == (first, 1)
+
+
+def test_the_entries_used_least_recently_go_first(folder, monkeypatch):
+    thrice = kernel(lambda i: 3.0 * i)
+    for value in (scaled, shifted, thrice):  # each kernel is compiled now, and not again
+        totals(value)
+    store.clear_cache()
+    monkeypatch.setattr(store, "MOST_ENTRIES", 2)
     totals(scaled)
     (first,) = names(folder)
     totals(shifted)
     for age, name in enumerate(names(folder)):  # both were last used some time ago
         os.utime(folder / name, (1000.0 + age, 1000.0 + age))
     assert totals(scaled)[1] == 1  # used just now
-    assert totals(kernel(lambda i: 3.0 * i))[1] == 0
-    assert len(names(folder)) == 2 and first in names(folder)
+    assert totals(thrice)[1] == 0
+    assert len(list(folder.iterdir())) == 2 and first in names(folder)
     assert totals(scaled)[1] == 1
     assert totals(shifted)[1] == 0
+    # Kernels count as pairs do.
+    other = kernel(lambda i: 4.0 * i)
+    totals(other)
+    assert names(folder, "kernel-") != []
+    assert store.cache_info()["kernels"] + store.cache_info()["pairs"] == 2
 
 
 def test_the_cache_stays_below_a_size(folder, monkeypatch):
     expected, _ = totals(scaled)
-    size = cache.cache_info()["bytes"]
-    assert 10_000 < size == cache._size(folder / names(folder)[0]) < 1_000_000
+    totals(shifted)
+    sizes = {entry.name: entry.stat().st_size for entry in folder.iterdir()}
+    size = store.cache_info()["bytes"]
+    assert size == sum(sizes.values()) and set(names(folder, "kernel-", "pair-")) == set(sizes)
+    assert store.cache_info()["pairs"] == 2 and store.cache_info()["kernels"] == len(sizes) - 2
+    assert all(1_000 < each < 100_000 for each in sizes.values())
+    store.clear_cache()
+    totals(scaled)
+    size = store.cache_info()["bytes"]
     monkeypatch.setenv("BANDITLAB_CACHE_SIZE", str(1.5 * size / 1e6))
     totals(shifted)
-    assert cache.cache_info()["pairs"] == 1
+    assert store.cache_info()["pairs"] == 1
     assert totals(shifted)[1] == 1
     monkeypatch.setenv("BANDITLAB_CACHE_SIZE", "0")
     assert totals(scaled) == (expected, 0)
-    assert names(folder) == []
+    assert not list(folder.iterdir())
     monkeypatch.setenv("BANDITLAB_CACHE_SIZE", "big")
     with pytest.raises(ValueError, match="BANDITLAB_CACHE_SIZE must be a number of MB, got 'big'"):
         totals(scaled)
@@ -437,18 +458,26 @@ def test_the_cache_stays_below_a_size(folder, monkeypatch):
 
 def test_what_a_killed_process_left_is_cleared_away(folder):
     totals(scaled)
-    for name, age in (("aside-young", 60.0), ("aside-old", 2 * cache.HOUR)):
-        (folder / name).mkdir()
+    for name, age in (("aside-young", 60.0), ("aside-old", 2 * store.HOUR)):
+        (folder / name).touch()
         os.utime(folder / name, (time.time() - age, time.time() - age))
+    (folder / "aside-pair").mkdir()  # as older versions left them
+    (folder / "pair-old" / "__pycache__").mkdir(parents=True)
+    (folder / "pair-old" / "__pycache__" / "pair.nbc").write_bytes(b"code")
+    for name in ("aside-pair", "pair-old"):
+        os.utime(folder / name, (1000.0, 1000.0))
     totals(shifted)
     assert [name for name in names(folder) if name.startswith("aside")] == ["aside-young"]
+    assert "pair-old" in names(folder)
+    store.clear_cache()
+    assert names(folder) == ["aside-young"]
 
 
 def test_clear_cache(folder):
-    totals(scaled)
-    assert cache.cache_info()["pairs"] == 1
-    cache.clear_cache()
-    assert names(folder) == [] and cache.cache_info()["bytes"] == 0
+    totals(kernel(lambda i: 5.0 * i))
+    assert store.cache_info()["pairs"] == store.cache_info()["kernels"] == 1
+    store.clear_cache()
+    assert not list(folder.iterdir()) and store.cache_info()["bytes"] == 0
 
 
 # --- folders that cannot be written -------------------------------------------------------------
@@ -464,7 +493,8 @@ def test_switched_off_nothing_is_written(tmp_path):
         assert start(tmp_path, BANDITLAB_CACHE=off, **env) == (TINY_OUT, 0)
     assert sorted(tmp_path.rglob("*")) == before
     assert start(tmp_path, **env) == (TINY_OUT, 0)  # switched on, the same start writes
-    assert len(list((tmp_path / "cache").rglob("*.nbc"))) == 1
+    assert len(names(tmp_path / "cache", "pair-")) == 1
+    assert len(names(tmp_path / "cache", "kernel-")) > 1
     assert not list((tmp_path / "home").iterdir())
 
 
@@ -531,9 +561,9 @@ def race(folder: Path, starts: int, rounds: int, vandal=None, **env: str) -> int
             process.wait()
 
 
-def delete_pairs(cache_folder: Path) -> None:
-    for home in cache_folder.glob("pair-*"):
-        cache._discard(home)
+def delete_entries(cache_folder: Path) -> None:
+    for entry in cache_folder.glob("[pk]*-*"):
+        store.discard(entry)
 
 
 def delete_everything(cache_folder: Path) -> None:
@@ -541,18 +571,17 @@ def delete_everything(cache_folder: Path) -> None:
 
 
 def truncate_a_file(cache_folder: Path) -> None:
-    try:  # a folder that a process deletes meanwhile ends the listing too
-        for i, file in enumerate(sorted(cache_folder.glob("pair-*/**/*"))):
-            if i == time.monotonic_ns() % 4 and file.is_file():
+    entries = sorted(cache_folder.glob("[pk]*-*"))
+    for i, file in enumerate(entries):
+        if i == time.monotonic_ns() % len(entries):
+            with suppress(OSError):  # a process deletes it meanwhile
                 os.truncate(file, file.stat().st_size // 2)
-    except OSError:
-        pass
 
 
 def whole(folder: Path) -> None:
-    """The cache holds one pair and nothing else, and the next start reads it."""
+    """The cache holds one pair with its kernels and nothing else, and the next start reads it."""
     start(folder)
-    assert [entry.name[:5] for entry in (folder / "cache").iterdir()] == ["pair-"]
+    assert [name[:5] for name in names(folder / "cache")] == ["pair-"]
     assert start(folder) == (TINY_OUT, 1)
 
 
@@ -563,7 +592,7 @@ def test_many_starts_at_once(tmp_path):
     whole(tmp_path)
 
 
-VANDALS = [delete_pairs, delete_everything, truncate_a_file]
+VANDALS = [delete_entries, delete_everything, truncate_a_file]
 
 
 @pytest.mark.parametrize("vandal", VANDALS)
@@ -607,7 +636,7 @@ def test_python_calls_a_kernel_that_a_pair_has_compiled_without_a_way_in():
         value: object
 
     out = np.array([3.0])
-    cache.compiled(loop, (Halver(half),), (out,))(out)
+    pairs.compiled(loop, (Halver(half),), (out,))(out)
     assert out[0] == 1.5
     assert half(3.0) == 1.5
     assert half(x=5.0) == 2.5
