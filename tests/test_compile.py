@@ -1,4 +1,4 @@
-"""The cache of compiled pairs and kernels: hits, never stale, survives damage and races, stays bounded."""
+"""The cache of compiled code: hits, never stale, survives damage and races, stays bounded."""
 
 from __future__ import annotations
 

@@ -24,7 +24,6 @@ from numba.core.codegen import JITCodeLibrary, RuntimeLinker
 from numba.core.compiler import CompileResult, Flags, compile_extra
 from numba.core.dispatcher import _FunctionCompiler
 from numba.core.environment import lookup_environment
-from numba.core.registry import CPUDispatcher
 from numba.core.runtime import rtsys
 from numba.core.serialize import NumbaPickler
 from numba.core.typing.templates import Signature
@@ -33,6 +32,9 @@ from banditlab.compile import store
 from banditlab.compile.fingerprint import Found, as_first_seen, machine, reached, shown
 from banditlab.core import FromPython
 
+# Numba's dispatchers and compile results, whose attributes no checker knows.
+Function = Any
+Result = Any
 PLAIN = (types.Number, types.Boolean, types.Literal, types.NoneType, types.UnicodeType)
 
 
@@ -63,7 +65,7 @@ def _classes(kind: types.Type) -> list[type] | None:
     return [] if isinstance(kind, PLAIN) else None
 
 
-def place_of(kernel: CPUDispatcher, args: tuple[types.Type, ...]) -> Place | None:
+def place_of(kernel: Function, args: tuple[types.Type, ...]) -> Place | None:
     """Where ``kernel``, for arguments of these types, is kept; None if it is not."""
     classes: list[type] = []
     for kind in args:
@@ -89,7 +91,7 @@ def _has_a_name(value: Any) -> bool:
     return value.__module__ != "__main__" and getattr(module, value.__qualname__, None) is value
 
 
-def _is_bare(function: CPUDispatcher) -> bool:
+def _is_bare(function: Function) -> bool:
     """Whether there is no way in for Python: the code is for callers to take in."""
     return bool(function.targetoptions.get("no_cpython_wrapper"))
 
@@ -113,7 +115,7 @@ class Linked(JITCodeLibrary):  # type: ignore[misc]
 class KernelCompiler(_FunctionCompiler):  # type: ignore[misc]
     """As Numba compiles functions, but into a `Linked` library."""
 
-    def _compile_core(self, args: tuple[types.Type, ...], return_type: Any) -> CompileResult:
+    def _compile_core(self, args: tuple[types.Type, ...], return_type: Any) -> Result:
         flags = Flags()
         self.targetdescr.options.parse_as_flags(flags, self.targetoptions)
         flags.no_compile = True
@@ -129,7 +131,7 @@ class KernelCompiler(_FunctionCompiler):  # type: ignore[misc]
         return _entered(result)
 
 
-def _entered(result: CompileResult) -> CompileResult:
+def _entered(result: Result) -> Result:
     """``result`` with an entry point that only stands for it, known to those that compile calls."""
     described, library = result.fndesc, result.library
     name = described.qualname.rpartition(".")[2]
@@ -162,7 +164,7 @@ class Shelf:
         self.place, self.bare = place, bare
         self.places: dict[tuple[types.Type, ...], Place | None] = {}
 
-    def load_overload(self, sig: Any, target_context: Any) -> CompileResult | None:
+    def load_overload(self, sig: Any, target_context: Any) -> Result | None:
         """The compiled function, or None: whatever is wrong with an entry, it is made anew."""
         args, return_type = sigutils.normalize_signature(sig)
         place = self.places[args] = self.place(args) if return_type is None else None
@@ -178,7 +180,7 @@ class Shelf:
         except Exception:  # written by a version of Numba that names itself like this one, ...
             return None
 
-    def save_overload(self, sig: Any, result: CompileResult) -> None:
+    def save_overload(self, sig: Any, result: Result) -> None:
         """Keep what was compiled if it can be kept, and tell the code where its constants are."""
         args, _ = sigutils.normalize_signature(sig)
         place = self.places.get(args)
@@ -197,13 +199,13 @@ class Shelf:
         """Nothing: what is kept is never wrong."""
 
 
-def _environments(result: CompileResult) -> list[Any]:
+def _environments(result: Result) -> list[Any]:
     names = [g.name for g in result.library._final_module.global_variables]
     found = [lookup_environment(name) for name in names if name.startswith("_ZN08NumbaEnv")]
     return [environment for environment in found if environment is not None]
 
 
-def _can_be_kept(result: CompileResult) -> bool:
+def _can_be_kept(result: Result) -> bool:
     """Whether the code holds no addresses of this process."""
     names = [g.name for g in result.library._final_module.global_variables]
     unresolved = any(name.startswith(RuntimeLinker.PREFIX) for name in names)
@@ -211,7 +213,7 @@ def _can_be_kept(result: CompileResult) -> bool:
 
 
 def _dumped(
-    result: CompileResult, environments: list[Any], place: Place, bare: bool
+    result: Result, environments: list[Any], place: Place, bare: bool
 ) -> bytes | None:
     """What is kept of ``result``; None if it holds what another process would not understand."""
     library, described = result.library, result.fndesc
@@ -255,7 +257,7 @@ def _loads(content: bytes, values: list[Any]) -> Kept:
     return Kept(*Unpickler(io.BytesIO(content)).load())
 
 
-def _linked(kept: Kept, context: Any) -> CompileResult:
+def _linked(kept: Kept, context: Any) -> Result:
     """A kernel for its callers."""
     library = Linked(context.codegen(), kept.described.qualname)
     library._final_module = library._shared_module = llvm.parse_bitcode(kept.code)
@@ -263,7 +265,7 @@ def _linked(kept: Kept, context: Any) -> CompileResult:
     return _entered(_result(kept, context, library))
 
 
-def _callable(kept: Kept, context: Any) -> CompileResult:
+def _callable(kept: Kept, context: Any) -> Result:
     """A function for Python."""
     library = context.codegen().create_library(kept.described.qualname)
     library.enable_object_caching()
@@ -277,11 +279,11 @@ def _callable(kept: Kept, context: Any) -> CompileResult:
     return result._replace(entry_point=entry)
 
 
-def _result(kept: Kept, context: Any, library: Any) -> CompileResult:
+def _result(kept: Kept, context: Any, library: Any) -> Result:
     for ready in kept.reload_init:
         ready()
     library._reload_init.update(kept.reload_init)
-    facts = dict.fromkeys(CompileResult._fields)
+    facts: dict[str, Any] = dict.fromkeys(CompileResult._fields)
     facts |= {
         "target_context": context, "typing_context": context.typing_context, "library": library,
         "environment": kept.environment, "fndesc": kept.described, "signature": kept.signature,
@@ -291,7 +293,7 @@ def _result(kept: Kept, context: Any, library: Any) -> CompileResult:
     return CompileResult(**facts)
 
 
-def equip(function: CPUDispatcher) -> None:
+def equip(function: Function) -> None:
     """Let Numba look on the shelf before it compiles ``function``."""
     if isinstance(function._cache, Shelf):
         return
@@ -304,4 +306,4 @@ def equip(function: CPUDispatcher) -> None:
         )
 
 
-FromPython.equip = equip  # type: ignore[method-assign]
+FromPython.equip = equip  # type: ignore[assignment, method-assign]

@@ -161,7 +161,7 @@ def _read_or_compile(
     around = {**space, "__name__": __name__}  # Numba looks for the module when it reads a pair
     exec(compile(text, "pair.py", "exec"), around)
     options = {**OPTIONS, "nopython": True, "no_cfunc_wrapper": True}
-    function = CPUDispatcher(around["pair"], targetoptions=options)
+    function: Any = CPUDispatcher(around["pair"], targetoptions=options)
     function._cache = Shelf(lambda _: place, bare=False)
     try:
         with store.claimed(name), _no_garbage_collection():
