@@ -99,8 +99,8 @@ def test_plain_python_gives_the_same_curve(tmp_path, agent):
 
 COMPANY = """
 import json, os, subprocess, sys, banditlab
-from banditlab.arena import simulate as run
-run._others_at_work = lambda: 0.0
+from banditlab.compile import ahead
+ahead._others_at_work = lambda: 0.0
 os.cpu_count = lambda: 2
 started = []
 class Popen(subprocess.Popen):

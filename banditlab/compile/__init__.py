@@ -1,8 +1,10 @@
 """Compiled code, kept on disk by a hash of all that it depends on."""
 
+from banditlab.compile.ahead import second_compiler
 from banditlab.compile.errors import KernelError
-from banditlab.compile.pairs import NOT_KERNELS, Pair, compiled, missing, pair
-from banditlab.compile.store import cache_info, clear_cache, under_way
+from banditlab.compile.kernels import warm
+from banditlab.compile.pairs import NOT_KERNELS, Pair, compiled, pair
+from banditlab.compile.store import cache_info, clear_cache
 
 __all__ = [
     "NOT_KERNELS",
@@ -11,7 +13,7 @@ __all__ = [
     "cache_info",
     "clear_cache",
     "compiled",
-    "missing",
     "pair",
-    "under_way",
+    "second_compiler",
+    "warm",
 ]

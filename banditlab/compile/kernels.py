@@ -17,16 +17,17 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
-import llvmlite.binding as llvm
-from numba import _dynfunc, types
+import llvmlite.binding as llvm  # type: ignore[import-untyped]
+from numba import _dynfunc, types  # type: ignore[attr-defined]
 from numba.core import sigutils
 from numba.core.codegen import JITCodeLibrary, RuntimeLinker
 from numba.core.compiler import CompileResult, Flags, compile_extra
-from numba.core.dispatcher import _FunctionCompiler
+from numba.core.dispatcher import _FunctionCompiler  # type: ignore[attr-defined]
 from numba.core.environment import lookup_environment
-from numba.core.runtime import rtsys
+from numba.core.runtime import rtsys  # type: ignore[attr-defined]
 from numba.core.serialize import NumbaPickler
 from numba.core.typing.templates import Signature
+from numba.core.typing.typeof import Purpose, typeof
 
 from banditlab.compile import store
 from banditlab.compile.fingerprint import Found, as_first_seen, machine, reached, shown
@@ -52,7 +53,7 @@ def _classes(kind: types.Type) -> list[type] | None:
     """The NamedTuples that a type of plain data is made of; None if it is no plain data."""
     if isinstance(kind, types.BaseTuple):
         inner: list[type] = [kind.instance_class] if hasattr(kind, "instance_class") else []
-        for part in kind.types:
+        for part in kind.types:  # type: ignore[attr-defined]
             classes = _classes(part)
             if classes is None:
                 return None
@@ -116,7 +117,7 @@ class KernelCompiler(_FunctionCompiler):  # type: ignore[misc]
     """As Numba compiles functions, but into a `Linked` library."""
 
     def _compile_core(self, args: tuple[types.Type, ...], return_type: Any) -> Result:
-        flags = Flags()
+        flags: Any = Flags()
         self.targetdescr.options.parse_as_flags(flags, self.targetoptions)
         flags.no_compile = True
         context = self.targetdescr.target_context
@@ -212,9 +213,7 @@ def _can_be_kept(result: Result) -> bool:
     return not (result.library.has_dynamic_globals or result.objectmode or unresolved)
 
 
-def _dumped(
-    result: Result, environments: list[Any], place: Place, bare: bool
-) -> bytes | None:
+def _dumped(result: Result, environments: list[Any], place: Place, bare: bool) -> bytes | None:
     """What is kept of ``result``; None if it holds what another process would not understand."""
     library, described = result.library, result.fndesc
     if bare:
@@ -291,6 +290,18 @@ def _result(kept: Kept, context: Any, library: Any) -> Result:
         "referenced_envs": kept.environments,
     }  # fmt: skip
     return CompileResult(**facts)
+
+
+def warm(kernel: Any, *args: Any) -> None:
+    """Compile ``kernel`` for calls from Python with arguments like these, or find it on disk.
+
+    Nothing runs, and nothing is drawn. A kernel that is plain Python is ready as it is.
+    """
+    function = getattr(kernel, "from_python", None)
+    if function is not None:
+        kinds = tuple(typeof(value, Purpose.argument) for value in args)
+        _, folded = function._compiler.fold_argument_types(kinds, {})
+        function.compile(tuple(folded))
 
 
 def equip(function: Function) -> None:

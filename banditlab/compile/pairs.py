@@ -13,7 +13,7 @@ import itertools
 import os
 import secrets
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple
@@ -133,12 +133,9 @@ def compiled(loop: Callable[..., Any], nouns: tuple[Any, ...], args: tuple[Any, 
     return made
 
 
-def missing(pairs: Iterable[Pair]) -> set[str]:
-    """Names of the pairs that are still to be compiled for the cache; none if there is no cache."""
-    folder = None if jit_disabled() else store.cache_folder()
-    if folder is None:
-        return set()
-    return {p.name for p in pairs if p.name not in _loaded and not (folder / p.name).exists()}
+def known(made: Pair) -> bool:
+    """Whether this process has the pair's machine code."""
+    return made.name in _loaded
 
 
 def _plainly(loop: Callable[..., Any], nouns: tuple[Any, ...], n_data: int, *actual: Any) -> None:
