@@ -17,7 +17,8 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from banditlab.compile import pairs, store
+import banditlab
+from banditlab.compile import pairs, store, warm
 from banditlab.core import kernel, kernel_inline
 
 # --- a whole arena ------------------------------------------------------------------------------
@@ -55,7 +56,8 @@ print(curves.raw(curves.agents()[0])[:, -1].mean(), hits)
 
 
 def environment(folder: Path, **env: str) -> dict[str, str]:
-    mine = {"BANDITLAB_CACHE": str(folder / "cache"), "PYTHONPATH": str(folder)}
+    paths = os.pathsep.join([str(folder), str(Path(banditlab.__file__).parents[1])])
+    mine = {"BANDITLAB_CACHE": str(folder / "cache"), "PYTHONPATH": paths}
     return {**os.environ, **mine, "PYTHONDONTWRITEBYTECODE": "1", **env}
 
 
@@ -349,7 +351,7 @@ def folder(tmp_path, monkeypatch) -> Iterator[Path]:
 
 def names(folder: Path, *kinds: str) -> list[str]:
     """What lies in the cache, less the kernels: pairs only, unless something was left behind."""
-    found = sorted(entry.name for entry in folder.iterdir())
+    found = sorted(entry.name for entry in folder.glob("*"))
     if kinds:
         return [name for name in found if name.startswith(kinds)]
     return [name for name in found if not name.startswith("kernel-")]
@@ -478,6 +480,244 @@ def test_clear_cache(folder):
     assert store.cache_info()["pairs"] == store.cache_info()["kernels"] == 1
     store.clear_cache()
     assert not list(folder.iterdir()) and store.cache_info()["bytes"] == 0
+
+
+# --- kernels by themselves ----------------------------------------------------------------------
+
+
+def again(value):
+    """The same kernel as a new process makes it: nothing of it is compiled."""
+    return kernel(value.py_func)
+
+
+def read(*kernels) -> list[int]:
+    """How often each was found on disk."""
+    return [sum(each.stats.cache_hits.values()) for each in kernels]
+
+
+def forget_pairs(folder: Path) -> None:
+    for name in names(folder, "pair-"):
+        (folder / name).unlink()
+
+
+class Part(NamedTuple):
+    whole: float
+    rest: np.ndarray
+
+
+@kernel
+def divided(i, by=4.0):
+    return Part(i / by, np.full(2, by))
+
+
+@kernel
+def joined(part):
+    return part.whole + part.rest.sum()
+
+
+def test_a_new_pair_takes_kernels_from_disk(folder):
+    expected, _ = totals(again(scaled))
+    (name,) = names(folder, "kernel-")
+    forget_pairs(folder)
+    value = again(scaled)
+    assert totals(value) == (expected, 0) and read(value) == [1]
+    assert names(folder, "kernel-") == [name]
+    # Whoever calls a kernel from disk is itself kept, and hands over and takes what it should.
+    first, second = again(divided), again(joined)
+    calls = kernel(lambda i: second(first(i)) + second(first(i, 2.0)))
+    expected, _ = totals(calls)
+    assert expected == [12.5, 13.25, 14.0] and read(first, second) == [0, 0]
+    forget_pairs(folder)
+    third, fourth = again(divided), again(joined)
+    calls = kernel(lambda i: fourth(third(i)) + fourth(third(i, 2.0)) + 1.0)
+    assert totals(calls) == ([x + 1.0 for x in expected], 0)
+    assert read(third, fourth, calls) == [2, 1, 0]  # with and without the argument
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_every_damaged_kernel_is_noticed_and_repaired(folder, damage):
+    expected, _ = totals(again(scaled))
+    (name,) = names(folder, "kernel-")
+    harm(folder / name, damage)
+    for hits in (0, 1):
+        forget_pairs(folder)
+        value = again(scaled)
+        assert totals(value) == (expected, 0) and read(value) == [hits]
+    assert len(list(folder.iterdir())) == 2
+
+
+def test_a_kernel_that_is_handed_a_function_is_not_kept(folder):
+    @kernel
+    def applied(function, i):
+        return function(i)
+
+    def calling(value, function):
+        return kernel(lambda i: value(function, i))
+
+    for inner, expected in ((scaled, [0.5, 2.5, 4.5]), (shifted, [1.5, 2.5, 3.5])):
+        function, value = again(inner), again(applied)
+        assert totals(calling(value, function))[0] == expected
+    assert len(names(folder, "kernel-")) == 2 + 2  # the two, and who calls
+
+
+def test_what_a_kernel_from_disk_raises(folder):
+    @kernel
+    def checked(i):
+        if i > 1:
+            raise ValueError("no such number", i)
+        return 1.0 * i
+
+    for hits in (0, 1):
+        forget_pairs(folder)
+        value = again(checked)
+        with pytest.raises(ValueError) as caught:
+            totals(value)
+        assert caught.value.args == ("no such number", 2) and read(value) == [hits]
+
+
+def test_kernels_of_one_name_are_told_apart_by_who_calls_them(folder):
+    def times(number):
+        return kernel(lambda i: number * i)
+
+    two, three = times(2.0), times(3.0)
+
+    def inner(function):
+        return kernel(lambda i: function(i))
+
+    def outer(plus, minus, f):
+        return kernel(lambda i: 100.0 * f(i) + 10.0 * plus(i) + minus(i))
+
+    # Both lead to the same functions of the same names, but not in the same places.
+    assert totals(outer(two, three, inner(three)))[0] == [0.5, 323.5, 646.5]
+    assert totals(outer(three, two, inner(three)))[0] == [0.5, 332.5, 664.5]
+
+
+def test_python_takes_kernels_from_disk(folder):
+    class Result(NamedTuple):  # found by no name: another process would make another class
+        number: float
+
+    @kernel
+    def unnamed(x):
+        return Result(x)
+
+    for hits in (0, 1):
+        functions = again(divided), again(joined), again(unnamed)
+        part = functions[0](8.0, by=2.0)
+        assert type(part) is Part and part.whole == 4.0 and part.rest.tolist() == [2.0, 2.0]
+        assert functions[0](8.0).whole == 2.0
+        assert functions[1](part) == 8.0
+        assert type(functions[2](5.0)) is Result
+        assert read(*(f.from_python for f in functions)) == [2 * hits, hits, 0]
+    assert len(names(folder, "call-")) == 3
+    assert store.cache_info()["kernels"] == len(list(folder.iterdir()))
+
+
+def test_a_changed_global_reaches_neither_kernels_on_disk_nor_python(folder, monkeypatch):
+    value = again(scaled)
+
+    def calling(value):
+        return kernel(lambda i: 1.0 + value(i))
+
+    assert calling(value)(1.0) == 3.0  # Numba goes on with the value at which it compiled
+    kept = names(folder, "kernel-", "call-")
+    monkeypatch.setattr(sys.modules[__name__], "SCALE", 3.0)
+    other = calling(value)
+    assert other(1.0) == 3.0 and totals(other)[0] == [1.5, 4.5, 7.5]  # other types: compiled now
+    assert names(folder, "kernel-", "call-") == kept and names(folder, "pair-") == []
+    # Who sees the new value only is kept with it, apart from the old one.
+    newer = calling(again(scaled))
+    assert newer(1.0) == 4.0 and len(names(folder, "kernel-", "call-")) == len(kept) + 2
+    monkeypatch.undo()
+    third = calling(again(scaled))
+    assert third(1.0) == 3.0 and read(third.from_python) == [1]
+
+
+def test_warm_compiles_without_a_call(folder):
+    calls = again(divided)
+    warm(calls, 1.0)
+    assert len(names(folder, "call-")) == 1 and read(calls.from_python) == [0]
+    other = again(divided)
+    assert other(1.0).whole == 0.25 and read(other.from_python) == [1]
+    warm(lambda x: 1 / 0, 1.0)  # plain Python has nothing to compile
+
+
+MAIN = """
+import sys
+from typing import NamedTuple
+import numpy as np
+from banditlab.compile import pairs
+from banditlab.core import kernel
+
+class Box(NamedTuple):
+    inside: np.ndarray
+
+class Noun(NamedTuple):
+    value: object
+
+@kernel
+def boxed(i):
+    return Box(np.full(2, 1.0 * i))
+
+@kernel
+def value(box):
+    return box.inside.sum()
+
+@kernel
+def loop(noun, out):
+    out[0] = noun.value(boxed(3)) + len(sys_argv) * 0.0
+
+sys_argv = tuple(range(len(sys.argv)))
+out = np.zeros(1)
+pairs.compiled(loop, (Noun(value),), (out,))(out)
+print(out[0], type(boxed(1)) is Box, sum(value.stats.cache_hits.values()),
+      sum(boxed.stats.cache_hits.values()))
+"""
+
+
+def test_classes_of_a_script_are_its_own(tmp_path):
+    (tmp_path / "main.py").write_text(MAIN)
+    found = []
+    for arguments in ([], ["another pair"]):
+        done = subprocess.run(
+            [sys.executable, "main.py", *arguments],
+            env=environment(tmp_path),
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        found.append(done.stdout.split())
+    assert found == [["6.0", "True", "0", "0"], ["6.0", "True", "1", "1"]]
+
+
+DECIDE = """
+import sys, numpy as np, banditlab
+from numba.core import compiler
+def refuse(*args, **named):
+    raise RuntimeError(f"compiles {args[2]}")
+if sys.argv[1] == "warm":
+    compiler.CompilerBase.compile_extra = refuse
+agent = banditlab.Agent("ucb", n_arms=3, horizon=100, seed=1)
+for t in range(20):
+    arm = agent.act()
+    agent.update(None, arm, 0.1 * arm)
+print(arm, agent.recommend().tolist(), agent.propensities().tolist())
+"""
+
+
+def test_the_first_decision_of_a_new_process_compiles_nothing(tmp_path):
+    found = []
+    for how in ("cold", "warm"):
+        done = subprocess.run(
+            [sys.executable, "-c", DECIDE, how],
+            env=environment(tmp_path),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        found.append(done.stdout)
+    assert found[0] == found[1]
 
 
 # --- folders that cannot be written -------------------------------------------------------------
