@@ -627,7 +627,7 @@ def test_a_changed_global_reaches_neither_kernels_on_disk_nor_python(folder, mon
     # Who sees the new value only is kept with it, apart from the old one.
     newer = calling(again(scaled))
     assert newer(1.0) == 4.0 and len(names(folder, "kernel-", "call-")) == len(kept) + 2
-    monkeypatch.undo()
+    monkeypatch.setattr(sys.modules[__name__], "SCALE", 2.0)
     third = calling(again(scaled))
     assert third(1.0) == 3.0 and read(third.from_python) == [1]
 
