@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -756,6 +757,152 @@ def test_a_cache_that_cannot_be_written_moves_to_a_temporary_folder(tmp_path, pl
     if os.getuid() == 0:  # prepared by somebody else: not trusted, so nothing is cached
         os.chown(mine, 12345, 12345)
         assert start(tmp_path, **env) == (TINY_OUT, 0)
+
+
+# --- folders that somebody else could write to ---------------------------------------------------
+
+needs_owners = pytest.mark.skipif(not hasattr(os, "getuid"), reason="files have no owners here")
+
+
+@pytest.fixture
+def places(tmp_path, monkeypatch) -> Path:
+    """A folder of one's own, with the place for temporary files inside; nothing said so far."""
+    monkeypatch.setattr(store, "_told", set())
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir(mode=0o700)
+    return tmp_path
+
+
+def made(path: Path, mode: int) -> Path:
+    path.mkdir(parents=True, exist_ok=True)
+    path.chmod(mode)
+    return path
+
+
+def used(folder: Path, monkeypatch, capsys) -> tuple[bool, str]:
+    """Whether the cache lies in ``folder``, and what is said about it."""
+    monkeypatch.setenv("BANDITLAB_CACHE", str(folder))
+    found = store.cache_folder()
+    fallback = Path(tempfile.gettempdir()) / f"banditlab-{os.getuid()}"
+    assert found in (folder, fallback)
+    assert store.cache_folder() == found
+    said = capsys.readouterr().err
+    assert (said == "") == (found == folder)
+    return found == folder, said
+
+
+@needs_owners
+@pytest.mark.parametrize("mode", [0o770, 0o707, 0o720, 0o702, 0o777, 0o1777])
+def test_a_folder_that_others_can_write_to_is_not_used(places, monkeypatch, capsys, mode):
+    folder = made(places / "cache", mode)
+    assert used(folder, monkeypatch, capsys) == (
+        False,
+        f"banditlab: compiled code is not kept in {folder}: others can write to {folder}\n",
+    )
+    assert not list(folder.iterdir())
+    folder.chmod(0o755)
+    assert used(folder, monkeypatch, capsys) == (True, "")
+
+
+@needs_owners
+def test_no_folder_that_others_can_write_to_is_passed(places, monkeypatch, capsys):
+    folder = made(places / "open" / "mine" / "cache", 0o700)
+    for mode, fine in ((0o777, False), (0o775, False), (0o1777, True), (0o755, True)):
+        made(places / "open", mode)
+        store._told.clear()
+        ok, said = used(folder, monkeypatch, capsys)
+        assert ok is fine and (fine or said.endswith(f"write to {places / 'open'}\n"))
+    # What does not exist yet is made for oneself alone.
+    new = places / "not" / "there"
+    assert used(new, monkeypatch, capsys) == (True, "")
+    assert [path.stat().st_mode & 0o777 for path in (new, new.parent)] == [0o700, 0o700]
+
+
+@needs_owners
+def test_links_are_followed(places, monkeypatch, capsys):
+    real = made(places / "real", 0o700)
+    link = places / "link"
+    link.symlink_to("real")
+    assert used(link, monkeypatch, capsys) == (True, "")
+    # The way leads through a folder in which others could turn the second link elsewhere.
+    inside = made(places / "open", 0o700) / "second"
+    inside.symlink_to(real)
+    link.unlink()
+    link.symlink_to("open/../open/second")
+    assert used(link, monkeypatch, capsys) == (True, "")
+    made(places / "open", 0o777)
+    assert not used(link, monkeypatch, capsys)[0]
+    real.chmod(0o777)
+    link.unlink()
+    link.symlink_to(real)
+    store._told.clear()
+    assert used(link, monkeypatch, capsys)[1].endswith(f"others can write to {real}\n")
+    link.unlink()
+    link.symlink_to("link")
+    monkeypatch.setenv("BANDITLAB_CACHE", str(link))
+    assert store.cache_folder() == places / "temporary" / f"banditlab-{os.getuid()}"
+
+
+@pytest.mark.skipif(getattr(os, "getuid", lambda: 1)() != 0, reason="only root gives files away")
+def test_a_folder_of_somebody_else_is_not_used(places, monkeypatch, capsys):
+    folder = made(places / "theirs" / "cache", 0o755)
+    for path in (folder, folder.parent):
+        os.chown(path, 12345, 12345)
+        store._told.clear()
+        assert used(folder, monkeypatch, capsys)[1].endswith(f"others can write to {path}\n")
+        os.chown(path, 0, 0)
+    assert used(folder, monkeypatch, capsys) == (True, "")
+    link = made(places / "shared", 0o1777) / "link"
+    link.symlink_to(folder)
+    assert used(link, monkeypatch, capsys) == (True, "")
+    os.chown(link, 12345, 12345, follow_symlinks=False)
+    assert not used(link, monkeypatch, capsys)[0]
+
+
+@needs_owners
+def test_neither_the_users_folder_nor_the_temporary_one_is_exempt(places, monkeypatch, capsys):
+    monkeypatch.delenv("BANDITLAB_CACHE", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(made(places / "xdg", 0o777)))
+    fallback = places / "temporary" / f"banditlab-{os.getuid()}"
+    assert store.cache_folder() == fallback
+    fallback.chmod(0o770)
+    assert store.cache_folder() is None and store.cache_folder() is None
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2 and lines[0].endswith("xdg") and lines[1].endswith(str(fallback))
+    assert store.cache_info() == {"folder": None, "pairs": 0, "kernels": 0, "bytes": 0}
+    store.clear_cache()
+    store.write("pair-1", b"content")
+    assert store.read("pair-1") is None
+    made(places / "xdg", 0o700)
+    assert store.cache_folder() == places / "xdg" / "banditlab"
+
+
+@needs_owners
+def test_a_file_that_others_could_write_to_is_not_run(folder):
+    value = again(scaled)
+    expected, _ = totals(value)
+    for entry in list(folder.iterdir()):
+        entry.chmod(0o666)
+    value = again(scaled)
+    assert totals(value) == (expected, 0) and read(value) == [0]
+    assert [entry.stat().st_mode & 0o777 for entry in folder.iterdir()] == [0o600, 0o600]
+    assert totals(value) == (expected, 1)
+
+
+def test_without_owners_and_forks_everything_works(tmp_path):
+    tiny(tmp_path)
+    windows = (
+        "import os\nfor x in 'fork', 'register_at_fork', 'getuid', 'getloadavg': delattr(os, x)\n"
+    )
+    for hits in (0, 1):
+        done = subprocess.run(
+            [sys.executable, "-c", windows + START, "1"],
+            env=environment(tmp_path),
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stdout == f"{TINY_OUT} {hits}\n" and done.stderr == ""
 
 
 # --- races --------------------------------------------------------------------------------------
