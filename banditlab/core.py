@@ -15,6 +15,7 @@ A *kernel* is a function that runs compiled inside the arena's loops and, with
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -29,13 +30,14 @@ OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
 class FromPython(CPUDispatcher):  # type: ignore[misc]
     """A function that is compiled at its first call, or found on disk."""
 
-    def equip(self) -> None:
+    def equipped(self) -> AbstractContextManager[None]:
         """Nothing here; banditlab.compile puts in this place what finds and keeps compiled code."""
+        return nullcontext()
 
     def compile(self, sig: Any) -> Any:
         """The entry point for arguments of these types."""
-        self.equip()
-        return super().compile(sig)
+        with self.equipped():
+            return super().compile(sig)
 
 
 class Kernel(FromPython):

@@ -62,7 +62,7 @@ def functions(values: Iterable[Any]) -> Iterator[FunctionType]:
 
 
 @cache
-def _is_versioned(file: str) -> bool:
+def is_versioned(file: str) -> bool:
     """Whether ``file`` belongs to Python or to a package whose version is hashed."""
     path = Path(file).resolve()
     if path.is_relative_to(STANDARD_LIBRARY) and "site-packages" not in path.parts:
@@ -71,7 +71,7 @@ def _is_versioned(file: str) -> bool:
 
 
 @cache
-def _code(code: CodeType) -> tuple[str, frozenset[str]]:
+def behaviour(code: CodeType) -> tuple[str, frozenset[str]]:
     """What ``code`` does, without file names and line numbers, and all names that it mentions."""
     facts = [
         repr((code.co_code, code.co_names, code.co_varnames, code.co_freevars, code.co_argcount))
@@ -79,7 +79,7 @@ def _code(code: CodeType) -> tuple[str, frozenset[str]]:
     names = set(code.co_names)
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
-            inner, more = _code(constant)
+            inner, more = behaviour(constant)
             facts.append(inner)
             names |= more
         else:
@@ -111,14 +111,14 @@ def _mentioned(function: FunctionType) -> dict[str, Any]:
     found |= function.__kwdefaults__ or {}
     cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
     found |= {name: cell.cell_contents for name, cell in cells}
-    _, names = _code(function.__code__)
+    _, names = behaviour(function.__code__)
     spaces = [function.__globals__]
     for i, space in enumerate(spaces):  # grows while it is walked
         for name in sorted(names & space.keys()):
             value = space[name]
             if not isinstance(value, ModuleType):
                 found[f"{i}.{name}"] = value
-            elif not _is_versioned(getattr(value, "__file__", None) or str(STANDARD_LIBRARY)):
+            elif not is_versioned(getattr(value, "__file__", None) or str(STANDARD_LIBRARY)):
                 if not any(vars(value) is known for known in spaces):
                     spaces.append(vars(value))
     return found
@@ -145,10 +145,10 @@ def _alone(value: Any) -> tuple[str, list[Any]] | None:
         # njit's options: inlined or not, how it divides, ...
         facts = [(key, shown(x)) for key, x in getattr(value, "targetoptions", {}).items()]
         value = getattr(value, "py_func", value)
-        if _is_versioned(value.__code__.co_filename):
+        if is_versioned(value.__code__.co_filename):
             return None
         mentioned = _mentioned(value)
-        does, _ = _code(value.__code__)
+        does, _ = behaviour(value.__code__)
     facts += [(name, shown(x)) for name, x in mentioned.items()]
     return f"{shown(value)}{does}{sorted(facts)}", list(mentioned.values())
 

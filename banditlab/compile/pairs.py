@@ -21,13 +21,12 @@ from typing import Any, NamedTuple
 import numba
 from numba.core.bytecode import FunctionIdentity
 from numba.core.errors import NumbaError
-from numba.core.registry import CPUDispatcher
 
 from banditlab.compile import store
 from banditlab.compile.errors import explained
 from banditlab.compile.fingerprint import as_first_seen, machine, reached
-from banditlab.compile.kernels import Place, Shelf
-from banditlab.core import OPTIONS, jit_disabled
+from banditlab.compile.shelf import Place, Shelf
+from banditlab.core import OPTIONS, FromPython, jit_disabled
 
 NOT_KERNELS = ("check",)  # fields of an algorithm that Python calls, before the loop
 
@@ -158,7 +157,7 @@ def _read_or_compile(
     around = {**space, "__name__": __name__}  # Numba looks for the module when it reads a pair
     exec(compile(text, "pair.py", "exec"), around)
     options = {**OPTIONS, "nopython": True, "no_cfunc_wrapper": True}
-    function: Any = CPUDispatcher(around["pair"], targetoptions=options)
+    function: Any = FromPython(around["pair"], targetoptions=options)
     function._cache = Shelf(lambda _: place, bare=False)
     try:
         with store.claimed(name), _no_garbage_collection():
