@@ -17,10 +17,12 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+from numba.core.registry import CPUDispatcher
+from numba.core.target_extension import cpu_target, dispatcher_registry
 
 import banditlab
-from banditlab.compile import pairs, store, warm
-from banditlab.core import kernel, kernel_inline
+from banditlab.compile import pairs, store
+from banditlab.core import kernel, kernel_in_loop, kernel_inline
 
 # --- a whole arena ------------------------------------------------------------------------------
 
@@ -633,13 +635,28 @@ def test_a_changed_global_reaches_neither_kernels_on_disk_nor_python(folder, mon
     assert third(1.0) == 3.0 and read(third.from_python) == [1]
 
 
-def test_warm_compiles_without_a_call(folder):
-    calls = again(divided)
-    warm(calls, 1.0)
-    assert len(names(folder, "call-")) == 1 and read(calls.from_python) == [0]
-    other = again(divided)
-    assert other(1.0).whole == 0.25 and read(other.from_python) == [1]
-    warm(lambda x: 1 / 0, 1.0)  # plain Python has nothing to compile
+def test_a_kernel_compiled_to_be_inlined_is_kept_apart(folder):
+    """Numba compiles a kernel as its first caller asks: with ``forceinline`` or without."""
+
+    def pair_of(value, decorate):
+        return decorate(lambda i: 1.0 + value(i))
+
+    for decorate, n in ((kernel, 2), (kernel_in_loop, 4), (kernel, 4), (kernel_in_loop, 4)):
+        value = again(scaled)
+        assert totals(pair_of(value, decorate))[0] == [1.5, 3.5, 5.5]
+        assert len(names(folder, "kernel-")) == n
+        forget_pairs(folder)
+
+
+def test_numba_is_left_as_it_was(folder):
+    @kernel
+    def wrong(i):
+        return i.nothing
+
+    for value in (again(scaled), wrong):
+        with suppress(pairs.NumbaError, ValueError):
+            totals(value)
+        assert dispatcher_registry[cpu_target] is CPUDispatcher
 
 
 MAIN = """
@@ -689,6 +706,45 @@ def test_classes_of_a_script_are_its_own(tmp_path):
         )
         found.append(done.stdout.split())
     assert found == [["6.0", "True", "0", "0"], ["6.0", "True", "1", "1"]]
+
+
+ONLY = """
+import sys, numpy as np, banditlab
+from numba.core import compiler
+from banditlab import random, registry
+from banditlab.compile import compiled
+from banditlab.core import Task
+from banditlab.protocols import online
+seen, old = [], compiler.CompilerBase.compile_extra
+def compile_extra(self, function):
+    seen.append(function.__qualname__)
+    return old(self, function)
+compiler.CompilerBase.compile_extra = compile_extra
+algorithm, problem = registry.make("exp3"), registry.make_problem("bernoulli", means=[0.4, 0.6])
+loop = getattr(online, sys.argv[1])
+key, record = random.key(1), np.zeros((2, 1, 3))
+task, args = Task(2, 1, 0, 40), (key, 0, 0, np.array([40]), np.zeros(2, np.int64), record)
+if sys.argv[2:]:
+    args = (key, 0, 0, np.array([40]), np.zeros(2, np.int64), np.zeros((2, 1, 3), order='F'))
+compiled(loop, (algorithm, problem), (task, *args))(task, *args)
+print(args[-1].sum(), seen)
+"""
+
+
+def test_a_pair_whose_kernels_are_on_disk_is_all_that_is_compiled(tmp_path):
+    found = []
+    for another in ([], ["with another layout of the record"]):
+        done = subprocess.run(
+            [sys.executable, "-c", ONLY, "run_block", *another],
+            env=environment(tmp_path),
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        found.append(done.stdout.split(maxsplit=1))
+    (first, all_of_it), (second, rest) = found
+    assert first == second and "impl" in all_of_it and "next_word" in all_of_it
+    assert rest == "['pair']\n"
 
 
 DECIDE = """

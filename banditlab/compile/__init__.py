@@ -2,9 +2,10 @@
 
 from banditlab.compile.ahead import second_compiler
 from banditlab.compile.errors import KernelError
-from banditlab.compile.kernels import warm
+from banditlab.compile.kernels import equipped
 from banditlab.compile.pairs import NOT_KERNELS, Pair, compiled, pair
 from banditlab.compile.store import cache_info, clear_cache
+from banditlab.core import FromPython
 
 __all__ = [
     "NOT_KERNELS",
@@ -15,5 +16,6 @@ __all__ = [
     "compiled",
     "pair",
     "second_compiler",
-    "warm",
 ]
+
+FromPython.equipped = equipped  # type: ignore[assignment, method-assign]

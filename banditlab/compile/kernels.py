@@ -18,7 +18,6 @@ from numba import types
 from numba.core.compiler import Flags
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.target_extension import cpu_target, dispatcher_registry
-from numba.core.typing.typeof import Purpose, typeof
 
 from banditlab.compile.fingerprint import (
     Found,
@@ -144,7 +143,7 @@ def _borrowing() -> Iterator[None]:
 
 
 @contextmanager
-def _equipped(function: Function) -> Iterator[None]:
+def equipped(function: Function) -> Iterator[None]:
     """Let Numba look on the shelf before it compiles ``function``, and what that calls."""
     if not isinstance(function._cache, Shelf):
         bare, borrowed = is_bare(function), isinstance(function, Borrowed)
@@ -155,18 +154,3 @@ def _equipped(function: Function) -> Iterator[None]:
                 link(function)
     with _borrowing():
         yield
-
-
-FromPython.equipped = _equipped  # type: ignore[assignment, method-assign]
-
-
-def warm(kernel: Any, *args: Any) -> None:
-    """Compile ``kernel`` for calls from Python with arguments like these, or find it on disk.
-
-    Nothing runs, and nothing is drawn. A kernel that is plain Python is ready as it is.
-    """
-    function = getattr(kernel, "from_python", None)
-    if function is not None:
-        kinds = tuple(typeof(value, Purpose.argument) for value in args)
-        _, folded = function._compiler.fold_argument_types(kinds, {})
-        function.compile(tuple(folded))
