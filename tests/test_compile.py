@@ -15,13 +15,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+import numba
 import numpy as np
 import pytest
 from numba.core.registry import CPUDispatcher
 from numba.core.target_extension import cpu_target, dispatcher_registry
 
 import banditlab
-from banditlab.compile import pairs, store
+from banditlab.compile import fingerprint, pairs, store
 from banditlab.core import kernel, kernel_in_loop, kernel_inline
 
 # --- a whole arena ------------------------------------------------------------------------------
@@ -436,6 +437,8 @@ def test_the_entries_used_least_recently_go_first(folder, monkeypatch):
     totals(other)
     assert names(folder, "kernel-") != []
     assert store.cache_info()["kernels"] + store.cache_info()["pairs"] == 2
+    assert again(scaled)(1.0) == again(divided)(2.0).whole * 4.0 == 2.0
+    assert len(list(folder.iterdir())) == 2
 
 
 def test_the_cache_stays_below_a_size(folder, monkeypatch):
@@ -646,6 +649,25 @@ def test_a_kernel_compiled_to_be_inlined_is_kept_apart(folder):
         assert totals(pair_of(value, decorate))[0] == [1.5, 3.5, 5.5]
         assert len(names(folder, "kernel-")) == n
         forget_pairs(folder)
+
+
+def test_kernels_of_other_versions_and_settings_are_kept_apart(folder, monkeypatch):
+    totals(again(scaled))
+    again(scaled)(1.0)
+    kept = names(folder, "kernel-", "call-")
+    changes = [
+        (fingerprint, "VERSIONS", (*fingerprint.VERSIONS, "next")),
+        (numba.config, "SLP_VECTORIZE", 1 - numba.config.SLP_VECTORIZE),
+        (numba.config, "CPU_NAME", "generic"),
+    ]
+    for place, name, value in changes:
+        with monkeypatch.context() as changed:
+            changed.setattr(place, name, value)
+            other = again(scaled)
+            assert totals(other)[1] == other(1.0) - 2.0 == 0
+            assert read(other, other.from_python) == [0, 0]
+        kept += [entry for entry in names(folder, "kernel-", "call-") if entry not in kept]
+        assert len(kept) == 2 * (2 + changes.index((place, name, value)))
 
 
 def test_numba_is_left_as_it_was(folder):
