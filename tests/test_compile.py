@@ -1,4 +1,4 @@
-"""The cache of compiled pairs: hits, never stale, survives damage and races, stays bounded."""
+"""The cache of compiled code: hits, never stale, survives damage and races, stays bounded."""
 
 from __future__ import annotations
 
@@ -8,16 +8,22 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+import numba
 import numpy as np
 import pytest
+from numba.core.registry import CPUDispatcher
+from numba.core.target_extension import cpu_target, dispatcher_registry
 
-from banditlab.compile import pair as cache
-from banditlab.core import kernel, kernel_inline
+import banditlab
+from banditlab.compile import fingerprint, pairs, store
+from banditlab.core import kernel, kernel_in_loop, kernel_inline
 
 # --- a whole arena ------------------------------------------------------------------------------
 
@@ -44,17 +50,18 @@ def mine(bonus=1.0):
 '''
 RUN = """
 import sys, banditlab
-from banditlab.compile import pair as compile
+from banditlab.compile import pairs
 arena = {"problem": {"name": "bernoulli", "means": [0.4, 0.6]}, "agents": [{"name": sys.argv[1]}],
          "horizon": 300, "replications": 20}
 curves = banditlab.simulate(arena)
-hits = sum(sum(f.stats.cache_hits.values()) for f in compile._loaded.values())
+hits = sum(sum(f.stats.cache_hits.values()) for f in pairs._loaded.values())
 print(curves.raw(curves.agents()[0])[:, -1].mean(), hits)
 """
 
 
 def environment(folder: Path, **env: str) -> dict[str, str]:
-    mine = {"BANDITLAB_CACHE": str(folder / "cache"), "PYTHONPATH": str(folder)}
+    paths = os.pathsep.join([str(folder), str(Path(banditlab.__file__).parents[1])])
+    mine = {"BANDITLAB_CACHE": str(folder / "cache"), "PYTHONPATH": paths}
     return {**os.environ, **mine, "PYTHONDONTWRITEBYTECODE": "1", **env}
 
 
@@ -98,8 +105,8 @@ def test_plain_python_gives_the_same_curve(tmp_path, agent):
 
 COMPANY = """
 import json, os, subprocess, sys, banditlab
-from banditlab.arena import simulate as run
-run._others_at_work = lambda: 0.0
+from banditlab.compile import ahead
+ahead._others_at_work = lambda: 0.0
 os.cpu_count = lambda: 2
 started = []
 class Popen(subprocess.Popen):
@@ -129,7 +136,7 @@ def test_a_second_process_that_compiles_changes_nothing(tmp_path):
         found.append(json.loads(done.stdout))
     assert found[0][0] == found[1][0] == found[2][0]
     assert [ended for _, ended in found] == [[True], [], []]  # once, and gone by the end
-    assert sorted(f.name[:5] for f in (tmp_path / "cache").iterdir()) == 2 * ["pair-"]
+    assert [name[:5] for name in names(tmp_path / "cache")] == 2 * ["pair-"]
 
 
 # --- a pair that compiles in no time ------------------------------------------------------------
@@ -209,17 +216,17 @@ warnings.simplefilter("error")
 from pathlib import Path
 import numpy as np
 import tiny
-from banditlab.compile import pair as compile
+from banditlab.compile import pairs
 if len(sys.argv) > 2:  # all start at once
     print("ready", flush=True)
     while not Path(sys.argv[2]).exists():
         time.sleep(0.002)
 for _ in range(int(sys.argv[1])):
-    compile._loaded.clear()
+    pairs._loaded.clear()
     out = np.zeros(3)
-    pair = compile.compiled(tiny.loop, (tiny.Noun(tiny.Params(), tiny.value),), (out,))
+    pair = pairs.compiled(tiny.loop, (tiny.Noun(tiny.Params(), tiny.value),), (out,))
     pair(out)
-    print(out.tolist(), sum(compile._loaded[pair.name].stats.cache_hits.values()))
+    print(out.tolist(), sum(pairs._loaded[pair.name].stats.cache_hits.values()))
 """
 TINY_OUT = [18.0 + 4294967298 + 15.0 * i for i in range(3)]  # 8 + 4 + 1 + 3 + 2, 2 + 6 + 7
 
@@ -326,29 +333,32 @@ def total(noun, out):
 
 def totals(value, size: int = 3) -> tuple[list[float], int]:
     """What the pair of ``total`` and ``value`` gives, and whether it came from the cache."""
-    cache._loaded.clear()
+    pairs._loaded.clear()
     out = np.zeros(size)
-    pair = cache.compiled(total, (Noun(value),), (out,))
+    pair = pairs.compiled(total, (Noun(value),), (out,))
     pair(out)
-    (function,) = cache._loaded.values()
+    (function,) = pairs._loaded.values()
     return out.tolist(), sum(function.stats.cache_hits.values())
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch) -> Iterator[Path]:
     """An empty cache; afterwards this process knows the pairs again that it knew before."""
-    if cache.jit_disabled():
+    if pairs.jit_disabled():
         pytest.skip("plain Python compiles nothing")
-    known = dict(cache._loaded)
+    known = dict(pairs._loaded)
     monkeypatch.setenv("BANDITLAB_CACHE", str(tmp_path / "cache"))
     yield tmp_path / "cache"
-    cache._loaded.clear()
-    cache._loaded.update(known)
+    pairs._loaded.clear()
+    pairs._loaded.update(known)
 
 
-def names(folder: Path) -> list[str]:
-    """What lies in the cache; pairs only, unless something was left behind."""
-    return sorted(entry.name for entry in folder.iterdir())
+def names(folder: Path, *kinds: str) -> list[str]:
+    """What lies in the cache, less the kernels: pairs only, unless something was left behind."""
+    found = sorted(entry.name for entry in folder.glob("*"))
+    if kinds:
+        return [name for name in found if name.startswith(kinds)]
+    return [name for name in found if not name.startswith("kernel-")]
 
 
 def test_functions_of_one_name_differ(folder):
@@ -377,59 +387,78 @@ DAMAGE = {
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
-def test_every_damaged_file_is_noticed_and_repaired(folder, damage):
+def test_every_damaged_pair_is_noticed_and_repaired(folder, damage):
     expected, _ = totals(scaled)
     (name,) = names(folder)
-    files = [f.relative_to(folder) for f in folder.rglob("*") if f.is_file()]
-    assert len(files) == 4  # the source, Numba's index and data, the seal
-    for file in files:
-        whole = (folder / file).read_bytes()
-        change = DAMAGE[damage]
-        if change is None:
-            (folder / file).unlink()
-        else:
-            (folder / file).write_bytes(change(whole))
-            assert (folder / file).read_bytes() != whole
-        assert totals(scaled) == (expected, 0), file
-        assert totals(scaled) == (expected, 1), file
-        assert names(folder) == [name]
-
-
-def test_an_empty_folder_is_filled(folder):
-    expected, _ = totals(scaled)
-    (name,) = names(folder)
-    shutil.rmtree(folder / name)
-    (folder / name / "__pycache__").mkdir(parents=True)
+    harm(folder / name, damage)
     assert totals(scaled) == (expected, 0)
     assert totals(scaled) == (expected, 1)
     assert names(folder) == [name]
 
 
-def test_the_pairs_used_least_recently_go_first(folder, monkeypatch):
-    monkeypatch.setattr(cache, "MOST_PAIRS", 2)
+def harm(file: Path, damage: str) -> None:
+    whole, change = file.read_bytes(), DAMAGE[damage]
+    if change is None:
+        file.unlink()
+    else:
+        file.write_bytes(change(whole))
+        assert file.read_bytes() != whole
+
+
+def test_an_entry_under_the_name_of_another_is_noticed(folder):
+    first, _ = totals(scaled)
+    (name,) = names(folder)
+    content = (folder / name).read_bytes()
+    second, _ = totals(shifted)
+    for other in names(folder):
+        (folder / other).write_bytes(content)
+    assert totals(shifted) == (second, 0)
+    assert totals(scaled) == (first, 1)
+
+
+def test_the_entries_used_least_recently_go_first(folder, monkeypatch):
+    thrice = kernel(lambda i: 3.0 * i)
+    for value in (scaled, shifted, thrice):  # each kernel is compiled now, and not again
+        totals(value)
+    store.clear_cache()
+    monkeypatch.setattr(store, "MOST_ENTRIES", 2)
     totals(scaled)
     (first,) = names(folder)
     totals(shifted)
     for age, name in enumerate(names(folder)):  # both were last used some time ago
         os.utime(folder / name, (1000.0 + age, 1000.0 + age))
     assert totals(scaled)[1] == 1  # used just now
-    assert totals(kernel(lambda i: 3.0 * i))[1] == 0
-    assert len(names(folder)) == 2 and first in names(folder)
+    assert totals(thrice)[1] == 0
+    assert len(list(folder.iterdir())) == 2 and first in names(folder)
     assert totals(scaled)[1] == 1
     assert totals(shifted)[1] == 0
+    # Kernels count as pairs do.
+    other = kernel(lambda i: 4.0 * i)
+    totals(other)
+    assert names(folder, "kernel-") != []
+    assert store.cache_info()["kernels"] + store.cache_info()["pairs"] == 2
+    assert again(scaled)(1.0) == again(divided)(2.0).whole * 4.0 == 2.0
+    assert len(list(folder.iterdir())) == 2
 
 
 def test_the_cache_stays_below_a_size(folder, monkeypatch):
     expected, _ = totals(scaled)
-    size = cache.cache_info()["bytes"]
-    assert 10_000 < size == cache._size(folder / names(folder)[0]) < 1_000_000
+    totals(shifted)
+    sizes = {entry.name: entry.stat().st_size for entry in folder.iterdir()}
+    size = store.cache_info()["bytes"]
+    assert size == sum(sizes.values()) and set(names(folder, "kernel-", "pair-")) == set(sizes)
+    assert store.cache_info()["pairs"] == 2 and store.cache_info()["kernels"] == len(sizes) - 2
+    assert all(1_000 < each < 100_000 for each in sizes.values())
+    store.clear_cache()
+    totals(scaled)
+    size = store.cache_info()["bytes"]
     monkeypatch.setenv("BANDITLAB_CACHE_SIZE", str(1.5 * size / 1e6))
     totals(shifted)
-    assert cache.cache_info()["pairs"] == 1
+    assert store.cache_info()["pairs"] == 1
     assert totals(shifted)[1] == 1
     monkeypatch.setenv("BANDITLAB_CACHE_SIZE", "0")
     assert totals(scaled) == (expected, 0)
-    assert names(folder) == []
+    assert not list(folder.iterdir())
     monkeypatch.setenv("BANDITLAB_CACHE_SIZE", "big")
     with pytest.raises(ValueError, match="BANDITLAB_CACHE_SIZE must be a number of MB, got 'big'"):
         totals(scaled)
@@ -437,18 +466,337 @@ def test_the_cache_stays_below_a_size(folder, monkeypatch):
 
 def test_what_a_killed_process_left_is_cleared_away(folder):
     totals(scaled)
-    for name, age in (("aside-young", 60.0), ("aside-old", 2 * cache.HOUR)):
-        (folder / name).mkdir()
+    for name, age in (("aside-young", 60.0), ("aside-old", 2 * store.HOUR)):
+        (folder / name).touch()
         os.utime(folder / name, (time.time() - age, time.time() - age))
+    (folder / "aside-pair").mkdir()  # as older versions left them
+    (folder / "pair-old" / "__pycache__").mkdir(parents=True)
+    (folder / "pair-old" / "__pycache__" / "pair.nbc").write_bytes(b"code")
+    for name in ("aside-pair", "pair-old"):
+        os.utime(folder / name, (1000.0, 1000.0))
     totals(shifted)
     assert [name for name in names(folder) if name.startswith("aside")] == ["aside-young"]
+    assert "pair-old" in names(folder)
+    store.clear_cache()
+    assert names(folder) == ["aside-young"]
 
 
 def test_clear_cache(folder):
-    totals(scaled)
-    assert cache.cache_info()["pairs"] == 1
-    cache.clear_cache()
-    assert names(folder) == [] and cache.cache_info()["bytes"] == 0
+    totals(kernel(lambda i: 5.0 * i))
+    assert store.cache_info()["pairs"] == store.cache_info()["kernels"] == 1
+    store.clear_cache()
+    assert not list(folder.iterdir()) and store.cache_info()["bytes"] == 0
+
+
+# --- kernels by themselves ----------------------------------------------------------------------
+
+
+def again(value):
+    """The same kernel as a new process makes it: nothing of it is compiled."""
+    return kernel(value.py_func)
+
+
+def read(*kernels) -> list[int]:
+    """How often each was found on disk."""
+    return [sum(each.stats.cache_hits.values()) for each in kernels]
+
+
+def forget_pairs(folder: Path) -> None:
+    for name in names(folder, "pair-"):
+        (folder / name).unlink()
+
+
+class Part(NamedTuple):
+    whole: float
+    rest: np.ndarray
+
+
+@kernel
+def divided(i, by=4.0):
+    return Part(i / by, np.full(2, by))
+
+
+@kernel
+def joined(part):
+    return part.whole + part.rest.sum()
+
+
+def test_a_new_pair_takes_kernels_from_disk(folder):
+    expected, _ = totals(again(scaled))
+    (name,) = names(folder, "kernel-")
+    forget_pairs(folder)
+    value = again(scaled)
+    assert totals(value) == (expected, 0) and read(value) == [1]
+    assert names(folder, "kernel-") == [name]
+    # Whoever calls a kernel from disk is itself kept, and hands over and takes what it should.
+    first, second = again(divided), again(joined)
+    calls = kernel(lambda i: second(first(i)) + second(first(i, 2.0)))
+    expected, _ = totals(calls)
+    assert expected == [12.5, 13.25, 14.0] and read(first, second) == [0, 0]
+    forget_pairs(folder)
+    third, fourth = again(divided), again(joined)
+    calls = kernel(lambda i: fourth(third(i)) + fourth(third(i, 2.0)) + 1.0)
+    assert totals(calls) == ([x + 1.0 for x in expected], 0)
+    assert read(third, fourth, calls) == [2, 1, 0]  # with and without the argument
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_every_damaged_kernel_is_noticed_and_repaired(folder, damage):
+    expected, _ = totals(again(scaled))
+    (name,) = names(folder, "kernel-")
+    harm(folder / name, damage)
+    for hits in (0, 1):
+        forget_pairs(folder)
+        value = again(scaled)
+        assert totals(value) == (expected, 0) and read(value) == [hits]
+    assert len(list(folder.iterdir())) == 2
+
+
+def test_a_kernel_that_is_handed_a_function_is_not_kept(folder):
+    @kernel
+    def applied(function, i):
+        return function(i)
+
+    def calling(value, function):
+        return kernel(lambda i: value(function, i))
+
+    for inner, expected in ((scaled, [0.5, 2.5, 4.5]), (shifted, [1.5, 2.5, 3.5])):
+        function, value = again(inner), again(applied)
+        assert totals(calling(value, function))[0] == expected
+    assert len(names(folder, "kernel-")) == 2 + 2  # the two, and who calls
+
+
+def test_what_a_kernel_from_disk_raises(folder):
+    @kernel
+    def checked(i):
+        if i > 1:
+            raise ValueError("no such number", i)
+        return 1.0 * i
+
+    for hits in (0, 1):
+        forget_pairs(folder)
+        value = again(checked)
+        with pytest.raises(ValueError) as caught:
+            totals(value)
+        assert caught.value.args == ("no such number", 2) and read(value) == [hits]
+
+
+def test_kernels_of_one_name_are_told_apart_by_who_calls_them(folder):
+    def times(number):
+        return kernel(lambda i: number * i)
+
+    two, three = times(2.0), times(3.0)
+
+    def inner(function):
+        return kernel(lambda i: function(i))
+
+    def outer(plus, minus, f):
+        return kernel(lambda i: 100.0 * f(i) + 10.0 * plus(i) + minus(i))
+
+    # Both lead to the same functions of the same names, but not in the same places.
+    assert totals(outer(two, three, inner(three)))[0] == [0.5, 323.5, 646.5]
+    assert totals(outer(three, two, inner(three)))[0] == [0.5, 332.5, 664.5]
+
+
+def test_python_takes_kernels_from_disk(folder):
+    class Result(NamedTuple):  # found by no name: another process would make another class
+        number: float
+
+    @kernel
+    def unnamed(x):
+        return Result(x)
+
+    for hits in (0, 1):
+        functions = again(divided), again(joined), again(unnamed)
+        part = functions[0](8.0, by=2.0)
+        assert type(part) is Part and part.whole == 4.0 and part.rest.tolist() == [2.0, 2.0]
+        assert functions[0](8.0).whole == 2.0
+        assert functions[1](part) == 8.0
+        assert type(functions[2](5.0)) is Result
+        assert read(*(f.from_python for f in functions)) == [2 * hits, hits, 0]
+    assert len(names(folder, "call-")) == 3
+    assert store.cache_info()["kernels"] == len(list(folder.iterdir()))
+
+
+def test_a_changed_global_reaches_neither_kernels_on_disk_nor_python(folder, monkeypatch):
+    value = again(scaled)
+
+    def calling(value):
+        return kernel(lambda i: 1.0 + value(i))
+
+    assert calling(value)(1.0) == 3.0  # Numba goes on with the value at which it compiled
+    kept = names(folder, "kernel-", "call-")
+    monkeypatch.setattr(sys.modules[__name__], "SCALE", 3.0)
+    other = calling(value)
+    assert other(1.0) == 3.0 and totals(other)[0] == [1.5, 4.5, 7.5]  # other types: compiled now
+    assert names(folder, "kernel-", "call-") == kept and names(folder, "pair-") == []
+    # Who sees the new value only is kept with it, apart from the old one.
+    newer = calling(again(scaled))
+    assert newer(1.0) == 4.0 and len(names(folder, "kernel-", "call-")) == len(kept) + 2
+    monkeypatch.setattr(sys.modules[__name__], "SCALE", 2.0)
+    third = calling(again(scaled))
+    assert third(1.0) == 3.0 and read(third.from_python) == [1]
+
+
+def test_a_kernel_compiled_to_be_inlined_is_kept_apart(folder):
+    """Numba compiles a kernel as its first caller asks: with ``forceinline`` or without."""
+
+    def pair_of(value, decorate):
+        return decorate(lambda i: 1.0 + value(i))
+
+    for decorate, n in ((kernel, 2), (kernel_in_loop, 4), (kernel, 4), (kernel_in_loop, 4)):
+        value = again(scaled)
+        assert totals(pair_of(value, decorate))[0] == [1.5, 3.5, 5.5]
+        assert len(names(folder, "kernel-")) == n
+        forget_pairs(folder)
+
+
+def test_kernels_of_other_versions_and_settings_are_kept_apart(folder, monkeypatch):
+    totals(again(scaled))
+    again(scaled)(1.0)
+    kept = names(folder, "kernel-", "call-")
+    changes = [
+        (fingerprint, "VERSIONS", (*fingerprint.VERSIONS, "next")),
+        (numba.config, "SLP_VECTORIZE", 1 - numba.config.SLP_VECTORIZE),
+        (numba.config, "CPU_NAME", "generic"),
+    ]
+    for place, name, value in changes:
+        with monkeypatch.context() as changed:
+            changed.setattr(place, name, value)
+            other = again(scaled)
+            assert totals(other)[1] == other(1.0) - 2.0 == 0
+            assert read(other, other.from_python) == [0, 0]
+        kept += [entry for entry in names(folder, "kernel-", "call-") if entry not in kept]
+        assert len(kept) == 2 * (2 + changes.index((place, name, value)))
+
+
+def test_numba_is_left_as_it_was(folder):
+    @kernel
+    def wrong(i):
+        return i.nothing
+
+    for value in (again(scaled), wrong):
+        with suppress(pairs.NumbaError, ValueError):
+            totals(value)
+        assert dispatcher_registry[cpu_target] is CPUDispatcher
+
+
+MAIN = """
+import sys
+from typing import NamedTuple
+import numpy as np
+from banditlab.compile import pairs
+from banditlab.core import kernel
+
+class Box(NamedTuple):
+    inside: np.ndarray
+
+class Noun(NamedTuple):
+    value: object
+
+@kernel
+def boxed(i):
+    return Box(np.full(2, 1.0 * i))
+
+@kernel
+def value(box):
+    return box.inside.sum()
+
+@kernel
+def loop(noun, out):
+    out[0] = noun.value(boxed(3)) + len(sys_argv) * 0.0
+
+sys_argv = tuple(range(len(sys.argv)))
+out = np.zeros(1)
+pairs.compiled(loop, (Noun(value),), (out,))(out)
+print(out[0], type(boxed(1)) is Box, sum(value.stats.cache_hits.values()),
+      sum(boxed.stats.cache_hits.values()))
+"""
+
+
+def test_classes_of_a_script_are_its_own(tmp_path):
+    (tmp_path / "main.py").write_text(MAIN)
+    found = []
+    for arguments in ([], ["another pair"]):
+        done = subprocess.run(
+            [sys.executable, "main.py", *arguments],
+            env=environment(tmp_path),
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        found.append(done.stdout.split())
+    assert found == [["6.0", "True", "0", "0"], ["6.0", "True", "1", "1"]]
+
+
+ONLY = """
+import sys, numpy as np, banditlab
+from numba.core import compiler
+from banditlab import random, registry
+from banditlab.compile import compiled
+from banditlab.core import Task
+from banditlab.protocols import online
+seen, old = [], compiler.CompilerBase.compile_extra
+def compile_extra(self, function):
+    seen.append(function.__qualname__)
+    return old(self, function)
+compiler.CompilerBase.compile_extra = compile_extra
+algorithm, problem = registry.make("exp3"), registry.make_problem("bernoulli", means=[0.4, 0.6])
+loop = getattr(online, sys.argv[1])
+key, record = random.key(1), np.zeros((2, 1, 3))
+task, args = Task(2, 1, 0, 40), (key, 0, 0, np.array([40]), np.zeros(2, np.int64), record)
+if sys.argv[2:]:
+    args = (key, 0, 0, np.array([40]), np.zeros(2, np.int64), np.zeros((2, 1, 3), order='F'))
+compiled(loop, (algorithm, problem), (task, *args))(task, *args)
+print(args[-1].sum(), seen)
+"""
+
+
+def test_a_pair_whose_kernels_are_on_disk_is_all_that_is_compiled(tmp_path):
+    found = []
+    for another in ([], ["with another layout of the record"]):
+        done = subprocess.run(
+            [sys.executable, "-c", ONLY, "run_block", *another],
+            env=environment(tmp_path),
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        found.append(done.stdout.split(maxsplit=1))
+    (first, all_of_it), (second, rest) = found
+    assert first == second and "impl" in all_of_it and "next_word" in all_of_it
+    assert rest == "['pair']\n"
+
+
+DECIDE = """
+import sys, numpy as np, banditlab
+from numba.core import compiler
+def refuse(*args, **named):
+    raise RuntimeError(f"compiles {args[2]}")
+if sys.argv[1] == "warm":
+    compiler.CompilerBase.compile_extra = refuse
+agent = banditlab.Agent("ucb", n_arms=3, horizon=100, seed=1)
+for t in range(20):
+    arm = agent.act()
+    agent.update(None, arm, 0.1 * arm)
+print(arm, agent.recommend().tolist(), agent.propensities().tolist())
+"""
+
+
+def test_the_first_decision_of_a_new_process_compiles_nothing(tmp_path):
+    found = []
+    for how in ("cold", "warm"):
+        done = subprocess.run(
+            [sys.executable, "-c", DECIDE, how],
+            env=environment(tmp_path),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        found.append(done.stdout)
+    assert found[0] == found[1]
 
 
 # --- folders that cannot be written -------------------------------------------------------------
@@ -464,7 +812,8 @@ def test_switched_off_nothing_is_written(tmp_path):
         assert start(tmp_path, BANDITLAB_CACHE=off, **env) == (TINY_OUT, 0)
     assert sorted(tmp_path.rglob("*")) == before
     assert start(tmp_path, **env) == (TINY_OUT, 0)  # switched on, the same start writes
-    assert len(list((tmp_path / "cache").rglob("*.nbc"))) == 1
+    assert len(names(tmp_path / "cache", "pair-")) == 1
+    assert len(names(tmp_path / "cache", "kernel-")) > 1
     assert not list((tmp_path / "home").iterdir())
 
 
@@ -486,6 +835,152 @@ def test_a_cache_that_cannot_be_written_moves_to_a_temporary_folder(tmp_path, pl
     if os.getuid() == 0:  # prepared by somebody else: not trusted, so nothing is cached
         os.chown(mine, 12345, 12345)
         assert start(tmp_path, **env) == (TINY_OUT, 0)
+
+
+# --- folders that somebody else could write to ---------------------------------------------------
+
+needs_owners = pytest.mark.skipif(not hasattr(os, "getuid"), reason="files have no owners here")
+
+
+@pytest.fixture
+def places(tmp_path, monkeypatch) -> Path:
+    """A folder of one's own, with the place for temporary files inside; nothing said so far."""
+    monkeypatch.setattr(store, "_told", set())
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir(mode=0o700)
+    return tmp_path
+
+
+def made(path: Path, mode: int) -> Path:
+    path.mkdir(parents=True, exist_ok=True)
+    path.chmod(mode)
+    return path
+
+
+def used(folder: Path, monkeypatch, capsys) -> tuple[bool, str]:
+    """Whether the cache lies in ``folder``, and what is said about it."""
+    monkeypatch.setenv("BANDITLAB_CACHE", str(folder))
+    found = store.cache_folder()
+    fallback = Path(tempfile.gettempdir()) / f"banditlab-{os.getuid()}"
+    assert found in (folder, fallback)
+    assert store.cache_folder() == found
+    said = capsys.readouterr().err
+    assert (said == "") == (found == folder)
+    return found == folder, said
+
+
+@needs_owners
+@pytest.mark.parametrize("mode", [0o770, 0o707, 0o720, 0o702, 0o777, 0o1777])
+def test_a_folder_that_others_can_write_to_is_not_used(places, monkeypatch, capsys, mode):
+    folder = made(places / "cache", mode)
+    assert used(folder, monkeypatch, capsys) == (
+        False,
+        f"banditlab: compiled code is not kept in {folder}: others can write to {folder}\n",
+    )
+    assert not list(folder.iterdir())
+    folder.chmod(0o755)
+    assert used(folder, monkeypatch, capsys) == (True, "")
+
+
+@needs_owners
+def test_no_folder_that_others_can_write_to_is_passed(places, monkeypatch, capsys):
+    folder = made(places / "open" / "mine" / "cache", 0o700)
+    for mode, fine in ((0o777, False), (0o775, False), (0o1777, True), (0o755, True)):
+        made(places / "open", mode)
+        store._told.clear()
+        ok, said = used(folder, monkeypatch, capsys)
+        assert ok is fine and (fine or said.endswith(f"write to {places / 'open'}\n"))
+    # What does not exist yet is made for oneself alone.
+    new = places / "not" / "there"
+    assert used(new, monkeypatch, capsys) == (True, "")
+    assert [path.stat().st_mode & 0o777 for path in (new, new.parent)] == [0o700, 0o700]
+
+
+@needs_owners
+def test_links_are_followed(places, monkeypatch, capsys):
+    real = made(places / "real", 0o700)
+    link = places / "link"
+    link.symlink_to("real")
+    assert used(link, monkeypatch, capsys) == (True, "")
+    # The way leads through a folder in which others could turn the second link elsewhere.
+    inside = made(places / "open", 0o700) / "second"
+    inside.symlink_to(real)
+    link.unlink()
+    link.symlink_to("open/../open/second")
+    assert used(link, monkeypatch, capsys) == (True, "")
+    made(places / "open", 0o777)
+    assert not used(link, monkeypatch, capsys)[0]
+    real.chmod(0o777)
+    link.unlink()
+    link.symlink_to(real)
+    store._told.clear()
+    assert used(link, monkeypatch, capsys)[1].endswith(f"others can write to {real}\n")
+    link.unlink()
+    link.symlink_to("link")
+    monkeypatch.setenv("BANDITLAB_CACHE", str(link))
+    assert store.cache_folder() == places / "temporary" / f"banditlab-{os.getuid()}"
+
+
+@pytest.mark.skipif(getattr(os, "getuid", lambda: 1)() != 0, reason="only root gives files away")
+def test_a_folder_of_somebody_else_is_not_used(places, monkeypatch, capsys):
+    folder = made(places / "theirs" / "cache", 0o755)
+    for path in (folder, folder.parent):
+        os.chown(path, 12345, 12345)
+        store._told.clear()
+        assert used(folder, monkeypatch, capsys)[1].endswith(f"others can write to {path}\n")
+        os.chown(path, 0, 0)
+    assert used(folder, monkeypatch, capsys) == (True, "")
+    link = made(places / "shared", 0o1777) / "link"
+    link.symlink_to(folder)
+    assert used(link, monkeypatch, capsys) == (True, "")
+    os.chown(link, 12345, 12345, follow_symlinks=False)
+    assert not used(link, monkeypatch, capsys)[0]
+
+
+@needs_owners
+def test_neither_the_users_folder_nor_the_temporary_one_is_exempt(places, monkeypatch, capsys):
+    monkeypatch.delenv("BANDITLAB_CACHE", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(made(places / "xdg", 0o777)))
+    fallback = places / "temporary" / f"banditlab-{os.getuid()}"
+    assert store.cache_folder() == fallback
+    fallback.chmod(0o770)
+    assert store.cache_folder() is None and store.cache_folder() is None
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2 and lines[0].endswith("xdg") and lines[1].endswith(str(fallback))
+    assert store.cache_info() == {"folder": None, "pairs": 0, "kernels": 0, "bytes": 0}
+    store.clear_cache()
+    store.write("pair-1", b"content")
+    assert store.read("pair-1") is None
+    made(places / "xdg", 0o700)
+    assert store.cache_folder() == places / "xdg" / "banditlab"
+
+
+@needs_owners
+def test_a_file_that_others_could_write_to_is_not_run(folder):
+    value = again(scaled)
+    expected, _ = totals(value)
+    for entry in list(folder.iterdir()):
+        entry.chmod(0o666)
+    value = again(scaled)
+    assert totals(value) == (expected, 0) and read(value) == [0]
+    assert [entry.stat().st_mode & 0o777 for entry in folder.iterdir()] == [0o600, 0o600]
+    assert totals(value) == (expected, 1)
+
+
+def test_without_owners_and_forks_everything_works(tmp_path):
+    tiny(tmp_path)
+    windows = (
+        "import os\nfor x in 'fork', 'register_at_fork', 'getuid', 'getloadavg': delattr(os, x)\n"
+    )
+    for hits in (0, 1):
+        done = subprocess.run(
+            [sys.executable, "-c", windows + START, "1"],
+            env=environment(tmp_path),
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stdout == f"{TINY_OUT} {hits}\n" and done.stderr == ""
 
 
 # --- races --------------------------------------------------------------------------------------
@@ -531,9 +1026,9 @@ def race(folder: Path, starts: int, rounds: int, vandal=None, **env: str) -> int
             process.wait()
 
 
-def delete_pairs(cache_folder: Path) -> None:
-    for home in cache_folder.glob("pair-*"):
-        cache._discard(home)
+def delete_entries(cache_folder: Path) -> None:
+    for entry in cache_folder.glob("[pk]*-*"):
+        store.discard(entry)
 
 
 def delete_everything(cache_folder: Path) -> None:
@@ -541,18 +1036,17 @@ def delete_everything(cache_folder: Path) -> None:
 
 
 def truncate_a_file(cache_folder: Path) -> None:
-    try:  # a folder that a process deletes meanwhile ends the listing too
-        for i, file in enumerate(sorted(cache_folder.glob("pair-*/**/*"))):
-            if i == time.monotonic_ns() % 4 and file.is_file():
+    entries = sorted(cache_folder.glob("[pk]*-*"))
+    for i, file in enumerate(entries):
+        if i == time.monotonic_ns() % len(entries):
+            with suppress(OSError):  # a process deletes it meanwhile
                 os.truncate(file, file.stat().st_size // 2)
-    except OSError:
-        pass
 
 
 def whole(folder: Path) -> None:
-    """The cache holds one pair and nothing else, and the next start reads it."""
+    """The cache holds one pair with its kernels and nothing else, and the next start reads it."""
     start(folder)
-    assert [entry.name[:5] for entry in (folder / "cache").iterdir()] == ["pair-"]
+    assert [name[:5] for name in names(folder / "cache")] == ["pair-"]
     assert start(folder) == (TINY_OUT, 1)
 
 
@@ -563,7 +1057,7 @@ def test_many_starts_at_once(tmp_path):
     whole(tmp_path)
 
 
-VANDALS = [delete_pairs, delete_everything, truncate_a_file]
+VANDALS = [delete_entries, delete_everything, truncate_a_file]
 
 
 @pytest.mark.parametrize("vandal", VANDALS)
@@ -607,7 +1101,7 @@ def test_python_calls_a_kernel_that_a_pair_has_compiled_without_a_way_in():
         value: object
 
     out = np.array([3.0])
-    cache.compiled(loop, (Halver(half),), (out,))(out)
+    pairs.compiled(loop, (Halver(half),), (out,))(out)
     assert out[0] == 1.5
     assert half(3.0) == 1.5
     assert half(x=5.0) == 2.5

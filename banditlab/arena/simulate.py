@@ -7,12 +7,9 @@ from __future__ import annotations
 
 import itertools
 import os
-import pickle
-import signal
-import subprocess
 import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +24,7 @@ from banditlab.arena.runner import Interrupted, Progress, Runner
 from banditlab.arena.spec import AgentEntry, Arena, Panel, read_arena
 from banditlab.arena.store import Store, owner
 from banditlab.arena.sweep import Cell, cells
-from banditlab.compile import missing, under_way
+from banditlab.compile import Pair, second_compiler
 from banditlab.console import Bar
 from banditlab.curves import Curves, Record
 from banditlab.validate import integer
@@ -146,12 +143,19 @@ def _run(
     total = sum(panel.replications * panel.horizon for panel, _ in wanted)
     runner = Runner(workers, store, progress, total)
     try:
-        with interrupt.hook(runner.stop):
-            with _second_compiler(arena, jobs, workers):
-                for i, (job, name, batch) in enumerate(zip(jobs, names, many, strict=True)):
-                    job.pair.function()
-                    whose = owner(job, arena.hash(), arena.seed, i, name, batch)
-                    runner.submit(job, whose, batch)
+        fresh = Resolver()  # the other process makes each problem and agent once, too
+        makers = [partial(_pair, fresh, arena, panel, entry) for panel, entry in wanted]
+        pairs = [job.pair for job in jobs]
+        with (
+            interrupt.hook(runner.stop),
+            second_compiler(pairs, makers, workers) as leave,
+            interrupt.hook(leave),
+        ):
+            for i, (job, name, batch) in enumerate(zip(jobs, names, many, strict=True)):
+                job.pair.function()
+                whose = owner(job, arena.hash(), arena.seed, i, name, batch)
+                runner.submit(job, whose, batch)
+            leave()
             runner.drain()
     except KeyboardInterrupt:
         runner.stop()
@@ -236,66 +240,8 @@ def _batches(jobs: list[Job], memory: int | None) -> list[int]:
     return many
 
 
-@contextmanager
-def _second_compiler(arena: Arena, jobs: list[Job], workers: int) -> Iterator[None]:
-    """Meanwhile another process compiles the same pairs from the last to the first.
-
-    Numba compiles one function at a time, so a second core takes a second process. The two meet
-    in the cache: who comes to a pair that the other has finished reads it.
-    """
-    absent = missing(job.pair for job in jobs)
-    todo = {job.pair.name: (job.panel, job.agent) for job in jobs if job.pair.name in absent}
-    idle = min(workers, os.cpu_count() or 1) - _others_at_work()
-    process = _started(arena, [*todo.values()][::-1]) if len(todo) > 1 and idle > 1.0 else None
-    if process is None:
-        yield
-        return
-    try:
-        with interrupt.hook(process.terminate):
-            yield
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def _others_at_work() -> float:
-    """How many other threads of this machine want a core now; the last minute's mean if unknown."""
-    try:
-        running = Path("/proc/loadavg").read_text().split()[3].partition("/")[0]
-        return int(running) - 1.0  # this one asks
-    except (OSError, IndexError, ValueError):
-        return os.getloadavg()[0]
-
-
-def _started(arena: Arena, wanted: list[tuple[Panel, AgentEntry]]) -> subprocess.Popen | None:
-    """A process that runs `_compile`; its errors are not its to report. None if there can be none.
-
-    It is told where Python looks for modules before it unpacks what needs them.
-    """
-    code = (
-        "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer)\n"
-        "from banditlab.arena.simulate import _compile; _compile(*pickle.load(sys.stdin.buffer))"
-    )
-    nowhere = subprocess.DEVNULL
-    with suppress(OSError):
-        process = subprocess.Popen(
-            [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=nowhere, stderr=nowhere
-        )
-        assert process.stdin is not None
-        with suppress(BrokenPipeError), process.stdin as pipe:
-            pipe.write(pickle.dumps(sys.path) + pickle.dumps((arena, wanted)))
-        return process
-    return None
-
-
-def _compile(arena: Arena, wanted: list[tuple[Panel, AgentEntry]]) -> None:
-    """What the second compiler does."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # it leaves, but not a folder behind
-    resolver = Resolver()
-    for panel, entry in wanted:
-        made = resolver.job(arena, panel, entry).pair
-        if not under_way(made):  # here the two meet
-            made.function()
+def _pair(resolver: Resolver, arena: Arena, panel: Panel, entry: AgentEntry) -> Pair:
+    return resolver.job(arena, panel, entry).pair
 
 
 def _worst(rivals: list[Record]) -> Record:

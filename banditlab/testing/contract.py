@@ -24,7 +24,7 @@ import numpy as np
 from banditlab import random, registry
 from banditlab.agent import Agent, leaves, quiet
 from banditlab.compile import NOT_KERNELS, compiled
-from banditlab.compile.pair import _functions
+from banditlab.compile.fingerprint import functions
 from banditlab.core import Task, jit_disabled
 from banditlab.protocols import online
 from banditlab.protocols.loops import lanes
@@ -77,7 +77,7 @@ def python_equals_jit(s: Subject) -> None:
 def stays_in_the_vocabulary(s: Subject) -> None:
     """No kernel calls a function that differs between the jit and plain Python."""
     fields = zip(s.algorithm._fields, s.algorithm, strict=True)
-    kernels = _functions(value for field, value in fields if field not in NOT_KERNELS)
+    kernels = functions(value for field, value in fields if field not in NOT_KERNELS)
     found = list(strangers(kernels))
     assert not found, f"{s.name}: {'; '.join(found)}"
 

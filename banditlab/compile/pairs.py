@@ -1,0 +1,168 @@
+"""Compiled pairs: one machine-code function per (loop, algorithm, problem), kept on disk.
+
+Numba compiles a function for given callees only if they are fixed when it is written down. So for
+each pair a small function is generated in which the kernels are globals, and kept under a hash of
+everything that its machine code depends on.
+"""
+
+from __future__ import annotations
+
+import gc
+import inspect
+import itertools
+import os
+import secrets
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, NamedTuple
+
+import numba
+from numba.core.bytecode import FunctionIdentity
+from numba.core.errors import NumbaError
+
+from banditlab.compile import store
+from banditlab.compile.errors import explained
+from banditlab.compile.fingerprint import as_first_seen, machine, reached
+from banditlab.compile.shelf import Place, Shelf
+from banditlab.core import OPTIONS, FromPython, jit_disabled
+
+# Fields of an algorithm or a problem that Python reads, before the loop.
+NOT_KERNELS = ("check", "most", "supply")
+
+
+def _number_functions_anew() -> None:
+    """Give this process numbers for its functions that no other process gives.
+
+    Numba makes a function's symbol from its name, its argument types and a number counted from 1
+    in every process. Kernels that one builder makes differ in nothing but that number; if two
+    processes gave it to different ones, a third that loads what both compiled would run the first
+    of them for both, silently.
+    """
+    FunctionIdentity._unique_ids = itertools.count(secrets.randbits(60))
+
+
+_number_functions_anew()
+if hasattr(os, "register_at_fork"):  # where there is no fork, no process inherits numbers
+    os.register_at_fork(after_in_child=_number_functions_anew)
+
+
+def _holds_kernels(value: Any) -> bool:
+    return isinstance(value, tuple) and any(callable(item) for item in value)
+
+
+def _source(loop: Callable[..., Any], nouns: tuple[Any, ...]) -> tuple[str, tuple[Any, ...], dict]:
+    """Text of the pair's function, the data among the nouns' fields, and the globals."""
+    given = list(inspect.signature(getattr(loop, "py_func", loop)).parameters)[len(nouns) :]
+    space: dict[str, Any] = {"loop": loop}
+    data: list[Any] = []
+    arguments: list[str] = []
+    tuples: list[str] = []
+    for i, noun in enumerate(nouns):
+        space[f"Noun{i}"] = type(noun)
+        fields: list[str] = []
+        for field, value in zip(noun._fields, noun, strict=True):
+            name = f"{field}{i}"
+            fields.append(name)
+            if field in NOT_KERNELS:
+                fields[-1] = "None"
+            elif callable(value):
+                space[name] = value
+            elif _holds_kernels(value):  # meant for another loop
+                fields[-1] = "None"
+            else:
+                arguments.append(name)
+                data.append(value)
+        tuples.append(f"Noun{i}({', '.join(fields)})")
+    text = (
+        f"def pair({', '.join(arguments + given)}):\n    return loop({', '.join(tuples + given)})\n"
+    )
+    return text, tuple(data), space
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """The compiler's objects live as long as it works: going through them takes a tenth of it."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+class Pair(NamedTuple):
+    """A loop with its nouns, compiled when first needed; call it with the loop's arguments."""
+
+    name: str  # a hash of everything the machine code depends on
+    function: Callable[[], Callable[..., None]]  # compiles, or reads from the cache, or knows
+    data: tuple[Any, ...]  # the nouns' own data, which come first
+
+    def __call__(self, *args: Any) -> None:
+        """Run."""
+        self.function()(*self.data, *args)
+
+
+_loaded: dict[str, Any] = {}
+_lock = threading.RLock()  # two threads that want the same pair compile it once
+
+
+def pair(loop: Callable[..., Any], nouns: tuple[Any, ...], args: tuple[Any, ...]) -> Pair:
+    """``loop(*nouns, *args)`` as a function of ``args``.
+
+    ``nouns`` are NamedTuples of kernels and data such as an algorithm and a problem; ``args`` is
+    an example of the call's arguments, read for its types only.
+    """
+    text, data, space = _source(loop, nouns)
+    found = reached((*space.values(), *data, *args))
+    if jit_disabled():
+        plain = partial(_plainly, loop, nouns, len(data))
+        return Pair(f"plain-{found.digest(text)}", lambda: plain, data)
+    types = tuple(numba.typeof(value) for value in (*data, *args))
+    name = f"pair-{found.digest(text, str(types), machine())}"
+    place = Place(name, found) if as_first_seen(found) else None
+    return Pair(name, partial(_machine_code, name, text, space, types, place), data)
+
+
+def compiled(loop: Callable[..., Any], nouns: tuple[Any, ...], args: tuple[Any, ...]) -> Pair:
+    """`pair`, compiled at once."""
+    made = pair(loop, nouns, args)
+    made.function()
+    return made
+
+
+def known(made: Pair) -> bool:
+    """Whether this process has the pair's machine code."""
+    return made.name in _loaded
+
+
+def _plainly(loop: Callable[..., Any], nouns: tuple[Any, ...], n_data: int, *actual: Any) -> None:
+    loop(*nouns, *actual[n_data:])
+
+
+def _machine_code(
+    name: str, text: str, space: dict[str, Any], types: tuple[Any, ...], place: Place | None
+) -> Callable[..., None]:
+    with _lock:
+        if name not in _loaded:
+            _loaded[name] = _read_or_compile(name, text, space, types, place)
+        return _loaded[name]  # type: ignore[no-any-return]
+
+
+def _read_or_compile(
+    name: str, text: str, space: dict[str, Any], types: tuple[Any, ...], place: Place | None
+) -> Any:
+    """Numba's function of a pair, with its one signature."""
+    around = {**space, "__name__": __name__}  # Numba looks for the module when it reads a pair
+    exec(compile(text, "pair.py", "exec"), around)
+    options = {**OPTIONS, "nopython": True, "no_cfunc_wrapper": True}
+    function: Any = FromPython(around["pair"], targetoptions=options)
+    function._cache = Shelf(lambda _: place, bare=False)
+    try:
+        with store.claimed(name), _no_garbage_collection():
+            function.compile(types)
+    except NumbaError as error:
+        raise explained(error, space) from error
+    return function
