@@ -9,6 +9,8 @@ shows it the rows as (state, action, reward).
 The log is drawn as counts of outcomes, by the same law as if drawn row by row, and is nested over
 the checkpoints. What is recorded is ``gap`` = J* - J(policy), exact to 1e-10.
 
+One file, though long: a protocol is one file, from its nouns to its face.
+
 Arrays have the leading axis L of :mod:`banditlab.mdp`: the horizon, or 1 when discounted. With a
 finite horizon a log of N has N rows of each step.
 """
