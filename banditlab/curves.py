@@ -2,8 +2,8 @@
 
 Written to a folder as ``curves.csv`` (tidy means and bands), ``run.json`` (the resolved arena, its
 hash, versions, checks, and what the figure needs), ``raw.parquet`` (every replication),
-``run.local.json`` (wall time and machine), ``figure.png`` and ``figure.svg``. One file, though long:
-it is one noun, and half of it says what its methods take and give.
+``run.local.json`` (wall time and machine), ``figure.png`` and ``figure.svg``. One file, though
+long: it is one noun, and half of it says what its methods take and give.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 The file holds, top to bottom, what an algorithm brings (:class:`Observe`), what a problem brings
 (:class:`Losses`), the fused loop, how an online algorithm plays here, the face for other code
-(:class:`ObserveAgent`), and what all of it is called (``PROTOCOL``). One file, though long: a protocol
-is one file, from its nouns to its face.
+(:class:`ObserveAgent`), and what all of it is called (``PROTOCOL``). One file, though long: a
+protocol is one file, from its nouns to its face.
 
 One round ``t`` (counted from 0); the losses of all rounds are fixed before the first::
 

@@ -2,8 +2,8 @@
 
 The file holds, top to bottom, what an algorithm brings (:class:`Online`), what a problem brings
 (:class:`Problem`), the fused loop, the face for other code (:class:`OnlineAgent`), how the contract
-plays, and what all of it is called (``PROTOCOL``). One file, though long: a protocol is one file, from
-its nouns to its face.
+plays, and what all of it is called (``PROTOCOL``). One file, though long: a protocol is one file,
+from its nouns to its face.
 
 One round ``t`` (counted from 0)::
 
