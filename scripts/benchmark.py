@@ -206,6 +206,71 @@ def compile_seconds() -> dict[str, float]:
     return found
 
 
+def known_kernels() -> dict[str, float]:
+    """CPU seconds of a pair never compiled before, in a process that finds the kernels on disk.
+
+    The kernels are those that another pair left there; beside it the same in an empty folder.
+    """
+    code = (
+        "import time, sys, numpy as np, banditlab; from banditlab import random, registry\n"
+        "from banditlab.core import Task; from banditlab.compile import compiled\n"
+        "from banditlab.protocols import online\n"
+        "r = np.zeros((1, 1, 3)); name, problem = '{}', registry.make_problem({})\n"
+        "a = (Task(2), random.key(1), 0, 0, np.array([9]), np.zeros(2, np.int64), r)\n"
+        "t = time.process_time()\n"
+        "compiled(online.run_block, (registry.make(name), problem), a)\n"
+        "print(time.process_time() - t)\n"
+    )
+    before = code.format("thompson", "'gaussian', means=[.2, .8]").replace(
+        "make(name)", "make(name, sigma=1.0)"
+    )
+    found: dict[str, float] = {}
+    for name in ("ucb", "thompson", "exp3"):
+        wanted = code.format(name, "'bernoulli', means=[.2, .8]")
+        with tempfile.TemporaryDirectory() as empty, tempfile.TemporaryDirectory() as known:
+            found[f"{name}, nothing on disk"] = fresh(wanted, BANDITLAB_CACHE=empty)[0]
+            fresh(before, BANDITLAB_CACHE=known)
+            found[f"{name}, kernels on disk"] = fresh(wanted, BANDITLAB_CACHE=known)[0]
+    return found
+
+
+def first_decision(names: list[str]) -> dict[str, float]:
+    """CPU seconds of the first round of an interactive agent, beyond the import, warm cache."""
+    code = (
+        "import time, banditlab\n"
+        "name = '{}'; face = banditlab.registry.protocol_of(banditlab.make(name)).face\n"
+        "given = dict(n_arms=3, dim=2, n_contexts=1, horizon=3000)\n"
+        "t = time.process_time()\n"
+        "known = {{k: v for k, v in given.items() if k in face.arguments}}\n"
+        "if not getattr(banditlab.make(name), 'features', False): known.pop('dim', None)\n"
+        "agent = banditlab.Agent(name, **known)\n"
+        "agent.rehearse()\n"
+        "print(time.process_time() - t)\n"
+    )
+    found = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for name in names:
+            fresh(code.format(name), BANDITLAB_CACHE=folder)
+            found[name] = fresh(code.format(name), BANDITLAB_CACHE=folder)[0]
+    return found
+
+
+def gate_seconds() -> float:
+    """Wall seconds of .ci/run, which must pass."""
+    began = time.perf_counter()
+    subprocess.run(["bash", ".ci/run"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - began
+
+
+def vector_width() -> int:
+    """Bits of the widest vector registers that the compiler may use here."""
+    import llvmlite.binding as llvm
+
+    features = llvm.get_host_cpu_features()
+    widths = {"avx512f": 512, "avx2": 256, "avx": 256}
+    return max((bits for name, bits in widths.items() if features.get(name)), default=128)
+
+
 def start_to_figure() -> dict[str, float]:
     """Wall seconds of ``--agent lcb`` from process start to its files, cold and warm cache."""
     found = {}
@@ -374,7 +439,11 @@ def measure(quick: bool) -> dict[str, Any]:
         for (agent, how), (rate, regret) in best.items()
     ]
     found: dict[str, Any] = {
-        "machine": {"processor": platform.machine(), "cores": os.cpu_count()},
+        "machine": {
+            "processor": platform.machine(),
+            "cores": os.cpu_count(),
+            "vector_bits": vector_width(),
+        },
         "version": banditlab.__version__,
         "instance": {"arms": ARMS, "horizon": horizon, "replications": replications},
         "rates": rows,
@@ -382,6 +451,10 @@ def measure(quick: bool) -> dict[str, Any]:
         "ratios": {},
         "import_seconds": import_seconds(),
         "compile_seconds": compile_seconds(),
+        "known_kernels_seconds": known_kernels(),
+        "first_decision_seconds": first_decision(
+            ["ucb", "thompson", "dp_bai"] if quick else registry.names()
+        ),
         "overhead_microseconds": overhead_microseconds(),
         "second_core": second_core(256 if quick else 1024),
         "growth": growth(quick),
@@ -449,6 +522,13 @@ def show(found: dict[str, Any]) -> None:
     console.print(table)
     lines = [f"import banditlab: {found['import_seconds']:.2f} s"]
     lines += [f"{name}: {x:.2f} CPU s" for name, x in found["compile_seconds"].items()]
+    lines += [
+        f"a new pair, {name}: {x:.2f} CPU s" for name, x in found["known_kernels_seconds"].items()
+    ]
+    slowest = max(found["first_decision_seconds"].items(), key=lambda item: item[1])
+    lines += [f"first decision, warm: {slowest[1]:.2f} CPU s at most ({slowest[0]})"]
+    if "gate_seconds" in found:
+        lines += [f"the gate: {found['gate_seconds']:.0f} s"]
     overhead = found["overhead_microseconds"]
     lines += [f"a replication {name}: {x:.1f} microseconds" for name, x in overhead.items()]
     lines += [f"two workers are {found['second_core']:.2f} times as fast as one"]
@@ -511,9 +591,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
     parser.add_argument("--quick", action="store_true", help="a minute instead of ten; no files")
+    parser.add_argument("--gate", action="store_true", help="time .ci/run, too")
     parser.add_argument("--out", type=Path, help="folder; by default results/benchmark")
     args = parser.parse_args()
     found = measure(args.quick)
+    if args.gate:
+        found["gate_seconds"] = gate_seconds()
     folder = args.out or (None if args.quick else ROOT / "results" / "benchmark")
     if folder:
         folder.mkdir(parents=True, exist_ok=True)
