@@ -422,7 +422,7 @@ def test_dates_are_no_losses(save):
         ({"losses": [0.5, 0.5]}, "losses must have a row per round and a column per arm"),
         ({"losses": 3}, "losses must have a row per round and a column per arm"),
         ({"losses": []}, "losses must have a row per round and a column per arm"),
-        ({"losses": [[1j, 0.5]]}, "losses: column 0, row 0 has 1j"),
+        ({"losses": [[1j, 0.5]]}, "losses: column 0: row 0 has 1j"),
         ({"losses": [[3.0, 8.0]], "high": 7}, "row 0 has 8.0; allowed are numbers in [0, 7]"),
         ({"losses": [[0.5, 0.5]], "low": 1.0}, "low must be below high, got 1.0 and 1.0"),
         ({"losses": [[0.5, 0.5]], "low": -1e308, "high": 1e308}, "low must be below high"),
