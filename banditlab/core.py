@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, Self
 
 import numba
 import numpy as np
@@ -84,6 +84,20 @@ kernel_in_loop = _decorator(forceinline=True)
 # A kernel whose text the caller takes in, for those that are handed functions or arrays. It costs
 # the compiler more than a call does: arithmetic on numbers is better off in the loop.
 kernel_inline = _decorator(inline="always")
+
+
+class Algorithm(Protocol):
+    """What every algorithm is, whichever protocol it speaks: a NamedTuple of kernels and these."""
+
+    @property
+    def params(self) -> Any:
+        """NamedTuple of hyper-parameters; the factory's arguments carry the same names."""
+
+    @property
+    def rewards(self) -> tuple[float, float]:
+        """The range of rewards that it accepts."""
+
+    def _replace(self, **fields: Any) -> Self: ...
 
 
 class Task(NamedTuple):

@@ -14,6 +14,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from banditlab.core import Algorithm
+
 AGENTS = Path(__file__).parent / "agents"
 PROBLEMS = Path(__file__).parent / "problems"
 PROTOCOLS = Path(__file__).parent / "protocols"
@@ -83,7 +85,7 @@ def recipe(algorithm: Any) -> tuple[str, dict[str, Any]]:
     name = path if home.startswith(FILE) else home.rpartition(".")[2]
     hyper = algorithm.params._asdict()
     with suppress(ValueError):
-        if make(name, **hyper)[1:] == algorithm[1:]:
+        if tuple(_make("agent", name, hyper))[1:] == algorithm[1:]:
             return name, hyper
     raise ValueError(f"{name} can only be kept when it is made by name: Agent({name!r}, ...)")
 
@@ -165,7 +167,7 @@ def _make(kind: str, name: str, hyper: dict[str, Any]) -> Any:
         raise ValueError(f"{name}: {error}") from error
 
 
-def make(name: str, **hyper: Any) -> Any:
+def make(name: str, **hyper: Any) -> Algorithm:
     """The algorithm called ``name`` with hyper-parameters ``hyper``.
 
     ``name`` is one of :func:`names` or the path of a ``.py`` file. Raises ValueError, in one line,

@@ -113,7 +113,7 @@ def release_arm(
     epsilon = check_epsilon("epsilon", epsilon, discrete=True)
     low, high = check_bounds("low", low, "high", high)
     draw = sampler(mechanism, epsilon)
-    made = registry.make(algorithm, **{**hyper, "epsilon": math.inf})
+    made: Any = registry.make(algorithm, **{**hyper, "epsilon": math.inf})
     if not identify.PROTOCOL.speaks(made):
         raise ValueError(f"algorithm must name an arm in private, got {algorithm!r}")
     task = Task(len(rewards), 1, 0, integer("horizon", horizon, 1))

@@ -173,7 +173,7 @@ def _grid(
 ) -> list[int]:
     """Budgets four to a decade that the agent can use, up to every loss of every round."""
     most = losses.shape[0] * rounds
-    algorithm = registry.make(name, **hyper)
+    algorithm: Any = registry.make(name, **hyper)
     budgets = sorted({*np.geomspace(1, most, 1 + int(4 * np.log10(most))).astype(int).tolist()})
     if getattr(algorithm, "check", None) is None:
         return budgets

@@ -67,7 +67,7 @@ def algorithms(names: Sequence[str], settings: Settings) -> dict[str, OfflineMDP
     found: dict[str, OfflineMDP | Offline] = {}
     for name in names:
         label = Path(name).stem if name.endswith(".py") else name
-        algorithm = registry.make(name, **hyper_of(name, settings))
+        algorithm: Any = registry.make(name, **hyper_of(name, settings))
         if not offline_mdp.PROTOCOL.speaks(algorithm):
             raise ValueError(
                 f"agent {label!r} learns while it plays; wanted is one that plans from a log, "
@@ -186,7 +186,7 @@ def judge(
     """
     units = "episodes" if data.episode is not None else "rows"
     accepted(known, data)
-    agents = {CONTROL: registry.make(CONTROL), **known}
+    agents: dict[str, Any] = {CONTROL: registry.make(CONTROL), **known}
     agents[CONTROL] = agents.pop(CONTROL)  # the last row
     enough = data.starts.size >= FEW
     training, test = halves(data, seed) if enough else (data, data)

@@ -206,7 +206,7 @@ def _contenders(
     plain = Contender("noisy_max", total, {"rows": ratings.lengths})
     found = [plain] if name == "noisy_max" else [Contender(name, pulls, hyper), plain]
     for contender in found:
-        made = registry.make(contender.name, **contender.hyper)
+        made: Any = registry.make(contender.name, **contender.hyper)
         if made.check is not None:
             made.check(Task(len(ratings.arms), 1, 0, contender.budget), np.zeros((1, 1)))
     return found

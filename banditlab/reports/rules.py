@@ -89,7 +89,7 @@ def report(
         In one line, for a log or a hyper-parameter that cannot be.
     """
     log = Log.of(source, columns)
-    pessimist = make("lcb", **hyper)
+    pessimist: Any = make("lcb", **hyper)
     low, high = pessimist.rewards
     _in_range(log, "lcb", low, high, where_of(source))
     rules = {
@@ -182,7 +182,7 @@ def linear_report(
     pessimist = make("lin_lcb", **{"disjoint": True, **hyper})
     if not pessimist.params.disjoint:
         raise ValueError("disjoint must be true: all arms share the features of a row")
-    linear = {
+    linear: dict[str, Any] = {
         "lin_lcb": pessimist,
         "greedy": make("lin_lcb", **{**pessimist.params._asdict(), "beta": 0.0, "delta": 0.0}),
     }

@@ -53,7 +53,7 @@ def blocked(base: str = "exp3", tau: int = 0, feed: str = "mean", base_hyper: An
     ``base_hyper`` does not suit the base.
     """
     given = base_hyper._asdict() if hasattr(base_hyper, "_asdict") else dict(base_hyper)
-    made = registry.make(base, **given)
+    made: Any = registry.make(base, **given)
     if not online.PROTOCOL.speaks(made, log=0) or made.features:
         raise ValueError(f"base must be an online algorithm without features, got {base!r}")
     if made.rewards[0] > 0.0 or made.rewards[1] < 1.0:
