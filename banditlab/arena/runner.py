@@ -4,7 +4,8 @@ The unit of work is a block of replications of one job: one call of a compiled p
 Python's lock. Replication r draws from streams that depend on the seed and on r alone, so neither
 the number of workers nor the size of a block can change a bit of the result. Blocks are therefore
 cut by the clock: the first is one replication, and a later one as many as would end within SECONDS
-if they took as long as those before, at most BLOCK.
+if they took as long as those before, at most BLOCK. Lanes, of which 64 cost hardly more than one,
+start as a whole block where that is surely short enough.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from banditlab.arena.store import Store
 
 BLOCK = 64
 SECONDS = 5.0  # of a block: what a run loses when it is killed
+SAFE = 6 * 10**7  # rounds that lanes play within SECONDS on any machine of today
 PATIENCE = 1.0  # seconds that blocks have to end in; kernels look at their flag more often
 
 Progress = Callable[[str, int, int], None]  # what is under way, rounds done, rounds in all
@@ -50,7 +52,9 @@ class _Curve:
         shape = (job.panel.replications // batch, job.loop.checkpoints.size, len(job.loop.measures))
         self.values = np.zeros(shape)
         self.gaps: list[tuple[int, int]] = []  # rows to play: first, end
-        self.most = 1  # rows of the next block
+        rounds = BLOCK * job.panel.horizon
+        whole = job.loop.lockstep and rounds <= SAFE
+        self.most = max(1, BLOCK // batch) if whole else 1  # rows of the next block
         self.seconds = 0.0  # CPU time
 
     def fill(self, kept: dict[int, np.ndarray]) -> int:

@@ -58,6 +58,7 @@ class Loop(NamedTuple):
     checkpoints: np.ndarray  # (n,) int64
     measures: tuple[str, ...]
     log_rounds: int = 0  # of a log that the loop itself draws first
+    lockstep: bool = False  # whether replications of a block cost much less than one by one
     # (record (replications, checkpoints, measures), panel's checkpoints) -> (measures, values):
     # where what the loop records is not yet the curve
     finish: Callable[[np.ndarray, np.ndarray], tuple[tuple[str, ...], np.ndarray]] | None = None

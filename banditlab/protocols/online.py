@@ -410,9 +410,10 @@ def loop(terms: Terms, checkpoints: np.ndarray) -> Loop:
     algorithm, problem = for_arms(terms.algorithm, terms.problem.shape[0]), terms.problem
     task = bandit_task(terms)
     log, run = (terms.log if terms.warm else 0), run_block
-    if log == 0 and algorithm.lanes is not None and problem.lanes is not None:
+    together = log == 0 and algorithm.lanes is not None and problem.lanes is not None
+    if together:
         run, algorithm, problem = lanes.run_block, algorithm.lanes, problem.lanes
-    return Loop(run, algorithm, problem, task, checkpoints, PROTOCOL.names, log)
+    return Loop(run, algorithm, problem, task, checkpoints, PROTOCOL.names, log, lockstep=together)
 
 
 def regret_is_sound(name: str, problem: Problem) -> None:
