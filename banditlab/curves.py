@@ -249,7 +249,7 @@ class Curves:
             t_interval,
         )
 
-        parts = []
+        columns: dict[str, list[Any]] = {}
         for (panel, agent), record in self.records.items():
             for m, measure in enumerate(record.measures):
                 raw = record.values[:, :, m]
@@ -260,24 +260,23 @@ class Curves:
                 if kind == "clopper_pearson" and np.isin(raw, (0.0, 1.0)).all():
                     wrong = raw.sum(axis=0) * record.batch
                     lo, hi = clopper_pearson(wrong, record.replications)
-                parts.append(
-                    pd.DataFrame(
-                        {
-                            "panel": panel,
-                            "cell": record.cell,
-                            "agent": record.agent(agent),
-                            "t": record.checkpoints,
-                            "measure": measure,
-                            "n": record.replications,
-                            "mean": mean,
-                            "sem": sem,
-                            "lo": lo,
-                            "hi": hi,
-                            "simultaneous": simultaneous_critical(raw),
-                        }
-                    )
-                )
-        return pd.concat(parts, ignore_index=True)
+                part = {
+                    "panel": panel,
+                    "cell": record.cell,
+                    "agent": record.agent(agent),
+                    "t": record.checkpoints,
+                    "measure": measure,
+                    "n": record.replications,
+                    "mean": mean,
+                    "sem": sem,
+                    "lo": lo,
+                    "hi": hi,
+                    "simultaneous": simultaneous_critical(raw),
+                }
+                for name, value in part.items():
+                    column = columns.setdefault(name, [])
+                    column.append(np.broadcast_to(np.asarray(value), record.checkpoints.shape))
+        return pd.DataFrame({name: np.concatenate(parts) for name, parts in columns.items()})
 
     @cached_property
     def figure_panels(self) -> list[dict[str, Any]]:

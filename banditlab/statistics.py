@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -96,6 +97,17 @@ def resampled_slopes(
     return np.where(np.isfinite(slopes), slopes, np.nan)
 
 
+def flips(rng: np.random.Generator, size: int, n: int) -> np.ndarray:
+    """Even signs, (size, n) float64."""
+    return rng.integers(0, 2, (size, n)) * 2.0 - 1.0
+
+
+@lru_cache(maxsize=1)
+def _signs(n: int, draws: int, seed: int) -> np.ndarray:
+    """The signs that every curve of as many replications is flipped by."""
+    return flips(np.random.default_rng(seed), draws, n)
+
+
 def simultaneous_critical(
     raw: np.ndarray, level: float = 0.95, draws: int = 1000, seed: int = 0
 ) -> float:
@@ -130,7 +142,7 @@ def simultaneous_critical(
     with np.errstate(divide="ignore"):
         for start in range(0, draws, block):
             size = min(block, draws - start)
-            signs = rng.integers(0, 2, (size, n)) * 2.0 - 1.0
+            signs = _signs(n, draws, seed) if size == draws else flips(rng, size, n)
             # A column of residuals has square sum 1, whatever the signs; so a flipped column with
             # sum m has t^2 = m^2 (n - 1) / (n - m^2), which increases with |m|.
             largest = np.abs(signs @ residuals).max(axis=1) ** 2
