@@ -316,6 +316,27 @@ def test_categorical_never_returns_a_weight_of_zero(scale):
     assert (weights[sample(random.categorical, weights, size=10_000, dtype=np.int64)] > 0).all()
 
 
+def test_categoricals_are_categorical_of_every_column():
+    lanes, n = 200, 7
+    rngs = random.streams(KEY, 0, random.AGENT, lanes)
+    # Words at both ends, where the target is 0 or next to the total.
+    for lane, word in enumerate((0, MASK, MASK - 2**11)):
+        rngs[:, lane] = (0, 0, 0, invert_rotation(word))
+    source = np.random.default_rng(1)
+    weights = source.random((n, lanes)).T * (source.random((n, lanes)).T < 0.6)
+    weights[:, 3] += weights.sum(axis=1) == 0.0  # no lane without a weight
+    weights[:3, 0] = 0.0
+    weights[1:3] = 5e-324 * np.array([0.0, 1.0, 1.0, 0.0, 1.0, 0.0, 0.0])  # the target: the total
+    one_by_one = rngs.copy()
+    spare = tuple(np.full(lanes, junk) for junk in (np.nan, 1e9, -1e9))
+    out = np.full(lanes, 5)
+    random.categoricals(rngs, weights, spare, out)
+    for lane in range(lanes):
+        rng = one_by_one[:, lane].copy()
+        assert out[lane] == random.categorical(rng, weights[lane])
+        assert (rng == rngs[:, lane]).all()
+
+
 def invert_rotation(word):
     """The s3 for which the state 0, 0, 0, s3 shows `word` next."""
     return ((word >> 23) | (word << 41)) & MASK

@@ -130,7 +130,10 @@ def weighing(
     slope: Callable[..., float] = flat,
     step: Callable[..., float] = stay,
 ) -> tuple[Callable[..., None], Callable[..., None]]:
-    """``weigh(rate, losses, out)``, which fills in the probabilities, for one lane and for all."""
+    """``weigh(rate, losses, out)``, which fills in the probabilities, for one lane and for all.
+
+    The one for all, ``weigh_lanes(rate, losses, spare, out)``, has ``spare`` as in `Lanes`.
+    """
     at_once = step is stay
 
     @kernel

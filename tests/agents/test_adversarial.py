@@ -16,8 +16,8 @@ from banditlab.protocols import online
 
 NO_FEATURES = np.zeros((1, 1))
 NAMES = ("exp3", "exp3_ix", "tsallis_inf")
-exp3_weights, _ = weighing(exp3.weight)
-tsallis_weights, _ = weighing(
+exp3_weights, exp3_in_lanes = weighing(exp3.weight)
+tsallis_weights, tsallis_in_lanes = weighing(
     tsallis_inf.weight, tsallis_inf.first, tsallis_inf.slope, tsallis_inf.step
 )
 compiled_only = pytest.mark.skipif(jit_disabled(), reason="simulates millions of rounds")
@@ -59,6 +59,30 @@ def test_factory_rebuilds_from_params(name, hyper):
 def test_factory_refuses(name, hyper):
     with pytest.raises(ValueError, match=f"^{name}: {next(iter(hyper))}"):
         banditlab.make(name, **hyper)
+
+
+# --- lanes --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "weigh, in_lanes", [(exp3_weights, exp3_in_lanes), (tsallis_weights, tsallis_in_lanes)]
+)
+@pytest.mark.parametrize("eta", [0.003, 0.1, 2.0])
+def test_lanes_have_the_bits_of_one(weigh, in_lanes, eta):
+    # Most lanes need three steps towards y, the last one needs six.
+    lanes, n_arms = 40, 300
+    source = np.random.default_rng(3)
+    losses = source.random((n_arms, lanes)).T / eta
+    losses[-1] *= 100.0
+    losses[0] = 1.0
+    losses[1] = 1.0 + (np.arange(n_arms) != 1)  # the smallest is the second
+    spare = tuple(np.full(lanes, junk) for junk in (np.nan, 1e9, -1e9, 7.0))
+    together = np.empty((n_arms, lanes)).T
+    in_lanes(eta, losses, spare, together)
+    for lane in range(lanes):
+        alone = np.empty(n_arms)
+        weigh(eta, losses[lane], alone)
+        assert np.array_equal(together[lane], alone)
 
 
 # --- weights ------------------------------------------------------------------------------------
