@@ -29,7 +29,7 @@ class Lanes(NamedTuple):
     * No memory of their own: a few allocations a round take as long as a draw. ``spare`` is memory
       for the length of one call: four float64 arrays (lanes,), whatever is in them.
     * No ``best[lane] = value if larger else best[lane]``: to the compiler that is a store only
-      where ``larger`` holds, and on a processor without AVX-512 such a store costs as much as all
+      where ``larger`` holds, which with AVX2 is a ``vmaskmovpd``, and that can cost as much as all
       else in the loop. ``beside[lane] = ...``, copied back in a loop of its own, is none.
     * Short loops of few arrays: of many, the compiler does not find out that they do not overlap.
     * ``kernel_in_loop`` all through, each kernel a few loops long. In longer ones, and where a loop
