@@ -121,6 +121,7 @@ def test_checkpoints():
             assert points.dtype == np.int64 and points[-1] == horizon and points[0] >= 1
             assert (np.diff(points) > 0).all() and points.size <= 100
     assert checkpoints(1000, count=4).tolist() == [1, 10, 100, 1000]
+    assert checkpoints(10, count=4).tolist() == [1, 2, 5, 10]  # 1, 2.15, 4.64 and 10
     assert checkpoints(1000, count=4, spacing="linear").tolist() == [250, 500, 750, 1000]
 
 
