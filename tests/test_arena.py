@@ -12,8 +12,10 @@ import pytest
 
 import banditlab
 from banditlab.arena import jobs, runner
+from banditlab.arena.claims import evaluate
+from banditlab.arena.overlays import overlays
 from banditlab.arena.spec import checkpoints, read_arena
-from banditlab.curves import Curves
+from banditlab.curves import Curves, Record
 
 SMALL = {
     "problem": {"name": "bernoulli", "means": [0.2, 0.5, 0.8]},
@@ -118,6 +120,9 @@ def test_checkpoints():
             points = checkpoints(horizon, spacing=spacing)
             assert points.dtype == np.int64 and points[-1] == horizon and points[0] >= 1
             assert (np.diff(points) > 0).all() and points.size <= 100
+    assert checkpoints(1000, count=4).tolist() == [1, 10, 100, 1000]
+    assert checkpoints(10, count=4).tolist() == [1, 2, 5, 10]  # 1, 2.15, 4.64 and 10
+    assert checkpoints(1000, count=4, spacing="linear").tolist() == [250, 500, 750, 1000]
 
 
 def test_stop_flag_ends_a_long_block(monkeypatch):
@@ -218,6 +223,98 @@ def test_checks_pass_and_fail():
     ]
     found = banditlab.simulate({**SMALL, "checks": checks}).checks
     assert [check["passed"] for check in found] == [True, False, False]
+
+
+CLAIM = {
+    "panel": "", "less": "", "than": "", "value": "", "slope": "", "near": None, "within": 0.0,
+    "rounding": 0.0, "at": None, "margin": 0.0, "sigmas": 0.0, "why": "",
+}  # fmt: skip
+
+
+def by_hand(**values):
+    """Curves at rounds 1 and 4, of three replications each; the values at 1 are four times less."""
+    records = {
+        ("main", agent): Record(
+            np.array([1, 4]), ("regret",), np.array(last, float)[:, None, None] * [[0.25], [1.0]]
+        )
+        for agent, last in values.items()
+    }
+    return Curves({"panels": []}, records)
+
+
+@pytest.mark.parametrize(
+    ("sigmas", "margin", "passed"),
+    [(0.0, 0.0, True), (0.0, -1.99, True), (0.0, -2.01, False), (3.4, 0.0, True), (3.5, 0.0, False),
+     (3.5, 0.1, True), (1.0, -1.4, True), (1.0, -1.5, False)],
+)  # fmt: skip
+def test_a_difference_must_be_below_its_margin_by_so_many_standard_errors(sigmas, margin, passed):
+    # The differences are -3, -2 and -1: mean -2, standard error 1 / sqrt(3) = 0.577. Unpaired it
+    # would be far more, for the replications differ by tens.
+    curves = by_hand(a=[10, 20, 33], b=[11, 22, 36])
+    claim = {**CLAIM, "less": "a.regret", "than": "b.regret", "sigmas": sigmas, "margin": margin}
+    [verdict] = evaluate(claim, curves)
+    assert verdict["passed"] == passed
+    # At round 1 all is four times less, the margin excepted.
+    [early] = evaluate({**claim, "margin": margin / 4, "at": [1]}, curves)
+    assert early["passed"] == passed
+    [wrong] = evaluate({**claim, "less": "b.regret", "than": "a.regret", "margin": 0.0}, curves)
+    assert not wrong["passed"]
+
+
+@pytest.mark.parametrize(
+    ("allowed", "error", "passed"),
+    [({"rounding": 0.5}, 0.5, True), ({"rounding": 0.5}, -0.51, False),
+     ({"within": 0.1}, 2.2, True), ({"within": 0.1}, 2.3, False),  # of 20 + 2.2 and 20 + 2.3
+     ({"within": 0.1}, -1.8, True), ({"within": 0.1}, -1.9, False),
+     # Both the claim and the run have an error of 2 / sqrt(3): their difference one of 1.633.
+     ({"sigmas": 2.0}, 3.2, True), ({"sigmas": 2.0}, -3.3, False),
+     ({"sigmas": 2.0, "rounding": 4.0, "within": 0.01}, 3.9, True)],
+)  # fmt: skip
+def test_a_value_is_near_what_is_claimed(allowed, error, passed):
+    curves = by_hand(a=[18, 20, 22])
+    claim = {**CLAIM, "value": "a.regret", **allowed}
+    [verdict] = evaluate({**claim, "near": 20 + error}, curves)
+    assert verdict["passed"] == passed
+    # Each round has a claimed value of its own.
+    found = evaluate({**claim, "at": [1, 4], "near": [99.0, 20 + error]}, curves)
+    assert [verdict["passed"] for verdict in found] == [False, passed]
+
+
+def test_a_claim_may_speak_of_a_reference():
+    curves = by_hand(a=[18, 20, 22])
+    curves.overlays["main"] = [{"label": "bound", "t": [1.0, 4.0], "y": [4.9, 20.1]}]
+    for at, passed in ((1, True), (4, False)):  # 5 > 4.9 at round 1, but 20 < 20.1 at round 4
+        for less, than, holds in (("bound", "a.regret", passed), ("a.regret", "bound", not passed)):
+            [verdict] = evaluate({**CLAIM, "less": less, "than": than, "at": at}, curves)
+            assert verdict["passed"] == holds
+
+
+def test_slopes_and_comparisons_by_hand():
+    curves = by_hand(a=[18, 20, 22], b=[11, 22, 36])
+    assert curves.slope("a") == pytest.approx(1.0)  # a quarter at a quarter
+    assert curves.slope_interval("a") == pytest.approx((1.0, 1.0))
+    assert curves.compare("a", "b").difference == pytest.approx(-3.0)
+    assert curves.compare("a", "b", at=1).difference == pytest.approx(-0.75)
+
+
+def test_bounds_are_drawn_at_the_checkpoints():
+    arena = {
+        **SMALL,
+        "problem": {"name": "bernoulli", "means": [0.25, 0.5, 0.5]},
+        "checkpoints": [1, 50, 200],
+        "overlays": ["lai_robbins", "minimax"],
+    }
+    [lai, minimax] = overlays(read_arena(arena).panels[0])
+    kl = 0.25 * np.log(0.25 / 0.5) + 0.75 * np.log(0.75 / 0.5)
+    assert lai["t"] == minimax["t"] == [1, 50, 200]
+    assert lai["y"] == pytest.approx([0.0, 0.25 / kl * np.log(50), 0.25 / kl * np.log(200)])
+    assert np.isnan(minimax["y"][0])  # for fewer rounds than arms it says nothing
+    assert minimax["y"][1:] == pytest.approx([10 / 27, 20 / 27])  # sqrt(2 * 50) and sqrt(2 * 200)
+    gauss = {"name": "gaussian", "means": [0.0, 0.5], "sigma": 2.0}
+    agents = [{"name": "ucb"}]
+    wide = read_arena({**arena, "problem": gauss, "agents": agents, "overlays": ["lai_robbins"]})
+    [lai] = overlays(wide.panels[0])
+    assert lai["y"][1] == pytest.approx(2 * 2.0**2 / 0.5 * np.log(50))
 
 
 def test_arrays_are_as_good_as_lists():

@@ -374,6 +374,23 @@ def test_regret_on_a_table():
     assert all(np.abs(possible - value).min() < 1e-9 for value in regret)
 
 
+def test_switches_and_observations_have_their_prices():
+    """Twenty observations at 1/4 each, and as many denied; a switch costs 2."""
+    terms = {"price": 2.0, "look_price": 0.25, "budget": 20}
+    curves = arena("loss_table", 40, 5, "uniform", losses=TABLE.tolist(), **terms)
+    t = curves.checkpoints()
+    seen = np.minimum(t, 20)
+    assert (curves.raw("uniform", "observations") == seen).all()
+    assert (curves.raw("uniform", "denied") == t - seen).all()
+    switches = curves.raw("uniform", "switches")
+    assert (switches[:, 0] == 0).all() and (switches[:, -1] > 10).all()
+    free = arena("loss_table", 40, 5, "uniform", losses=TABLE.tolist(), price=0.0, budget=20)
+    fees = curves.raw("uniform", "regret") - free.raw("uniform", "regret")
+    np.testing.assert_allclose(fees, 2.0 * switches + 0.25 * seen, atol=1e-12)
+    lost = curves.raw("uniform", "loss_regret")
+    np.testing.assert_allclose(lost, free.raw("uniform", "regret"), atol=1e-12)
+
+
 def test_no_more_rounds_than_rows():
     with pytest.raises(ValueError, match="horizon must be at most 40, the rounds that loss_table"):
         arena("loss_table", 41, 1, "never_switch", losses=TABLE.tolist())

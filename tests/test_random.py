@@ -130,6 +130,23 @@ def test_fill_stream_is_stream():
     assert out.tolist() == random.stream(KEY, 12, random.OBSERVATION).tolist()
 
 
+@pytest.mark.parametrize("replication", [0, 1, 12, 2**31, 2**61])
+@pytest.mark.parametrize("who", [random.NATURE, random.AGENT, random.OBSERVATION])
+def test_streams_in_plain_integers(replication, who):
+    """No release may change them: every committed curve is drawn from these."""
+
+    def mixed(z):
+        return next(splitmix_reference((z - 0x9E3779B97F4A7C15) & MASK))
+
+    one, two = (int(part) for part in KEY)
+    start = (mixed(mixed(4 * replication + int(who)) ^ two) + one) & MASK
+    reference = splitmix_reference(start)
+    found = random.stream(KEY, replication, who)
+    assert found.tolist() == [next(reference) for _ in range(4)]
+    several = random.streams(KEY, replication - 1, who, 3) if replication else found[:, None]
+    assert several[:, -2 if replication else 0].tolist() == found.tolist()
+
+
 def test_neighbouring_streams_are_uncorrelated():
     n = 20_000
     u = np.array([

@@ -198,6 +198,34 @@ def test_every_fact_that_decides_numbers_is_part_of_the_owner():
     assert owner(job_of(gauss), HASH, 9, 0)["code"] != plain["code"]
 
 
+def test_each_fact_by_name_is_part_of_the_owner_too():
+    """Whoever looks into a block can read them; the digest alone would tell nobody."""
+    job = job_of()
+    plain = owner(job, HASH, 9, 0)
+    others = [owner(job, HASH, 8, 0), owner(job, HASH, 9, 1), owner(job, "0" * 12, 9, 0),
+              owner(job, HASH, 9, 0, "C = 2"), owner(job, HASH, 9, 0, batch=2),
+              owner(job_of(agent=1), HASH, 9, 0)]  # fmt: skip
+    named = ("seed", "curve", "arena", "cell", "batch", "agent")
+    for name, other in zip(named, others, strict=True):
+        assert other[name] != plain[name]
+    assert {"python", "banditlab", "numpy", "numba"} <= set(plain["versions"])
+
+
+def test_blocks_of_another_seed_are_not_used_whatever_arena_they_say(tmp_path, left, capsys):
+    """As after a change of how an arena is hashed, should that forget the seed."""
+    other = {**SMALL, "seed": 10}
+    mine = read_arena(other).hash()
+    (tmp_path / "store").mkdir()
+    for path in blocks(left):
+        header, payload = parts(path.read_bytes())
+        body = json.dumps({**header, "arena": mine}).encode() + b"\n" + payload
+        (tmp_path / "store" / path.name.replace(HASH, mine)).write_bytes(sealed(body))
+    curves = banditlab.simulate(other, keep=tmp_path / "store")
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == len(blocks(left)) and all("it is of another seed" in line for line in said)
+    assert same(curves, banditlab.simulate(other))
+
+
 def test_digests_tell_types_shapes_and_bytes_apart():
     a = np.arange(2000.0)  # more than NumPy prints
     b = a.copy()
