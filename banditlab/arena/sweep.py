@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import inspect
 import itertools
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from banditlab.registry import factory
 
-if TYPE_CHECKING:
-    from banditlab.arena.spec import Panel, ProblemEntry
+# Those of banditlab.arena.spec, which builds on this file.
+Panel: TypeAlias = Any
+ProblemEntry: TypeAlias = Any
 
 
 class Cell(NamedTuple):

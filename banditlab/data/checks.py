@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any, TypeAlias
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from banditlab.data.transitions import Dataset
+Dataset: TypeAlias = Any  # that of banditlab.data.transitions, which builds on this file
 
 
 def check(data: Dataset, told: bool) -> None:
