@@ -204,7 +204,7 @@ def under_way(name: str) -> bool:
 
 
 def discard(entry: Path) -> None:
-    """Delete an entry; before version 0.4 it was a folder."""
+    """Delete an entry; older versions kept folders."""
     with suppress(OSError):
         if entry.is_dir():
             aside = entry.with_name(f"aside-{uuid.uuid4().hex}")
