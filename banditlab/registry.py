@@ -109,7 +109,7 @@ def _file_module(name: str) -> ModuleType:
     sys.modules[title] = module  # before execution: Numba looks the kernels' module up
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a script of one's own may end the program
         del sys.modules[title]
         line = error.lineno if isinstance(error, SyntaxError) else None
         for frame in inspect.trace():
@@ -165,6 +165,10 @@ def _make(kind: str, name: str, hyper: dict[str, Any]) -> Any:
         return build(**hyper)
     except (ValueError, TypeError) as error:
         raise ValueError(f"{name}: {error}") from error
+    except MemoryError:
+        raise ValueError(f"{name}: its arguments ask for more memory than there is") from None
+    except Exception as error:  # what values of strange types, and files of one's own, lead to
+        raise ValueError(f"{name}: {type(error).__name__}: {error}") from error
 
 
 def make(name: str, **hyper: Any) -> Algorithm:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import stat
 import tomllib
 from functools import lru_cache
 from pathlib import Path
@@ -57,6 +58,8 @@ def read_toml(path: Path) -> dict[str, Any]:
         facts = path.stat()
     except OSError as error:
         raise ValueError(f"{path}: {error.strerror}") from error
+    if not (stat.S_ISREG(facts.st_mode) or stat.S_ISDIR(facts.st_mode)):  # nobody may write to it
+        raise ValueError(f"{path}: it is no ordinary file: copy it to one")
     return copy.deepcopy(_parsed(path, facts.st_mtime_ns, facts.st_size))
 
 

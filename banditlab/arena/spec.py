@@ -39,11 +39,12 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     PrivateAttr,
@@ -69,9 +70,19 @@ from banditlab.validate import integer
 
 
 class Strict(BaseModel):
-    """Unknown keys are errors."""
+    """Unknown keys are errors, and so are nan and infinities."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+def _counted(value: Any) -> Any:
+    """No word and no truth value, both of which pydantic would take for a number."""
+    if isinstance(value, str | bool):
+        raise ValueError("must be a whole number")
+    return value
+
+
+Whole = Annotated[int, BeforeValidator(_counted)]
 
 
 def _plain(entry: Any) -> Any:
@@ -141,19 +152,19 @@ class Panel(Strict):
     protocol: str = "online"  # one of banditlab.protocols, or a .py file
     problem: ProblemEntry
     agents: list[AgentEntry] = Field(min_length=1)
-    horizon: int = Field(1000, ge=1, le=LONGEST)
-    replications: int = Field(100, ge=1, le=LONGEST)
-    checkpoints: list[int] = []  # empty: 100 of them, spread as xscale says
+    horizon: Whole = Field(1000, ge=1, le=LONGEST)
+    replications: Whole = Field(100, ge=1, le=LONGEST)
+    checkpoints: list[Whole] = []  # empty: 100 of them, spread as xscale says
     # Rounds of the log that warm agents, and offline ones in protocol online, learn from.
-    log: int = Field(0, ge=0, le=LONGEST)
+    log: Whole = Field(0, ge=0, le=LONGEST)
     measure: str = ""  # what the figure shows; empty: the protocol's first
     xscale: Literal["log", "linear"] = "log"
     yscale: Literal["log", "linear", "symlog"] = "linear"
     linthresh: float = Field(1e-4, gt=0)
     overlays: list[Literal["lai_robbins", "minimax"]] = []
     references: list[Reference] = []
-    row: int | None = Field(None, ge=0)
-    column: int | None = Field(None, ge=0)
+    row: Whole | None = Field(None, ge=0)
+    column: Whole | None = Field(None, ge=0)
     exact: bool = False  # offline, two arms: sum over all logs instead of drawing them
     # Where the values go: "horizon", "log", "problem.ARGUMENT" or "LABEL.HYPERPARAMETER", several
     # places separated by commas. Several keys are combined each with each.
@@ -263,7 +274,7 @@ class Arena(Strict):
     title: str = ""
     source: str = ""
     claim: str = ""
-    seed: int = Field(0, ge=0)
+    seed: Whole = Field(0, ge=0)
     home_of: list[str] = []
     panels: list[Panel] = Field(min_length=1)
     checks: list[Claim] = []
