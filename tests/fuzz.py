@@ -11,7 +11,9 @@ traceback, another exit code than 0, 1 or 2, a refusal that is not one line or t
 more than SECONDS or MEMORY, and whatever is accepted although a look of our own at the input or at
 the result says that it is nonsense.
 
-Rounds are few throughout: the sizes that are drawn are either tiny or absurd.
+This file is long because every kind of input is drawn, met and checked in one place: they share the
+odd words, the odd values and what must hold for all. Rounds are few throughout: the sizes that are
+drawn are either tiny or absurd.
 """
 
 from __future__ import annotations
@@ -171,23 +173,31 @@ def somewhere() -> Iterator[Path]:
 # --- odd things -----------------------------------------------------------------------------------
 
 ODD_WORDS = [
-    "", " ", "0", "-0.0", "-1", "0.5", "1e400", "-1e-400", "nan", "inf", "-inf", str(2**63), str(ODD),
-    "9" * 400, "1_0", "\u0661", "é", "\u202e", "\x00", "\udcff", "\n", "\t", "[", "{}", "[]", "null",
-    "[[1]]", "true", "..", "../x", "/", ".", "a" * 300, "-", "--", "%s", "{0}", "[red]x", "[/]", "~",
-    "{\"a\": 1}", "[1, null]", "\"", "'", "1e3", "NaN", "[" * 500, "a.b.c=1", "=", "x=y", ",", "none.py",
+    "", " ", "0", "-0.0", "-1", "0.5", "1e400", "-1e-400", "nan", "inf", "-inf", str(2**63),
+    str(ODD),
+    "9" * 400, "1_0", "\u0661", "é", "\u202e", "\x00", "\udcff", "\n", "\t", "[", "{}", "[]",
+    "null",
+    "[[1]]", "true", "..", "../x", "/", ".", "a" * 300, "-", "--", "%s", "{0}", "[red]x", "[/]",
+    "~",
+    "{\"a\": 1}", "[1, null]", "\"", "'", "1e3", "NaN", "[" * 500, "a.b.c=1", "=", "x=y", ",",
+    "none.py",
     "none.toml", "CON", "💥", "\ufeff", "/dev/null",
 ]  # fmt: skip
 odd_words = st.sampled_from(ODD_WORDS) | st.text(max_size=12)
 ODD_VALUES = [
     None, True, False, 0, -1, 1, 2, 0.5, -0.0, 1e308, 1e-320, math.nan, math.inf, -math.inf, 2**31,
-    2**62, 2**63, ODD, 10**400, -(10**400), "", "a", "nan", [], [1], [[1]], [1, "a"], [None], {}, {"a": 1},
+    2**62, 2**63, ODD, 10**400, -(10**400), "", "a", "nan", [], [1], [[1]], [1, "a"], [None], {},
+    {"a": 1},
     1 + 2j, b"x", object(), (), np.nan, np.int64(1), np.float32(0.5), np.array(1), np.array([1, 2]),
-    np.zeros((2, 2)), np.zeros(0), np.array(["a"]), np.array([None]), np.array(1 + 1j), np.array(True),
-    np.datetime64("2020-01-01"), range(3), len, int, "x" * 500, np.array([np.nan, 1]), set(), [[[]]],
+    np.zeros((2, 2)), np.zeros(0), np.array(["a"]), np.array([None]), np.array(1 + 1j),
+    np.array(True),
+    np.datetime64("2020-01-01"), range(3), len, int, "x" * 500, np.array([np.nan, 1]), set(),
+    [[[]]],
 ]  # fmt: skip
 odd_values = st.sampled_from(ODD_VALUES)
 plain_odd = st.sampled_from(
-    [True, 0, -1, 1, 3, 0.5, -0.0, 1e308, 5e-324, math.nan, math.inf, 2**31, 2**62, 2**63 - 1, "", "a",
+    [True, 0, -1, 1, 3, 0.5, -0.0, 1e308, 5e-324, math.nan, math.inf, 2**31, 2**62, 2**63 - 1, "",
+    "a",
      [], [1], [[1]], [1, 2.5], ["a"], {"a": 1}, "\u202e", "x" * 300, -(2**63), [0.5, 0.5], "x.py"]
 )  # fmt: skip
 
@@ -198,7 +208,8 @@ sizes = st.sampled_from(SIZES) | st.sampled_from(SIZES + ODD_SIZES)
 # --- words ----------------------------------------------------------------------------------------
 
 AGENTS = ["ucb", "thompson", "exp3", "uniform", "kl_ucb", "moss", "sequential_halving", "lcb", "bc",
-          "greedy_offline", "vi_lcb", "batched_omd", "dp_bai", "lin_ts", "sw_ucb", "x", "none.py"]  # fmt: skip
+          "greedy_offline", "vi_lcb", "batched_omd", "dp_bai", "lin_ts", "sw_ucb", "x",
+          "none.py"]  # fmt: skip
 PLAY = {*AGENTS} - {
     "lcb",
     "bc",
@@ -218,8 +229,10 @@ BASES = [
     ["--log", "log.csv", "--estimate-propensity"],
     ["--agent", "batched_omd", "--log", "losses.csv", "--replications", "2"],
     ["--agent", "vi_lcb", "--log", "steps.csv"],
-    ["--agent", "dp_bai", "--log", "ratings.csv", "--low", "0", "--high", "1", "--replications", "3"],
-    ["--agent", "dp_bai", "--log", "ratings.csv", "--low", "0", "--high", "1", "--replications", "3",
+    ["--agent", "dp_bai", "--log", "ratings.csv", "--low", "0", "--high", "1", "--replications",
+    "3"],
+    ["--agent", "dp_bai", "--log", "ratings.csv", "--low", "0", "--high", "1", "--replications",
+    "3",
      "--ledger", "ledger.jsonl"],
     ["--list"],
     ["--version"],
@@ -257,8 +270,10 @@ VALUES: dict[str, list[str]] = {
     "--seed": [*SMALL, "123"],
     "--workers": ["1", "2", "0", "-1", str(ODD)],
     "--set": [
-        "ucb.alpha=0.1", "ucb.alpha=-1", "problem.means=[0.1,0.9]", "problem.n_arms=3", "exp3.eta=0",
-        "dp_bai.epsilon=1", "dp_bai.epsilon=0", "problem.gap=0.1", "lcb.delta=0.1", "vi_lcb.delta=2",
+        "ucb.alpha=0.1", "ucb.alpha=-1", "problem.means=[0.1,0.9]", "problem.n_arms=3",
+        "exp3.eta=0",
+        "dp_bai.epsilon=1", "dp_bai.epsilon=0", "problem.gap=0.1", "lcb.delta=0.1",
+        "vi_lcb.delta=2",
         "problem.gamma=0.5", "problem.budget=3", "problem.look_price=0.1", "moss.x=1",
     ],
     "--bands": ["pointwise", "simultaneous", "x"],
@@ -365,7 +380,7 @@ def arena_cases(draw: Any) -> tuple[list[str], str]:
         )
     extra = {
         "seed": st.sampled_from([0, 7, 2**63 - 1, 2**64, -1]) | plain_odd,
-        "title": plain_odd,
+        "title": plain_odd | st.sampled_from(["$x^$", "$x^2$", "5$ to 7$", "[/]", "💥"]),
         "checkpoints": st.lists(sizes, max_size=3) | plain_odd,
         "xscale": st.sampled_from(["log", "linear", "x"]),
         "yscale": st.sampled_from(["log", "linear", "symlog"]) | plain_odd,
@@ -408,7 +423,7 @@ def arena_cases(draw: Any) -> tuple[list[str], str]:
         ),
         "worst": st.sampled_from([[{"name": "bernoulli", "means": [0.1, 0.2]}], [{"name": "x"}]]),
         "hroizon": plain_odd,
-        "name": plain_odd,
+        "name": plain_odd | st.sampled_from(["../x", "a/b", "..", "a" * 250, "ok", "a\nb"]),
         "home_of": plain_odd,
     }
     for key in draw(st.lists(st.sampled_from(list(extra)), max_size=1 if tame else 3, unique=True)):
@@ -421,8 +436,10 @@ def arena_cases(draw: Any) -> tuple[list[str], str]:
         cut = draw(st.integers(0, 3))
         put = draw(st.sampled_from(["", "=", "[", "]", '"', "\n", "{", "#", "é", "\x00", ".", "'"]))
         text = text[:at] + put + text[at + cut :]
-    words = draw(st.sampled_from([[], [], ["--json"], ["--bands", "simultaneous"], ["--agent", "ucb"],
-                                  ["--problem", "gaussian"], ["--vs", "ucb", "--vs", "moss"]]))  # fmt: skip
+    words = draw(st.sampled_from([[], [], ["--json"], ["--bands", "simultaneous"], ["--agent",
+    "ucb"],
+                                  ["--problem", "gaussian"], ["--vs", "ucb", "--vs",
+                                  "moss"]]))  # fmt: skip
     return words, text
 
 
@@ -450,9 +467,12 @@ def try_arena(case: tuple[list[str], str], folder: Path) -> bool:
 
 # --- tables ---------------------------------------------------------------------------------------
 
-CELLS = ["", " ", "nan", "NaN", "inf", "-inf", "1e400", "-0.0", "0,5", "1.000,5", "0x10", "1_0", "\u0661", "é",
-         '"', '""', "'", "a;b", "a,b", "\x00", "None", "null", "NA", "True", "1e-400", "9" * 400, "2020-01-01",
-         str(2**60), str(ODD), "-1", "1.5", "2", "\u202e", "=1+1", "#", "x" * 300, "\ufeff", "[1]", "1 000"]  # fmt: skip
+CELLS = ["", " ", "nan", "NaN", "inf", "-inf", "1e400", "-0.0", "0,5", "1.000,5", "0x10", "1_0",
+"\u0661", "é",
+         '"', '""', "'", "a;b", "a,b", "\x00", "None", "null", "NA", "True", "1e-400", "9" * 400,
+         "2020-01-01",
+         str(2**60), str(ODD), "-1", "1.5", "2", "\u202e", "=1+1", "#", "x" * 300, "\ufeff", "[1]",
+         "1 000"]  # fmt: skip
 NUMBERS = ["0", "1", "0.5", "0.25", "1.0", "0.75", "0.1"]
 
 
@@ -479,7 +499,7 @@ class Sheet(NamedTuple):
         return gzip.compress(data, 1) if self.ending.endswith(".gz") else data
 
     def _parquet(self) -> bytes:
-        """Columns of numbers where all cells are numbers; a row that is too short ends in nothing."""
+        """Columns of numbers where all cells are; a row that is too short ends in nothing."""
         columns = []
         for i in range(len(self.names)):
             cells = [row[i] if i < len(row) else None for row in self.rows]
@@ -512,8 +532,10 @@ def sheets(
         what = draw(st.integers(0, 8))
         if what == 0 and names:
             at = draw(st.integers(0, len(names) - 1))
-            new = draw(st.sampled_from(["", "Unnamed: 0", "0.91", "reward", "action", "1", "é", "x_0", "propensty",
-                                        names[at].upper(), f" {names[at]} ", "pscore", "done"]))  # fmt: skip
+            new = draw(st.sampled_from(["", "Unnamed: 0", "0.91", "reward", "action", "1", "é",
+            "x_0", "propensty",
+                                        names[at].upper(), f" {names[at]} ", "pscore",
+                                        "done"]))  # fmt: skip
             names[at : at + 1] = [new] if draw(st.booleans()) else [new, names[at]]
         elif what == 1 and names:
             del names[draw(st.integers(0, len(names) - 1))]
@@ -528,7 +550,8 @@ def sheets(
     return Sheet(
         names, rows,
         draw(st.sampled_from([",", ",", ";", "\t", "|"])),
-        draw(st.sampled_from([*[".csv"] * 8, ".tsv", ".CSV", ".csv.gz", ".parquet", ".parquet", draw(st.sampled_from(["", ".txt"]))])),
+        draw(st.sampled_from([*[".csv"] * 8, ".tsv", ".CSV", ".csv.gz", ".parquet", ".parquet",
+        draw(st.sampled_from(["", ".txt"]))])),
         draw(st.sampled_from(["utf-8", "utf-8", "utf-8", "utf-8-sig", "utf-16", "latin-1"])),
         draw(st.integers(0, 5)) == 0,
         draw(words),
@@ -552,11 +575,14 @@ def edited(data: bytes, edit: tuple[float, int, bytes] | None) -> bytes:
 
 
 LOG_WORDS = st.sampled_from([
-    ["--agent", "lcb"], ["--agent", "lcb", "--json"], ["--agent", "bc"], ["--agent", "greedy_offline", "--json"],
+    ["--agent", "lcb"], ["--agent", "lcb", "--json"], ["--agent", "bc"], ["--agent",
+    "greedy_offline", "--json"],
     ["--agent", "lin_lcb", "--json"], ["--agent", "lcb", "--low", "-1", "--high", "3", "--json"],
-    ["--agent", "lcb", "--estimate-propensity", "--json"], ["--agent", "lcb", "--columns", "action=arm"],
+    ["--agent", "lcb", "--estimate-propensity", "--json"], ["--agent", "lcb", "--columns",
+    "action=arm"],
     ["--agent", "ucb", "--horizon", "10", "--replications", "2", "--out", "out"],
-    ["--agent", "ucb", "--vs", "thompson", "--horizon", "7", "--replications", "2", "--out", "out", "--sigma", "1"],
+    ["--agent", "ucb", "--vs", "thompson", "--horizon", "7", "--replications", "2", "--out", "out",
+    "--sigma", "1"],
 ])  # fmt: skip
 logs = sheets(
     {"action": ["a", "b"], "reward": NUMBERS},
@@ -581,7 +607,8 @@ steps = sheets(
     STEP_WORDS,
 )  # fmt: skip
 LOSS_WORDS = st.sampled_from([
-    ["--agent", "batched_omd", "--replications", "2"], ["--agent", "batched_omd", "--replications", "2", "--json"],
+    ["--agent", "batched_omd", "--replications", "2"], ["--agent", "batched_omd", "--replications",
+    "2", "--json"],
     ["--agent", "batched_omd", "--replications", "1", "--low", "-1", "--high", "3", "--json"],
     ["--agent", "batched_omd", "--replications", "2", "--set", "problem.look_price=0.1", "--json"],
     ["--agent", "batched_omd", "--replications", "2", "--horizon", "5", "--json"],
@@ -591,7 +618,8 @@ losses = sheets(
 )
 RATE = ["--agent", "noisy_max", "--replications", "3", "--json"]
 RATE_WORDS = st.sampled_from([
-    [*RATE, "--low", "0", "--high", "1"], [*RATE, "--low", "0", "--high", "1", "--ledger", "spent"], RATE,
+    [*RATE, "--low", "0", "--high", "1"], [*RATE, "--low", "0", "--high", "1", "--ledger",
+    "spent"], RATE,
     [*RATE, "--low", "0", "--high", "1"], [*RATE, "--low", "0", "--high", "1", "--unit", "person"],
     [*RATE, "--low", "0", "--high", "1", "--set", "noisy_max.epsilon=0.5"],
     ["--agent", "dp_bai", *RATE[2:], "--low", "0", "--high", "1"],
@@ -750,17 +778,22 @@ def file_of(name: str) -> bytes:
 
 FACTS = ["t", "name", "hyper", "given", "left", "schema", "shape", "x", "checksum"]
 plain_facts = st.recursive(
-    st.sampled_from([None, True, False, 0, 1, -1, 2.5, 10**30, math.nan, math.inf, "", "ucb", "x.py", 10**9]),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["n_arms", "a"]), inner, max_size=2),
+    st.sampled_from([None, True, False, 0, 1, -1, 2.5, 10**30, math.nan, math.inf, "", "ucb",
+    "x.py", 10**9]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["n_arms", "a"]),
+    inner, max_size=2),
     max_leaves=4,
 )  # fmt: skip
 saved_cases = st.one_of(
     st.tuples(st.just("bytes"), st.sampled_from(list(KINDS)), st.lists(
-        st.tuples(st.floats(0, 1), st.integers(0, 2), st.binary(min_size=1, max_size=40)), min_size=1, max_size=3
+        st.tuples(st.floats(0, 1), st.integers(0, 2), st.binary(min_size=1, max_size=40)),
+        min_size=1, max_size=3
     )),
-    st.tuples(st.just("fact"), st.sampled_from(list(KINDS)), st.tuples(st.sampled_from(FACTS), plain_facts)),
+    st.tuples(st.just("fact"), st.sampled_from(list(KINDS)), st.tuples(st.sampled_from(FACTS),
+    plain_facts)),
     st.tuples(st.just("given"), st.sampled_from(list(KINDS)), st.tuples(
-        st.sampled_from(["n_arms", "n_contexts", "dim", "horizon", "budget", "price", "extra", "gamma", "x"]),
+        st.sampled_from(["n_arms", "n_contexts", "dim", "horizon", "budget", "price", "extra",
+        "gamma", "x"]),
         plain_facts,
     )),
     st.tuples(st.just("array"), st.sampled_from(list(KINDS)), st.tuples(
@@ -804,7 +837,8 @@ def _other(array: np.ndarray, how: Any) -> np.ndarray:
         return array[:-1] if how == "short" else np.concatenate([array, array])
     if how == "big":
         return np.zeros((10**4, *array.shape[1:]), array.dtype)
-    return array if isinstance(how, str) else np.full_like(array, 0 if array.dtype.kind in "ub" else how) \
+    return array if isinstance(how, str) else np.full_like(array,
+    0 if array.dtype.kind in "ub" else how) \
         if array.dtype.kind == "f" or how == 0 else array  # fmt: skip
 
 
@@ -864,8 +898,10 @@ METHODS: dict[str, list[list[Any]]] = {  # what each argument may sensibly be
     "means": [[None, 0]],
     "look": [[0, 1]],
     "tick": [],
-    "fit": [[GOOD_LOG, GOOD_STEPS, {**GOOD_LOG, "context": [0, 1, 1]}, {**GOOD_LOG, "reward": [0, 1, 2]},
-             {**GOOD_LOG, "action": [0, 1, 5]}, {**GOOD_LOG, "x_0": [1, 2, 3], "x_1": [0, 0, 1]}, "none.csv"]],
+    "fit": [[GOOD_LOG, GOOD_STEPS, {**GOOD_LOG, "context": [0, 1, 1]}, {**GOOD_LOG, "reward": [0,
+    1, 2]},
+             {**GOOD_LOG, "action": [0, 1, 5]}, {**GOOD_LOG, "x_0": [1, 2, 3], "x_1": [0, 0, 1]},
+             "none.csv"]],
     "warm_up": [],
     "__repr__": [],
     "_repr_html_": [],
@@ -915,8 +951,8 @@ def try_face(case: Any, folder: Path) -> bool:
             ensure(contents(agent) == before, f"{method} was refused, but changed the agent")
             continue
         except TypeError as error:
-            ensure("argument" in str(error) and "positional" in str(error) or "keyword" in str(error),
-                   f"{method}: TypeError: {error}")  # fmt: skip
+            said = str(error)  # of a wrong number of arguments, or a wrong name
+            ensure("positional argument" in said or "keyword" in said, f"{method}: {said}")
             ensure(contents(agent) == before, f"{method} was refused, but changed the agent")
             continue
         accepted = True
@@ -1037,15 +1073,14 @@ def main(argv: list[str] | None = None) -> int:
     faults = []
     with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
         os.environ["TMPDIR"] = tempfile.tempdir = folder
-        print(
-            f"{'target':8} {'inputs':>7} {'accepted':>9} {'refused':>8} {'seconds':>8} {'slowest':>8}"
-        )
+        titles = ("inputs", "accepted", "refused", "seconds", "slowest")
+        print(f"{'target':8} " + " ".join(f"{title:>8}" for title in titles))
         for name in asked.only or TARGETS:
             share = sum(TARGETS[n].share for n in asked.only or TARGETS)
             count = round(asked.count * TARGETS[name].share / share)
             found = run(TARGETS[name], count, asked.seed)
             refused = found.inputs - found.accepted
-            print(f"{name:8} {found.inputs:7} {found.accepted:9} {refused:8} {found.seconds:8.1f} "
+            print(f"{name:8} {found.inputs:8} {found.accepted:8} {refused:8} {found.seconds:8.1f} "
                   f"{found.slowest:8.2f}", flush=True)  # fmt: skip
             faults += [f"{name}: {fault}" for fault in found.faults.values()]
         left = os.listdir(folder)

@@ -87,6 +87,24 @@ def test_nan_and_infinities_are_refused_in_an_arena(more):
         read_arena(arena(more=more))
 
 
+@pytest.mark.parametrize("name", ["../x", "a/b", "..", "", "x" * 250, "a\\\\b"])
+def test_the_name_of_an_arena_is_that_of_a_folder(name):
+    with pytest.raises(ValueError, match="name: must "):
+        read_arena(arena(more=f'name = "{name}"'))
+
+
+@pytest.mark.parametrize("text", ["$x^$", "$a_{$ b $"])
+def test_mathematics_that_cannot_be_drawn_is_said_before_the_run(text):
+    with pytest.raises(ValueError, match="no mathematics between its dollars"):
+        read_arena(arena(more=f'title = "{text}$"' if text.count("$") % 2 else f'title = "{text}"'))
+    assert read_arena(arena(more='title = "$x^2$ for 5$"')).title == "$x^2$ for 5$"
+
+
+def test_letters_that_the_font_lacks_are_not_said(capsys):
+    code = main(["--arena", arena(more='title = "💥"'), "--out", "out", "--quiet"])
+    assert (code, capsys.readouterr().err) == (0, "")
+
+
 def test_an_unknown_measure_is_said_before_anything_runs(capsys):
     code, line = error_of(capsys, "--arena", arena(more='measure = "x"'), "--out", "out")
     assert code == 2 and "unknown measure 'x'" in line and not Path("out").exists()

@@ -39,12 +39,11 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import (
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     PrivateAttr,
@@ -54,6 +53,7 @@ from pydantic import (
 )
 
 from banditlab import registry
+from banditlab.arena.fields import Drawn, FileName, Whole
 from banditlab.arena.find import arena_files, read_toml
 from banditlab.arena.overrides import (
     BOUNDED,
@@ -75,16 +75,6 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
-def _counted(value: Any) -> Any:
-    """No word and no truth value, both of which pydantic would take for a number."""
-    if isinstance(value, str | bool):
-        raise ValueError("must be a whole number")
-    return value
-
-
-Whole = Annotated[int, BeforeValidator(_counted)]
-
-
 def _plain(entry: Any) -> Any:
     """An entry whose arrays are lists, as a TOML file would have them."""
     if not isinstance(entry, Mapping):
@@ -99,7 +89,7 @@ class AgentEntry(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     name: str
-    label: str = ""
+    label: Drawn = ""
     warm: bool = False  # learn from the panel's log before the first round
 
     _lists = model_validator(mode="before")(_plain)
@@ -133,7 +123,7 @@ class ProblemEntry(BaseModel):
 class Reference(Strict):
     """A curve from elsewhere, drawn beside ours: what a paper reports, or a closed form."""
 
-    label: str
+    label: Drawn
     t: list[float] = Field(min_length=1)
     y: list[float] = Field(min_length=1)
 
@@ -148,7 +138,7 @@ class Panel(Strict):
     """One picture of the figure: a protocol, a problem, agents, and where to look."""
 
     name: str = "main"
-    title: str = ""
+    title: Drawn = ""
     protocol: str = "online"  # one of banditlab.protocols, or a .py file
     problem: ProblemEntry
     agents: list[AgentEntry] = Field(min_length=1)
@@ -270,8 +260,8 @@ class Claim(Strict):
 class Arena(Strict):
     """A whole figure."""
 
-    name: str
-    title: str = ""
+    name: FileName
+    title: Drawn = ""
     source: str = ""
     claim: str = ""
     seed: Whole = Field(0, ge=0)
