@@ -6,6 +6,7 @@ import difflib
 import importlib
 import importlib.util
 import inspect
+import os
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -96,8 +97,8 @@ def module(path: str | Path) -> ModuleType:
 
 
 def _file_module(name: str) -> ModuleType:
-    path = Path(name).resolve()
-    if not path.is_file():
+    path = Path(os.path.realpath(name))
+    if not os.path.isfile(path):  # Path's raise for names too long, and for links in circles
         raise ValueError(f"no such file: {name}")
     title = f"{FILE}{path.stem}"
     old = sys.modules.get(title)

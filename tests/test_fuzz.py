@@ -173,6 +173,16 @@ def test_a_log_that_is_refused_leaves_the_agent_as_it_was():
     assert [array.tobytes() for array in agent._arrays().values()] == before
 
 
+@pytest.mark.parametrize("flag", ["--agent", "--problem", "--log", "--arena"])
+@pytest.mark.parametrize("name", ["x" * 300, "loop"])
+def test_names_too_long_and_links_in_circles_are_refused(flag, name, capsys):
+    ending = {"--log": ".csv", "--arena": ".toml"}.get(flag, ".py")
+    os.symlink("loop" + ending, "loop" + ending)
+    words = ["--agent", "ucb"] if flag != "--agent" else []
+    code, _ = error_of(capsys, *words, flag, name + ending)
+    assert code == 2
+
+
 def test_a_pipe_is_no_arena(capsys):
     os.mkfifo("own.toml")
     code, line = error_of(capsys, "--arena", "own.toml")

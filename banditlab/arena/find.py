@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 import stat
 import tomllib
 from functools import lru_cache
@@ -33,9 +34,9 @@ def shipped_log(name: str | Path) -> Path:
     from any folder. Another name comes back as it is, for the reader to say that it is missing.
     """
     path = Path(name)
-    if not path.exists() and path.parent in (Path(), Path("arenas/logs")):
+    if not os.path.lexists(path) and path.parent in (Path(), Path("arenas/logs")):
         for folder in folders():
-            if (folder / "logs" / path.name).is_file():
+            if os.path.isfile(folder / "logs" / path.name):  # also of a name too long: it is none
                 return folder / "logs" / path.name
     return path
 
