@@ -22,6 +22,8 @@ from banditlab import random, registry, saved
 from banditlab.core import Task
 from banditlab.validate import integer
 
+LARGEST = 2**53  # arms, rounds and all else that is counted: more are not exact as float64
+
 
 @contextmanager
 def quiet() -> Iterator[None]:
@@ -115,8 +117,12 @@ class Agent:
 
     def _begin(self) -> None:
         """Make the state, when the task is known."""
-        with quiet():
-            self.state = self.algorithm.init(self.algorithm.params, self.task, self._rng)
+        try:
+            with quiet():
+                self.state = self.algorithm.init(self.algorithm.params, self.task, self._rng)
+        except (MemoryError, OverflowError):
+            facts = ", ".join(f"{key}={value}" for key, value in self._given().items())
+            raise ValueError(f"{self.name}: there is no memory for {facts}") from None
 
     # --- what was learned -----------------------------------------------------------------------
 
@@ -228,10 +234,10 @@ class BanditAgent(Agent):
     ):
         super().__init__(algorithm, seed=seed, **hyper)
         self.task = Task(
-            integer("n_arms", n_arms, 2),
-            integer("n_contexts", n_contexts, 1),
-            integer("dim", dim, 0),
-            integer("horizon", horizon, least_horizon),
+            integer("n_arms", n_arms, 2, LARGEST),
+            integer("n_contexts", n_contexts, 1, LARGEST),
+            integer("dim", dim, 0, LARGEST),
+            integer("horizon", horizon, least_horizon, LARGEST),
         )
         if getattr(self.algorithm, "features", False) and self.task.dim == 0:
             raise ValueError(f"{self.name} needs features: give Agent their number as dim")

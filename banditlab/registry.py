@@ -6,6 +6,7 @@ import difflib
 import importlib
 import importlib.util
 import inspect
+import os
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -96,8 +97,8 @@ def module(path: str | Path) -> ModuleType:
 
 
 def _file_module(name: str) -> ModuleType:
-    path = Path(name).resolve()
-    if not path.is_file():
+    path = Path(os.path.realpath(name))
+    if not os.path.isfile(path):  # Path's raise for names too long, and for links in circles
         raise ValueError(f"no such file: {name}")
     title = f"{FILE}{path.stem}"
     old = sys.modules.get(title)
@@ -109,7 +110,7 @@ def _file_module(name: str) -> ModuleType:
     sys.modules[title] = module  # before execution: Numba looks the kernels' module up
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a script of one's own may end the program
         del sys.modules[title]
         line = error.lineno if isinstance(error, SyntaxError) else None
         for frame in inspect.trace():
@@ -165,6 +166,10 @@ def _make(kind: str, name: str, hyper: dict[str, Any]) -> Any:
         return build(**hyper)
     except (ValueError, TypeError) as error:
         raise ValueError(f"{name}: {error}") from error
+    except MemoryError:
+        raise ValueError(f"{name}: its arguments ask for more memory than there is") from None
+    except Exception as error:  # what values of strange types, and files of one's own, lead to
+        raise ValueError(f"{name}: {type(error).__name__}: {error}") from error
 
 
 def make(name: str, **hyper: Any) -> Algorithm:

@@ -57,7 +57,7 @@ def write(path: str | Path, about: Mapping[str, Any], arrays: Mapping[str, np.nd
     facts["checksum"] = _checksum(facts, arrays)
     held = io.BytesIO()
     np.savez(held, about=np.array(json.dumps(facts)), **arrays)  # type: ignore[arg-type]
-    _replace(Path(path), held.getbuffer())
+    _replace(_path(path), held.getbuffer())
 
 
 def read(
@@ -72,6 +72,7 @@ def read(
 
     Raises ValueError, in one line that names ``path``, for everything that is no saved agent.
     """
+    path = _path(path)
     where = str(path)
     try:
         with _opened(path) as archive:
@@ -109,6 +110,14 @@ def _as_json(facts: Mapping[str, Any]) -> dict[str, Any]:
 # --- the file ------------------------------------------------------------------------------------
 
 
+def _path(path: str | Path) -> Path:
+    """``path``, but no number: `open` would read that descriptor, standard input for one."""
+    try:
+        return Path(path)
+    except TypeError:
+        raise ValueError(f"path must be the path of a file, got {_short(path)}") from None
+
+
 def _replace(path: Path, content: memoryview) -> None:
     """Put ``content`` at ``path``: written aside and renamed."""
     aside = path.with_name(f".{path.name[:100]}-{secrets.token_hex(4)}")
@@ -128,7 +137,7 @@ def _replace(path: Path, content: memoryview) -> None:
 
 
 @contextmanager
-def _opened(path: str | Path) -> Iterator[zipfile.ZipFile]:
+def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
     with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise ValueError("it is no regular file")

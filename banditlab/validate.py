@@ -15,6 +15,8 @@ def number(name: str, value: Any) -> float:
         result = float(value)
     except (TypeError, ValueError):
         raise ValueError(f"{name} must be a number, got {value!r}") from None
+    except OverflowError:
+        raise ValueError(f"{name} must be finite, got a whole number beyond 1e308") from None
     if not math.isfinite(result):
         raise ValueError(f"{name} must be finite, got {value!r}")
     return result

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import os
+import stat
 import tomllib
 from functools import lru_cache
 from pathlib import Path
@@ -32,9 +34,9 @@ def shipped_log(name: str | Path) -> Path:
     from any folder. Another name comes back as it is, for the reader to say that it is missing.
     """
     path = Path(name)
-    if not path.exists() and path.parent in (Path(), Path("arenas/logs")):
+    if not os.path.lexists(path) and path.parent in (Path(), Path("arenas/logs")):
         for folder in folders():
-            if (folder / "logs" / path.name).is_file():
+            if os.path.isfile(folder / "logs" / path.name):  # also of a name too long: it is none
                 return folder / "logs" / path.name
     return path
 
@@ -57,6 +59,8 @@ def read_toml(path: Path) -> dict[str, Any]:
         facts = path.stat()
     except OSError as error:
         raise ValueError(f"{path}: {error.strerror}") from error
+    if not (stat.S_ISREG(facts.st_mode) or stat.S_ISDIR(facts.st_mode)):  # nobody may write to it
+        raise ValueError(f"{path}: it is no ordinary file: copy it to one")
     return copy.deepcopy(_parsed(path, facts.st_mtime_ns, facts.st_size))
 
 

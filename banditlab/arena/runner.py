@@ -10,6 +10,7 @@ start as a whole block where that is surely short enough.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -24,6 +25,7 @@ BLOCK = 64
 SECONDS = 5.0  # of a block: what a run loses when it is killed
 SAFE = 6 * 10**7  # rounds that lanes play within SECONDS on any machine of today
 PATIENCE = 1.0  # seconds that blocks have to end in; kernels look at their flag more often
+MOST_THREADS = max(64, os.cpu_count() or 1)  # more find nothing to do, and take memory
 
 Progress = Callable[[str, int, int], None]  # what is under way, rounds done, rounds in all
 
@@ -119,7 +121,7 @@ class Runner:
         self._threads = [
             # Daemons, so that a kernel that does not look at its flag cannot hold the program.
             threading.Thread(target=self._work, daemon=True, name=f"arena-{i}")
-            for i in range(workers)
+            for i in range(min(workers, MOST_THREADS))
         ]
         for thread in self._threads:
             thread.start()

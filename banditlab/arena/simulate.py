@@ -134,6 +134,9 @@ def _run(
     beside = {panel.name: overlays(panel) for panel in arena.panels}
     blank = [finished(job, np.zeros((1, *_shape(job)))) for job in jobs]
     rehearsed = Curves(arena.resolved(), _records(swept, blank), beside)
+    for panel in arena.panels:
+        for agent in rehearsed.agents(panel.name):  # the measure of the figure exists
+            rehearsed.raw(agent, rehearsed.shown(panel.name), panel.name)
     for claim in rehearsed.arena["checks"]:
         rehearse(claim, rehearsed)
     many = _batches(jobs, memory)

@@ -53,6 +53,7 @@ from pydantic import (
 )
 
 from banditlab import registry
+from banditlab.arena.fields import Drawn, FileName, Whole
 from banditlab.arena.find import arena_files, read_toml
 from banditlab.arena.overrides import (
     BOUNDED,
@@ -69,9 +70,9 @@ from banditlab.validate import integer
 
 
 class Strict(BaseModel):
-    """Unknown keys are errors."""
+    """Unknown keys are errors, and so are nan and infinities."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
 def _plain(entry: Any) -> Any:
@@ -88,7 +89,7 @@ class AgentEntry(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     name: str
-    label: str = ""
+    label: Drawn = ""
     warm: bool = False  # learn from the panel's log before the first round
 
     _lists = model_validator(mode="before")(_plain)
@@ -122,7 +123,7 @@ class ProblemEntry(BaseModel):
 class Reference(Strict):
     """A curve from elsewhere, drawn beside ours: what a paper reports, or a closed form."""
 
-    label: str
+    label: Drawn
     t: list[float] = Field(min_length=1)
     y: list[float] = Field(min_length=1)
 
@@ -137,23 +138,23 @@ class Panel(Strict):
     """One picture of the figure: a protocol, a problem, agents, and where to look."""
 
     name: str = "main"
-    title: str = ""
+    title: Drawn = ""
     protocol: str = "online"  # one of banditlab.protocols, or a .py file
     problem: ProblemEntry
     agents: list[AgentEntry] = Field(min_length=1)
-    horizon: int = Field(1000, ge=1, le=LONGEST)
-    replications: int = Field(100, ge=1, le=LONGEST)
-    checkpoints: list[int] = []  # empty: 100 of them, spread as xscale says
+    horizon: Whole = Field(1000, ge=1, le=LONGEST)
+    replications: Whole = Field(100, ge=1, le=LONGEST)
+    checkpoints: list[Whole] = []  # empty: 100 of them, spread as xscale says
     # Rounds of the log that warm agents, and offline ones in protocol online, learn from.
-    log: int = Field(0, ge=0, le=LONGEST)
+    log: Whole = Field(0, ge=0, le=LONGEST)
     measure: str = ""  # what the figure shows; empty: the protocol's first
     xscale: Literal["log", "linear"] = "log"
     yscale: Literal["log", "linear", "symlog"] = "linear"
     linthresh: float = Field(1e-4, gt=0)
     overlays: list[Literal["lai_robbins", "minimax"]] = []
     references: list[Reference] = []
-    row: int | None = Field(None, ge=0)
-    column: int | None = Field(None, ge=0)
+    row: Whole | None = Field(None, ge=0)
+    column: Whole | None = Field(None, ge=0)
     exact: bool = False  # offline, two arms: sum over all logs instead of drawing them
     # Where the values go: "horizon", "log", "problem.ARGUMENT" or "LABEL.HYPERPARAMETER", several
     # places separated by commas. Several keys are combined each with each.
@@ -259,11 +260,11 @@ class Claim(Strict):
 class Arena(Strict):
     """A whole figure."""
 
-    name: str
-    title: str = ""
+    name: FileName
+    title: Drawn = ""
     source: str = ""
     claim: str = ""
-    seed: int = Field(0, ge=0)
+    seed: Whole = Field(0, ge=0)
     home_of: list[str] = []
     panels: list[Panel] = Field(min_length=1)
     checks: list[Claim] = []

@@ -23,6 +23,7 @@ it in few files, none of it later than SECONDS after it was finished and somethi
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 import platform
@@ -330,7 +331,9 @@ class _Lock:
 
     def __init__(self, folder: Path):
         self.path = folder / LOCK
-        while True:
+        for tries in itertools.count():
+            if tries == 1000:  # of a race that somebody loses each time, there is none
+                raise ValueError(f"the store {folder} cannot be made: something is in its place")
             if folder.is_symlink():
                 raise ValueError(f"the store {folder} is a symbolic link: remove it")
             if folder.exists() and not folder.is_dir():

@@ -43,6 +43,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except MemoryError:
         print("error: out of memory", file=sys.stderr)
         return 1
+    except Exception as error:
+        print(f"error: {output.unforeseen(error)}", file=sys.stderr)
+        return 1
 
 
 def _main(args: argparse.Namespace) -> int:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from contextlib import suppress
 from io import TextIOWrapper
+from pathlib import Path
 
 
 def ready() -> None:
@@ -32,6 +34,13 @@ def silence() -> None:
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, sys.stdout.fileno())
             os.close(nowhere)
+
+
+def unforeseen(error: Exception) -> str:
+    """An error that nobody thought of, and where it came up, in one line: what a report needs."""
+    frames = traceback.extract_tb(error.__traceback__)
+    places = " < ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in frames[:-4:-1])
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:500]} ({places})"
 
 
 def cause(error: OSError) -> str:

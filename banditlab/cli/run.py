@@ -187,6 +187,8 @@ def check_writable(folder: Path) -> None:
     try:
         above = folder
         while not above.exists():
+            if above.is_symlink():
+                raise OSError(2, f"the symbolic link {above} leads nowhere")
             above = above.parent
         if not above.is_dir():
             raise NotADirectoryError(20, "a file of that name exists")

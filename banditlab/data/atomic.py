@@ -7,6 +7,7 @@ killed, `sweep` in the next one. A file gets the modes that the umask leaves to 
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import secrets
@@ -98,6 +99,9 @@ class Together:
                 _drop(aside)
 
     def _appear(self) -> None:
+        for path in self.files.values():  # before any of them has its name
+            if path.is_dir():
+                raise IsADirectoryError(errno.EISDIR, "a folder has that name", str(path))
         for aside in self.files:
             _sync(aside)
         with _gate:  # whoever abandons waits until all have their names

@@ -265,7 +265,7 @@ def _open_file(path: Path, kind: str) -> _Opened:
         return _open_text(_unpacked(path, ending), ending, kind)
     except FileNotFoundError:
         raise ValueError(f"no such file: {path}") from None
-    except (ValueError, KeyboardInterrupt):
+    except (ValueError, MemoryError):
         raise
     except OSError as error:
         said = error.strerror or " ".join(str(error).split())

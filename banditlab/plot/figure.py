@@ -27,7 +27,9 @@ from __future__ import annotations
 
 import io
 import textwrap
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -89,13 +91,17 @@ class Picture(Figure):
         return buffer.getvalue()
 
 
-def house_style() -> Any:
+@contextmanager
+def house_style() -> Iterator[None]:
     """Matplotlib's defaults and `STYLE`, whatever the user's own settings are."""
     # Not the backend: to ask for it would import pyplot.
     settings: dict[Any, Any] = dict(mpl.rcParamsDefault)
     del settings["backend"]
     settings.update(STYLE)
-    return mpl.rc_context(settings)
+    with mpl.rc_context(settings), warnings.catch_warnings():
+        # A letter that the font lacks is seen to be a box.
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
+        yield
 
 
 def _grid(panels: Sequence[Mapping[str, Any]]) -> list[tuple[int, int]]:

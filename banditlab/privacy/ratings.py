@@ -49,6 +49,8 @@ class Rows(NamedTuple):
 
     def by_arm(self) -> list[tuple[Any, np.ndarray]]:
         """Names and rewards of the arms that have any, in their natural order."""
+        if not self.arms:
+            return []
         order = np.argsort(self.arm, kind="stable")
         cuts = np.cumsum(np.bincount(self.arm, minlength=len(self.arms)))[:-1]
         pairs = zip(self.arms, np.split(self.reward[order], cuts), strict=True)

@@ -291,13 +291,14 @@ class OnlineAgent(BanditAgent):
 
         A reward that arrives late is handed over with its own round ``t`` (from 0), ``x`` and
         ``arm``; the clock then stands still, and :meth:`tick` moves it once a round. Raises
-        ValueError for an arm that does not exist and for a reward that the algorithm cannot use.
+        ValueError for an arm that does not exist, for a reward that the algorithm cannot use, and
+        for a round that is still to come.
         """
         with quiet():
             self.algorithm.update(
                 self.algorithm.params,
                 self.state,
-                self.t if t is None else integer("t", t, 0),
+                self.t if t is None else integer("t", t, 0, self.t),
                 self.features(x),
                 self._arm(arm),
                 self._reward(reward),
@@ -355,6 +356,8 @@ class OnlineAgent(BanditAgent):
         shown: Any = log.context if self.task.n_contexts > 1 else log.x
         if self.task.n_contexts == 1 and self.task.dim == 0:
             shown = [None] * len(log)
+        for reward in (log.reward.min(), log.reward.max()):  # before anything is learned
+            self._reward(float(reward))
         with quiet():
             for i in range(len(log)):
                 row = (
