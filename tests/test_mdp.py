@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 
 import gymnasium
 import numpy as np
@@ -299,6 +300,19 @@ def test_a_log_has_the_law_of_mu_and_of_the_model(horizon):
     assert (counts[law == 0.0] == 0.0).all()
     shifted = np.roll(law, 1, axis=1)  # control: the test can tell another law
     assert not (np.abs(counts - rows * shifted) <= 4.5 * error).all()
+
+
+def test_a_log_is_tallied_by_hand():
+    """Outcomes that pay 4 and 8, seen three times and once, of chances 1/4 and 3/4."""
+    model = SimpleNamespace(prob=np.array([[[0.25, 0.75]]]), reward=np.array([[[4.0, 8.0]]]))
+    tally = getattr(offline_mdp.tally, "py_func", offline_mdp.tally)
+    for counts, known, mean in (
+        ([3.0, 1.0], False, 5.0), ([3.0, 1.0], True, 7.0), ([0.0, 0.0], False, 0.0),
+        ([0.0, 0.0], True, 7.0),
+    ):  # fmt: skip
+        n, r = np.full((1, 1, 1), 9.0), np.full((1, 1, 1), 9.0)
+        assert tally(model, known, np.array([[[counts]]]), n, r) == sum(counts)
+        assert (n.item(), r.item()) == (sum(counts), mean)
 
 
 def test_a_generative_log_shows_every_pair_alike():
