@@ -83,7 +83,7 @@ def test_blocks_and_gaps_by_hand(at_once):
     problem = online.Problem(
         (), lambda params, rng: (), lambda params, world, t, rng: np.array([[t % 2.0]]),
         lambda params, world, x, arm, rng: 0.5,
-        lambda params, world, x, arm: ((0.0, 0.4), (0.0, 0.2))[int(x[0, 0])][arm],
+        lambda params, world, x, arm: ((0.0, 0.4), (0.0, 0.6))[int(x[0, 0])][arm],
         (2, 2, 0), behave=lambda params, world, x, rng: 1,
         log=log if at_once else row_by_row, weights=weights,
     )  # fmt: skip
@@ -96,8 +96,8 @@ def test_blocks_and_gaps_by_hand(at_once):
         assert told == [([[0, n], [0, n]], [[0, n / 4], [0, n / 4]]) for n in (2, 3)]
     else:  # of rounds 2, 3 and 4 two are of context 0
         assert told == [([[0, a], [0, b]], [[0, a / 2], [0, b / 2]]) for a, b in ((1, 1), (2, 1))]
-    # 0.75 (0.5 * 0.4) + 0.25 (1 * 0.2)
-    assert record[0, :, 0].tolist() == pytest.approx([0.2, 0.2])
+    # 0.75 (0.5 * 0.4) + 0.25 (1 * 0.6)
+    assert record[0, :, 0].tolist() == pytest.approx([0.3, 0.3])
 
 
 def test_the_literal_rule_prefers_an_arm_that_nobody_tried():
