@@ -315,6 +315,29 @@ def test_a_log_is_tallied_by_hand():
         assert (n.item(), r.item()) == (sum(counts), mean)
 
 
+def test_a_longer_log_continues_the_shorter():
+    m, asked, rows = a_random_mdp(3), [], []
+    mu = m.legal / m.legal.sum()
+
+    def log(params, case, n, rng, counts):
+        asked.append(int(n))
+        counts[0, 0, 0, 0] += n
+
+    def plan(params, model, rng, policy):
+        rows.append(model.rows)
+        policy[:] = m.legal / m.legal.sum(axis=1, keepdims=True)
+
+    problem = offline_mdp.logged(m, mu[None], 5.0, log=log)
+    record = np.zeros((1, 2, 1))
+    play = getattr(offline_mdp.run_block, "py_func", offline_mdp.run_block)
+    with np.errstate(all="ignore"):
+        play(offline_mdp.OfflineMDP((), plan), problem, None, random.key(0), 0, 0,
+             np.array([2, 5]), np.zeros(2, np.int64), record)  # fmt: skip
+    assert asked == [2, 3] and rows == [2.0, 5.0]
+    worth = mdp.value(m, (m.legal / m.legal.sum(axis=1, keepdims=True))[None])
+    assert record[0, :, 0].tolist() == pytest.approx([5.0 - worth] * 2)
+
+
 def test_a_generative_log_shows_every_pair_alike():
     truth, counts = a_log(gambler(goal=10, H=3), 7)
     n = counts.sum(axis=3)
