@@ -11,11 +11,14 @@ import pandas as pd
 import pytest
 
 import banditlab
+from banditlab import random
 from banditlab.arena import jobs, runner
 from banditlab.arena.claims import evaluate
 from banditlab.arena.overlays import overlays
 from banditlab.arena.spec import checkpoints, read_arena
+from banditlab.core import Task
 from banditlab.curves import Curves, Record
+from banditlab.protocols import online
 
 SMALL = {
     "problem": {"name": "bernoulli", "means": [0.2, 0.5, 0.8]},
@@ -91,6 +94,12 @@ def test_frame_is_tidy_and_right(small):
     assert last["t"] == 200 and last["n"] == 130
     assert last["mean"] == pytest.approx(raw.mean())
     assert last["sem"] == pytest.approx(raw.std(ddof=1) / np.sqrt(130))
+    from scipy import stats
+
+    wide = stats.t.ppf([0.975, 1 - 0.025 / small.checkpoints().size], 129)
+    assert (last["hi"] - last["mean"]) / last["sem"] == pytest.approx(wide[0])
+    assert (last["mean"] - last["lo"]) / last["sem"] == pytest.approx(wide[0])
+    assert wide[0] < last["simultaneous"] < wide[1]  # Student's and Bonferroni's
 
 
 def test_save_and_load(small, tmp_path):
@@ -168,6 +177,31 @@ def test_warm_start_learns_from_the_log():
     ]
     curves = banditlab.simulate({**SMALL, "agents": entries, "log": 500})
     assert curves.compare("warm", "cold").hi < 0
+
+
+def test_the_log_of_a_warm_start_has_luck_of_its_own():
+    """Drawn here once more by hand, from the stream that is neither nature's nor the agent's."""
+    told = []
+
+    def update(params, state, t, x, arm, reward, rng):
+        told.append((t, arm, reward))
+
+    algorithm = banditlab.make("ucb")._replace(
+        init=lambda params, task, rng: None, update=update, fit=lambda *_: False
+    )
+    means = [0.3, 0.7]
+    problem, key = banditlab.make_problem("bernoulli", means=means), random.key(5)
+    begin = getattr(online.begin, "py_func", online.begin)
+    with np.errstate(all="ignore"):
+        run = begin(algorithm, problem, Task(2, 1, 0, 10), key, 3, 30)
+        luck = random.stream(key, 3, random.OBSERVATION)
+        wanted = []
+        for t in range(30):
+            arm = random.below(luck, 2)
+            wanted.append((t, arm, float(random.uniform(luck) < means[arm])))
+        assert told == wanted
+        # What is then played is what is played without a log.
+        assert run.nature.tolist() == random.stream(key, 3, random.NATURE).tolist()
 
 
 def test_non_stationary_ranges_are_checked_before_anything_runs():
@@ -295,6 +329,20 @@ def test_slopes_and_comparisons_by_hand():
     assert curves.slope_interval("a") == pytest.approx((1.0, 1.0))
     assert curves.compare("a", "b").difference == pytest.approx(-3.0)
     assert curves.compare("a", "b", at=1).difference == pytest.approx(-0.75)
+
+
+def test_intervals_of_a_slope_by_hand():
+    """Two replications are drawn as (2, 0), (1, 1) and (0, 2): once, twice and once in four."""
+    raw = np.array([[2.0, 4.0], [2.0, 16.0]])[:, :, None]  # slopes 1/2 and 3/2 where x is 1 and 4
+    curves = Curves({"panels": []}, {("main", "a"): Record(np.array([1, 4]), ("regret",), raw)})
+    both = np.log(10 / 2) / np.log(4)
+    assert curves.slope("a") == pytest.approx(both)
+    assert curves.slope_interval("a", level=0.7) == pytest.approx((0.5, 1.5))  # 15 % a side
+    assert curves.slope_interval("a", level=0.3) == pytest.approx((both, both))  # 35 % a side
+    # Of three, all three draws are the same one in 1 of 27 cases, 3.7 %: more than 2.5 % a side.
+    raw = np.array([[2.0, 4.0], [2.0, 8.0], [2.0, 16.0]])[:, :, None]
+    curves = Curves({"panels": []}, {("main", "a"): Record(np.array([1, 4]), ("regret",), raw)})
+    assert curves.slope_interval("a") == pytest.approx((0.5, 1.5))
 
 
 def test_bounds_are_drawn_at_the_checkpoints():

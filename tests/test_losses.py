@@ -391,6 +391,46 @@ def test_switches_and_observations_have_their_prices():
     np.testing.assert_allclose(lost, free.raw("uniform", "regret"), atol=1e-12)
 
 
+def test_a_game_by_hand(monkeypatch):
+    """Five rounds; the loss of the arm played is free, three others may be seen, one is denied."""
+    for name in ("begin", "advance", "run_block"):
+        loop = getattr(observe, name)
+        monkeypatch.setattr(observe, name, getattr(loop, "py_func", loop))
+    table = [[0.1, 0.5], [0.7, 0.2], [0.3, 0.4], [0.6, 0.0], [0.25, 0.75]]
+    arms, lefts, told = [0, 1, 1, 0, 1], [], []
+
+    def draw(params, world, t, rng, out):
+        out[:] = table[t]
+        return 1 if t == 0 else 0
+
+    def look(params, state, t, arm, left, rng, out):
+        lefts.append(int(left))
+        out[:] = t < 4  # both, but in the last round
+        return t < 4
+
+    def update(params, state, t, x, arm, losses, rng):
+        told.append([None if np.isnan(loss) else float(loss) for loss in losses])
+
+    algorithm = observe.Observe(
+        (), lambda params, task, rng: (), lambda params, state, t, x, rng: arms[t], look, update,
+        lambda *_: None,
+    )  # fmt: skip
+    problem = observe.Losses(
+        (), lambda params, rng: (), draw, (2, 1, 0), price=2.0, look_price=0.25, budget=3,
+        extra=True, count_first=True,
+    )  # fmt: skip
+    record, points = np.zeros((1, 1, 6)), np.array([5])
+    with np.errstate(all="ignore"):
+        task = Task(2, 1, 0, 5, 3, 2.0)
+        observe.run_block(
+            algorithm, problem, task, KEY, 0, 0, points, np.zeros(2, np.int64), record
+        )
+    assert lefts == [3, 2, 1, 0, 0]
+    assert told == [*table[:3], [0.6, None], [None, 0.75]]
+    # Suffered are 2.05, by arm 1 alone 1.85; four switches, the first round among them.
+    assert record[0, 0].tolist() == pytest.approx([0.2 + 8.0 + 0.75, 0.2, 4.0, 3.0, 1.0, 0.1])
+
+
 def test_no_more_rounds_than_rows():
     with pytest.raises(ValueError, match="horizon must be at most 40, the rounds that loss_table"):
         arena("loss_table", 41, 1, "never_switch", losses=TABLE.tolist())

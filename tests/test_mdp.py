@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 
 import gymnasium
 import numpy as np
@@ -299,6 +300,42 @@ def test_a_log_has_the_law_of_mu_and_of_the_model(horizon):
     assert (counts[law == 0.0] == 0.0).all()
     shifted = np.roll(law, 1, axis=1)  # control: the test can tell another law
     assert not (np.abs(counts - rows * shifted) <= 4.5 * error).all()
+
+
+def test_a_log_is_tallied_by_hand():
+    """Outcomes that pay 4 and 8, seen three times and once, of chances 1/4 and 3/4."""
+    model = SimpleNamespace(prob=np.array([[[0.25, 0.75]]]), reward=np.array([[[4.0, 8.0]]]))
+    tally = getattr(offline_mdp.tally, "py_func", offline_mdp.tally)
+    for counts, known, mean in (
+        ([3.0, 1.0], False, 5.0), ([3.0, 1.0], True, 7.0), ([0.0, 0.0], False, 0.0),
+        ([0.0, 0.0], True, 7.0),
+    ):  # fmt: skip
+        n, r = np.full((1, 1, 1), 9.0), np.full((1, 1, 1), 9.0)
+        assert tally(model, known, np.array([[[counts]]]), n, r) == sum(counts)
+        assert (n.item(), r.item()) == (sum(counts), mean)
+
+
+def test_a_longer_log_continues_the_shorter():
+    m, asked, rows = a_random_mdp(3), [], []
+    mu = m.legal / m.legal.sum()
+
+    def log(params, case, n, rng, counts):
+        asked.append(int(n))
+        counts[0, 0, 0, 0] += n
+
+    def plan(params, model, rng, policy):
+        rows.append(model.rows)
+        policy[:] = m.legal / m.legal.sum(axis=1, keepdims=True)
+
+    problem = offline_mdp.logged(m, mu[None], 5.0, log=log)
+    record = np.zeros((1, 2, 1))
+    play = getattr(offline_mdp.run_block, "py_func", offline_mdp.run_block)
+    with np.errstate(all="ignore"):
+        play(offline_mdp.OfflineMDP((), plan), problem, None, random.key(0), 0, 0,
+             np.array([2, 5]), np.zeros(2, np.int64), record)  # fmt: skip
+    assert asked == [2, 3] and rows == [2.0, 5.0]
+    worth = mdp.value(m, (m.legal / m.legal.sum(axis=1, keepdims=True))[None])
+    assert record[0, :, 0].tolist() == pytest.approx([5.0 - worth] * 2)
 
 
 def test_a_generative_log_shows_every_pair_alike():

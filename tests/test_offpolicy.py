@@ -111,6 +111,8 @@ def test_estimates_agree_with_a_second_implementation():
         direct_method: np.mean(model),
         doubly_robust: np.mean(model) + np.mean(rest),
         partial(switch_dr, tau=1.0): np.mean(model) + np.mean(np.where(w <= 1.0, rest, 0)),
+        # A weight of exactly tau, as many rows have, is used.
+        partial(switch_dr, tau=2.5): np.mean(model) + np.mean(np.where(w < 3.0, rest, 0)),
     }
     for estimator, value in expected.items():
         found = estimator(log, TARGET, draws=2, seed=seed)

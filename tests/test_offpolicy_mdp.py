@@ -174,6 +174,12 @@ def test_fitted_q_looks_beyond_the_cut_and_importance_sampling_does_not():
     assert pdis(data, LOGGING, gamma, draws=100).hi < exact - 0.2
 
 
+def test_a_finite_horizon_is_discounted_too():
+    data = Dataset([0, 0], [0, 0], [1.0, 3.0], [0, 0], [0, 0], [0, 0], n_states=1)
+    found = fqe(data, [[1.0]], 0.9, horizon=3, start=[1.0], draws=2)
+    assert found.value == pytest.approx(2 * (1 + 0.9 + 0.81))  # 2 in each of three steps
+
+
 def test_a_pair_without_rows_keeps_its_initial_value():
     data = Dataset([0, 0], [0, 0], [1, 1], [0, 0], [1, 1], [0, 0], [0.5, 0.5], [0, 1], n_states=1)
     half = [[0.5, 0.5]]

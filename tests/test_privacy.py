@@ -269,6 +269,17 @@ def test_rewards_are_used_in_an_order_that_nobody_knows(silent):
     assert len(set(means)) == 5
 
 
+def test_no_reward_is_used_twice(silent):
+    """Two means of an arm, of 2 and of its other 4 rewards: together they hold each one once."""
+    rewards = [2.0**-k for k in range(1, 7)]  # of which no other choice of six has the sum
+    for _ in range(5):
+        shown = release_arm("dp_sequential_halving", [rewards] * 4, 1.0, 16, **ROUND)
+        assert sorted(shown.pulls.tolist()) == [2, 2, 6, 6]
+        for arm in np.flatnonzero(shown.pulls == 6):
+            early, late = (mean for k, mean in shown.means if k == arm)
+            assert 2 * early + 4 * late == sum(rewards)
+
+
 @pytest.mark.parametrize("name", ["noisy_max", "dp_sequential_halving", "dp_uniform"])
 def test_ties_are_broken_by_lot(name, silent):
     won = {release_arm(name, [[0.5] * 12] * 3, 1.0, 18, **ROUND).arm for _ in range(60)}

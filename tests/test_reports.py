@@ -175,6 +175,20 @@ def test_much_epsilon_names_the_best_arm_and_little_is_a_guess(people):
     blind = ratings.report(str(people), "noisy_max", **WIDE, epsilon=1e-4, replications=1000)
     low, high = blind["not_private"]["agents"][0]["error_interval"]
     assert low < 2 / 3 < high + 0.02
+    # Named by lot, an arm loses its distance to the best one, in units of the table, on average.
+    means = pd.read_csv(people).groupby("action")["reward"].mean()
+    lost = (means.max() - means).to_numpy()
+    error = 4 * lost.std() / np.sqrt(1000)
+    assert abs(blind["not_private"]["agents"][0]["simple_regret"] - lost.mean()) < error
+
+
+def test_what_is_released_is_in_units_of_the_table(people, draws):
+    """Without noise the means of all rewards are the exact ones, to the grid that they lie on."""
+    found = ratings.report(str(people), "noisy_max", **WIDE, epsilon=1.0, replications=5)
+    means = pd.read_csv(people).groupby("action")["reward"].mean()
+    shown = {row["arm"]: row["noisy_mean"] for row in found["released"]["means"]}
+    assert shown == pytest.approx(means.to_dict(), abs=18 * 2.0**-20)
+    assert found["released"]["arm"] == "z" and draws == ["drawn"] * 3
 
 
 def test_which_rewards_are_kept_does_not_depend_on_their_values(people, tmp_path):

@@ -1,5 +1,6 @@
 """Intervals, bands and tests against scipy.stats, textbook values and simulated coverage."""
 
+import itertools
 import math
 import subprocess
 import sys
@@ -99,6 +100,22 @@ def test_critical_value_lies_between_students_and_bonferronis():
     free = RNG.normal(size=(20, 50))
     assert student + 4 * 0.08 < simultaneous_critical(free) <= bonferroni
     assert simultaneous_critical(free, level=0.5) < simultaneous_critical(free)
+
+
+def test_the_critical_value_is_that_of_flipped_residuals():
+    """All 256 patterns of signs, each a t-test of SciPy's."""
+    raw = np.random.default_rng(6).normal(size=(8, 4))
+    residuals = raw - raw.mean(axis=0)
+    signs = np.array(list(itertools.product((-1.0, 1.0), repeat=8)))
+    flipped = scipy.stats.ttest_1samp(signs[:, :, None] * residuals, 0.0, axis=1).statistic
+    atoms = np.abs(flipped).max(axis=1)
+    for level in (0.5, 0.8):
+        student, bonferroni = scipy.stats.t.ppf([0.5 + level / 2, 1 - (1 - level) / 8], 7)
+        found = simultaneous_critical(raw, level)
+        assert student < found < bonferroni
+        assert np.abs(atoms - found).min() < 1e-9
+        # Two standard errors of the share among 1000 draws, and the atoms of 1/128 each.
+        assert abs((atoms <= found + 1e-9).mean() - level) < 0.05
 
 
 def test_constant_columns_do_not_count():

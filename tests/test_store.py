@@ -167,6 +167,19 @@ def test_finished_blocks_are_written_with_their_neighbours(tmp_path, monkeypatch
     assert np.array_equal(np.concatenate([found[0], found[9]]), rows)
 
 
+def test_blocks_with_a_gap_between_them_are_not_joined(tmp_path):
+    whose, rows = owner(job_of(), HASH, 9, 0), np.arange(9.0).reshape(9, 1, 1)
+    with Store(tmp_path, HASH) as kept:
+        for first in (7, 0, 2):
+            kept.add(whose, first, rows[first : first + 2])
+    with Store(tmp_path, HASH) as kept:
+        found = kept.blocks(whose, rows.shape)
+    assert {first: part[:, 0, 0].tolist() for first, part in found.items()} == {
+        0: [0.0, 1.0, 2.0, 3.0],
+        7: [7.0, 8.0],
+    }
+
+
 def test_overlapping_blocks_are_used_once(tmp_path):
     whose = owner(job_of(), HASH, 9, 0)
     rows = np.arange(10.0).reshape(10, 1, 1)
@@ -193,6 +206,10 @@ def test_every_fact_that_decides_numbers_is_part_of_the_owner():
     ):
         assert owner(job_of({**SMALL, **change}), HASH, 9, 0)["data"] != plain["data"], change
     assert owner(job_of({**SMALL, "replications": 5}), HASH, 9, 0)["data"] == plain["data"]
+    job = job_of()  # a horizon is told to the agent, whatever the checkpoints
+    task = job.loop.task._replace(horizon=201)
+    later = owner(job._replace(loop=job.loop._replace(task=task)), HASH, 9, 0)
+    assert later["data"] != plain["data"]
     gauss = {**SMALL, "problem": {"name": "gaussian", "means": [0.2, 0.5, 0.8]}}
     gauss["agents"] = [{"name": "ucb"}]
     assert owner(job_of(gauss), HASH, 9, 0)["code"] != plain["code"]

@@ -54,6 +54,8 @@ def test_cells_are_all_combinations():
     assert contested.horizon == missing.horizon == 400
     assert contested.checkpoints == [400]
     assert panel.problem.parameters == {"S": 4}  # left as it was
+    [short] = read_arena({**SWEPT, "horizon": 50}).panels  # which no cell has
+    assert [c.panels[0].checkpoints for c in cells(short)] == 2 * [[100], [400], [1000]]
 
 
 def test_a_cell_is_the_plain_run_of_its_panel(swept):

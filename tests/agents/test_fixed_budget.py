@@ -17,6 +17,8 @@ from banditlab import random
 from banditlab.agents.best_arm import successive_rejects, ugape_b
 from banditlab.agents.best_arm.sequential_halving import halvings
 from banditlab.core import Task, jit_disabled
+from banditlab.protocols import identify
+from banditlab.protocols.online import Problem
 
 AUDIBERT = [0.5] + [0.4] * 19  # problem 1 of Audibert, Bubeck & Munos (2010), T = 2000
 R = 4000
@@ -458,6 +460,44 @@ def test_pulls_never_exceed_the_budget(name):
             means = tuple(np.linspace(0.2, 0.8, n_arms).tolist())
             pulls = play(name, means, horizon, replications=3)["pulls"]
             assert (pulls == expected).all() and expected <= horizon
+
+
+def test_a_run_by_hand(monkeypatch):
+    """Seven pulls, asked for by sixes, of arms that pay 0.2, 0.4 and 0.65, rounded to quarters."""
+    for name in ("begin", "advance", "run_block"):
+        loop = getattr(identify, name)
+        monkeypatch.setattr(identify, name, getattr(loop, "py_func", loop))
+    told = []
+
+    def act(params, state, t, x, rng, out):
+        out[:] = 3, 1, 2
+
+    def update(params, state, t, x, pulls, sums, rng):
+        told.append((t, pulls.tolist(), sums.tolist()))
+
+    def recommend(params, state, x, rng, out):
+        out[:] = 0.5, 0.25, 0.25
+
+    algorithm = identify.Identify(
+        (), lambda params, task, rng: told, act, update, recommend, grid=0.25,
+        spent=lambda params, state: 1.5, published=lambda params, state, k: float(k),
+    )  # fmt: skip
+    problem = Problem(
+        (), lambda params, rng: (), lambda params, world, t, rng: np.zeros((1, 1)),
+        lambda params, world, x, k, rng: (0.2, 0.4, 0.65)[k],
+        lambda params, world, x, k: (0.0, 0.4, 0.8)[k],
+        (3, 1, 0), batch=lambda params, world, x, k, n, rng: np.nan,
+    )  # fmt: skip
+    record, progress = np.zeros((1, 1, 5)), np.zeros(2, np.int64)
+    with np.errstate(all="ignore"):
+        identify.run_block(
+            algorithm, problem, Task(3, 1, 0, 7), random.key(1), 0, 0, np.array([7]), progress,
+            record,
+        )  # fmt: skip
+    assert told == [(0, [3, 1, 2], [0.75, 0.5, 1.5]), (6, [1, 0, 0], [0.25, 0.0, 0.0])]
+    # error, simple regret 0.4 / 4 + 0.8 / 4, pulls, epsilon, released 1 / 4 + 2 / 4
+    assert record[0, 0].tolist() == pytest.approx([0.5, 0.3, 7.0, 1.5, 0.75])
+    assert progress.tolist() == [7, 0]
 
 
 def test_halvings():

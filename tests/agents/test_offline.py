@@ -54,6 +54,52 @@ def test_two_arms_by_hand():
     assert recommended(behaviour(), counts, sums).tolist() == [[0.8, 0.2]]
 
 
+@pytest.mark.parametrize("at_once", [True, False])
+def test_blocks_and_gaps_by_hand(at_once):
+    """Two contexts, of which the first comes three times out of four, and a log of two, then five.
+
+    Logged is arm 1 in both contexts by turns, and it pays 1/2.
+    """
+    told = []
+
+    def update(params, state, counts, sums):
+        told.append((counts.tolist(), sums.tolist()))
+
+    def recommend(params, state, x, rng, out):
+        out[:] = (0.5, 0.5) if x[0, 0] == 0 else (0.0, 1.0)
+
+    def log(params, world, rounds, rng, counts, sums):
+        counts[:, 1] += rounds
+        sums[:, 1] += 0.25 * rounds
+        return at_once
+
+    def row_by_row(params, world, rounds, rng, counts, sums):
+        return False
+
+    def weights(params, world, out):
+        out[:] = 0.75, 0.25
+
+    rule = offline.Offline((), lambda params, task, rng: told, update, recommend)
+    problem = online.Problem(
+        (), lambda params, rng: (), lambda params, world, t, rng: np.array([[t % 2.0]]),
+        lambda params, world, x, arm, rng: 0.5,
+        lambda params, world, x, arm: ((0.0, 0.4), (0.0, 0.6))[int(x[0, 0])][arm],
+        (2, 2, 0), behave=lambda params, world, x, rng: 1,
+        log=log if at_once else row_by_row, weights=weights,
+    )  # fmt: skip
+    record, points = np.zeros((1, 2, 1)), np.array([2, 5])
+    play = getattr(offline.run_block, "py_func", offline.run_block)
+    with np.errstate(all="ignore"):
+        task, key = Task(2, 2, 0, 5), random.key(1)
+        play(rule, problem, task, key, 0, 0, points, np.zeros(2, np.int64), record)
+    if at_once:
+        assert told == [([[0, n], [0, n]], [[0, n / 4], [0, n / 4]]) for n in (2, 3)]
+    else:  # of rounds 2, 3 and 4 two are of context 0
+        assert told == [([[0, a], [0, b]], [[0, a / 2], [0, b / 2]]) for a, b in ((1, 1), (2, 1))]
+    # 0.75 (0.5 * 0.4) + 0.25 (1 * 0.6)
+    assert record[0, :, 0].tolist() == pytest.approx([0.3, 0.3])
+
+
 def test_the_literal_rule_prefers_an_arm_that_nobody_tried():
     paper, practical = lcb(mode="paper", delta=0.1), lcb(delta=0.1)
     np.testing.assert_allclose(lower_bounds(paper, [[1, 0]], [[0, 0]])[0], [-1.358102, -1.0], 1e-6)
