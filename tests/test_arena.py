@@ -204,6 +204,27 @@ def test_the_log_of_a_warm_start_has_luck_of_its_own():
         assert run.nature.tolist() == random.stream(key, 3, random.NATURE).tolist()
 
 
+def test_regret_is_charged_on_the_world_as_the_agent_found_it():
+    """Each pull makes the next mistake dearer by one."""
+
+    def pull(params, world, x, arm, rng):
+        world[0] += 1.0
+        return 0.5
+
+    problem = online.Problem(
+        (), lambda params, rng: np.zeros(1), lambda params, world, t, rng: np.zeros((1, 1)), pull,
+        lambda params, world, x, arm: world[0], (2, 1, 0), arrivals=lambda *_: -1,
+    )  # fmt: skip
+    algorithm = banditlab.make("ucb")._replace(
+        init=lambda *_: None, act=lambda params, state, t, x, rng: t % 2, update=lambda *_: None
+    )
+    begin, advance = (getattr(f, "py_func", f) for f in (online.begin, online.advance))
+    with np.errstate(all="ignore"):
+        run = begin(algorithm, problem, Task(2, 1, 0, 4), random.key(1), 0, 0)
+        advance(algorithm, problem, run, 0, 4)
+    assert run.totals.tolist() == [0 + 1 + 2 + 3, 2.0, 3.0]  # regret, reward, switches
+
+
 def test_non_stationary_ranges_are_checked_before_anything_runs():
     with pytest.raises(ValueError, match=r"thompson.*rewards in \[0, 1\].*gaussian"):
         banditlab.simulate(

@@ -92,6 +92,9 @@ def test_a_block_is_as_many_replications_as_end_in_time():
     curve = runner._Curve(job_of(), {})
     assert curve.fill({0: np.zeros((10, curve.values.shape[1], 3)), 20: curve.values[20:30]}) == 20
     assert curve.gaps == [(10, 20), (30, 130)]
+    other = runner._Curve(job_of(), {})  # one row may be missing, too
+    assert other.fill({0: curve.values[:10], 11: curve.values[11:]}) == 129
+    assert other.gaps == [(10, 11)]
     assert curve.cut() == (10, 1)  # how long one takes is not known yet
     curve.took(1, runner.SECONDS / 4)
     assert [curve.cut() for _ in range(3)] == [(11, 4), (15, 4), (19, 1)]
