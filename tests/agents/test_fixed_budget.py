@@ -479,7 +479,7 @@ def test_a_run_by_hand(monkeypatch):
         out[:] = 0.5, 0.25, 0.25
 
     algorithm = identify.Identify(
-        (), lambda params, task, rng: told, act, update, recommend, grid=0.25,
+        (), lambda params, task, rng: 0, act, update, recommend, grid=0.25,
         spent=lambda params, state: 1.5, published=lambda params, state, k: float(k),
     )  # fmt: skip
     problem = Problem(
