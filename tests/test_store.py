@@ -52,10 +52,11 @@ def small():
 
 @pytest.fixture(scope="module")
 def left(tmp_path_factory):
-    """What a run has left, every block in a file of its own."""
+    """What a run has left, every block in a file of its own; the first is of one replication."""
     folder = tmp_path_factory.mktemp("store")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(store, "SECONDS", 0.0)
+        patch.setattr(runner, "SAFE", 0)
         banditlab.simulate(SMALL, workers=1, keep=folder)
     return folder
 
@@ -88,7 +89,12 @@ def test_cut_blocks_are_what_one_call_of_the_kernel_gives(small, agent):
     assert np.array_equal(small.records["main", job.agent.label].values, record)
 
 
-def test_a_block_is_as_many_replications_as_end_in_time():
+def test_a_block_is_as_many_replications_as_end_in_time(monkeypatch):
+    assert runner._Curve(job_of(), {}).most == runner.BLOCK  # lanes, and surely short
+    assert runner._Curve(job_of(), {}, batch=10).most == 6  # of ten replications each
+    long = runner.SAFE // runner.BLOCK + 1
+    assert runner._Curve(job_of({**SMALL, "horizon": long}), {}).most == 1
+    monkeypatch.setattr(runner, "SAFE", 0)
     curve = runner._Curve(job_of(), {})
     assert curve.fill({0: np.zeros((10, curve.values.shape[1], 3)), 20: curve.values[20:30]}) == 20
     assert curve.gaps == [(10, 20), (30, 130)]
