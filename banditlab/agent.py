@@ -223,6 +223,7 @@ class BanditAgent(Agent):
     def __init__(
         self,
         algorithm: Any,
+        hyper: dict[str, Any],
         *,
         n_arms: int,
         n_contexts: int = 1,
@@ -230,7 +231,6 @@ class BanditAgent(Agent):
         horizon: int = 0,
         least_horizon: int = 0,
         seed: int = 0,
-        **hyper: Any,
     ):
         super().__init__(algorithm, seed=seed, **hyper)
         self.task = Task(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -136,5 +138,67 @@ def test_an_agent_that_names_the_best_arm_asks_for_batches():
     assert agent.t <= 100 and agent.recommend().tolist() == [0.0, 0.0, 0.0, 1.0]
     with pytest.raises(ValueError, match="horizon must be at least 1, got 0"):
         banditlab.Agent("sequential_halving", n_arms=4)
-    with pytest.raises(ValueError, match="does not learn from a log of rewards"):
-        agent.fit("nowhere.csv")
+    assert not hasattr(agent, "fit")  # it learns from the pulls that it asked for
+
+
+def test_a_face_is_of_its_protocol_and_takes_its_own_arguments_only():
+    from banditlab.protocols.identify import IdentifyAgent
+    from banditlab.protocols.online import OnlineAgent
+
+    assert type(banditlab.Agent("ucb", n_arms=2)) is OnlineAgent
+    assert isinstance(banditlab.Agent("dp_bai", n_arms=2, horizon=900), banditlab.Agent)
+    for call, line in (
+        (lambda: banditlab.Agent("ucb", n_arms=2, budget=3), "ucb: unknown argument 'budget'"),
+        (lambda: banditlab.Agent("batched_omd", n_arms=2, dim=3), "unknown argument 'dim'"),
+        (lambda: OnlineAgent("dp_bai", n_arms=2), "dp_bai is no OnlineAgent but IdentifyAgent"),
+        (lambda: IdentifyAgent("ucb", n_arms=2, horizon=9), "ucb is no IdentifyAgent"),
+    ):
+        with pytest.raises(ValueError, match=line):
+            call()
+
+
+def test_means_are_those_of_the_rewards():
+    agent = banditlab.Agent("ucb", n_arms=3, n_contexts=2)
+    for arm, reward in ((0, 1.0), (0, 0.0), (2, 1.0)):
+        agent.update(1, arm, reward)
+    means = agent.means(1)
+    assert means[0] == 0.5 and np.isnan(means[1]) and means[2] == 1.0
+    assert np.isnan(agent.means(0)).all()
+    with pytest.raises(ValueError, match="lcb keeps no mean of each arm"):
+        banditlab.Agent("lcb", n_arms=2).means()
+
+
+def test_warming_up_changes_nothing():
+    for name, given in (
+        ("thompson", {"n_arms": 3}),
+        ("linucb", {"n_arms": 3, "dim": 2}),
+        ("batched_omd", {"n_arms": 3, "horizon": 90, "budget": 30}),
+        ("sequential_halving", {"n_arms": 3, "horizon": 90}),
+        ("vi_lcb", {}),
+    ):
+        agent = banditlab.Agent(name, **given)
+        before = pickle.dumps((agent.state, agent._rng, agent.t))
+        assert agent.warm_up() is agent
+        assert pickle.dumps((agent.state, agent._rng, agent.t)) == before
+
+
+def test_a_planner_acts_by_its_plan_and_is_saved(tmp_path):
+    rows = {
+        "episode": [0, 0, 1, 1],
+        "state": [0, 1, 0, 0],
+        "action": [1, 0, 0, 0],
+        "reward": [0.0, 1.0, 0.0, 0.0],
+        "next_state": [1, 1, 0, 0],
+        "terminated": [0, 1, 0, 1],
+        "truncated": [0, 0, 0, 0],
+    }
+    agent = banditlab.Agent("vi_ce", gamma=0.9)
+    with pytest.raises(ValueError, match="vi_ce has learned nothing yet"):
+        agent.act(0)
+    agent.fit(pd.DataFrame(rows))
+    assert agent.act(0) == 1 and agent.act(1) == 0 and agent.recommend(0).tolist() == [0.0, 1.0]
+    with pytest.raises(ValueError, match="x must be a state, 0 to 2"):
+        agent.act(7)
+    agent.save(tmp_path / "plan.npz")
+    for twin in (banditlab.Agent.load(tmp_path / "plan.npz"), pickle.loads(pickle.dumps(agent))):
+        assert np.array_equal(twin.state.policy, agent.state.policy)

@@ -217,7 +217,7 @@ class IdentifyAgent(BanditAgent):
         **hyper: Any,
     ):
         super().__init__(
-            algorithm, n_arms=n_arms, dim=dim, horizon=horizon, least_horizon=1, seed=seed, **hyper
+            algorithm, hyper, n_arms=n_arms, dim=dim, horizon=horizon, least_horizon=1, seed=seed
         )
         if dim == 0:
             self._suits(self.features(None))

@@ -290,7 +290,7 @@ class ObserveAgent(BanditAgent):
         seed: int = 0,
         **hyper: Any,
     ):
-        super().__init__(algorithm, n_arms=n_arms, horizon=horizon, seed=seed, **hyper)
+        super().__init__(algorithm, hyper, n_arms=n_arms, horizon=horizon, seed=seed)
         self.task = self.task._replace(
             budget=-1 if budget is None else integer("budget", budget, 0),
             price=nonnegative("price", price),

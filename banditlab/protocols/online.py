@@ -272,8 +272,8 @@ class OnlineAgent(BanditAgent):
         **hyper: Any,
     ):
         super().__init__(
-            algorithm, n_arms=n_arms, n_contexts=n_contexts, dim=dim, horizon=horizon,
-            seed=seed, **hyper,
+            algorithm, hyper, n_arms=n_arms, n_contexts=n_contexts, dim=dim, horizon=horizon,
+            seed=seed,
         )  # fmt: skip
         self._begin()
 
