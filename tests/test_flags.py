@@ -46,7 +46,7 @@ MODES = {
 }
 VALUES = {
     "agent": "moss",
-    "arena": "stochastic",
+    "arena": "OTHER",
     "vs": "moss",
     "problem": "gaussian",
     "env": "CliffWalking-v1",
@@ -63,16 +63,36 @@ VALUES = {
     "bands": "simultaneous",
 }
 # What changes nothing that is printed: it decides how, or where, or is shown elsewhere.
-SILENT = {"workers", "resume", "quiet", "json", "out", "bands", "version", "list", "log", "memory"}
+SILENT = {
+    "workers",
+    "resume",
+    "quiet",
+    "json",
+    "out",
+    "bands",
+    "version",
+    "list",
+    "log",
+    "memory",
+    "allow_code",
+}
 
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
     folder = tmp_path_factory.mktemp("flags")
-    texts = {"ARENA": ARENA, "LOG": LOG, "LOSSES": LOSSES, "STEPS": STEPS, "RATINGS": RATINGS}
+    other = ARENA.replace("0.2, 0.8", "0.3, 0.6")
+    texts = {
+        "ARENA": ARENA,
+        "OTHER": other,
+        "LOG": LOG,
+        "LOSSES": LOSSES,
+        "STEPS": STEPS,
+        "RATINGS": RATINGS,
+    }
     paths = {}
     for name, text in texts.items():
-        paths[name] = folder / f"{name.lower()}{'.toml' if name == 'ARENA' else '.csv'}"
+        paths[name] = folder / f"{name.lower()}{'.toml' if text.startswith(ARENA[:9]) else '.csv'}"
         paths[name].write_text(text)
     return folder, paths
 
@@ -113,6 +133,7 @@ def test_every_flag_acts_or_is_refused(mode, files, capsys, tmp_path, monkeypatc
         value = VALUES.get(flag)
         if value is None:
             continue
+        value = str(files[1].get(value, value))
         if name in words:
             words[words.index(name) + 1] = value
         else:

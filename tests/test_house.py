@@ -11,6 +11,7 @@ import pickle
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -85,12 +86,16 @@ def test_a_wrong_agent_of_it_does_not_keep_the_contract(tmp_path, monkeypatch):
 
 def test_the_command_line_runs_it(tmp_path):
     words = ["--arena", "guesses.toml", "--out", str(tmp_path / "out"), "--json"]
-    done = subprocess.run(
-        [sys.executable, "-m", "banditlab.arena", *words],
+    run = partial(
+        subprocess.run,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
     )
+    refused = run([sys.executable, "-m", "banditlab.arena", *words])
+    assert refused.returncode == 2  # an arena is data: what it names is run only on request
+    assert "guesses.toml names guess.py, a program: --allow-code" in refused.stderr
+    done = run([sys.executable, "-m", "banditlab.arena", *words, "--allow-code"])
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)["panels"][0]
     assert found["measure"] == "missed" and found["results"][0]["agent"] == "majority"

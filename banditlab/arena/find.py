@@ -6,6 +6,7 @@ import copy
 import os
 import stat
 import tomllib
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,26 @@ def read_toml(path: Path) -> dict[str, Any]:
     if not (stat.S_ISREG(facts.st_mode) or stat.S_ISDIR(facts.st_mode)):  # nobody may write to it
         raise ValueError(f"{path}: it is no ordinary file: copy it to one")
     return copy.deepcopy(_parsed(path, facts.st_mtime_ns, facts.st_size))
+
+
+def refuse_code(name: str) -> None:
+    """ValueError where the arena's file names a program, which to read the arena would run."""
+    path = arena_files().get(name, Path(name))
+    if path.suffix == ".toml":
+        for word in _words(read_toml(path)):
+            if word.endswith(".py"):
+                raise ValueError(
+                    f"{path.name} names {word}, a program: --allow-code runs what the arena names"
+                )
+
+
+def _words(value: Any) -> Iterator[str]:
+    """Every text in a table, at any depth."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _words(item)
 
 
 @lru_cache(maxsize=256)

@@ -61,6 +61,7 @@ def parser() -> Parser:
     add("--list", action="store_true", help="show agents by family, problems and arenas")
     add("--agent", metavar="NAME", help="an agent of --list, or a .py file; runs its home arena")
     add("--arena", metavar="NAME", help="an arena of --list, or a .toml file")
+    add("--allow-code", action="store_true", help="run .py files that the --arena file names")
     add("--vs", metavar="NAME", action="append", default=[], help="replace the arena's agents")
     add("--problem", metavar="NAME", help="a problem of --list, or a .py file, in every panel")
     add("--env", metavar="ID", help="a Gymnasium environment with discrete states and actions")

@@ -69,7 +69,7 @@ def _main(args: argparse.Namespace) -> int:
         return log(args)
     if not (args.agent or args.arena or args.vs):
         raise ValueError("say what to run: --agent NAME, --arena NAME, or --list")
-    only(args, "an arena", *RUN, "arena", "problem")
+    only(args, "an arena", *RUN, "arena", "problem", "allow_code")
     from banditlab.cli.run import chosen, run
 
     return run(args, *chosen(args))

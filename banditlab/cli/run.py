@@ -31,6 +31,8 @@ def chosen(args: argparse.Namespace) -> tuple[Any, str]:
     if args.agent is not None:
         registry.factory("agent", args.agent)  # an unknown name is said first
     name = args.arena or (find.home_arena(args.agent) if args.agent else "stochastic")
+    if not args.allow_code:
+        find.refuse_code(name)
     plain = spec.read_arena(name)
     agents = None
     if args.vs:
