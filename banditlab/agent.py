@@ -259,7 +259,7 @@ class BanditAgent(Agent):
         if n_contexts > 1:
             try:
                 s = np.asarray(x, np.float64).reshape(-1)
-            except (TypeError, ValueError):
+            except (TypeError, ValueError, OverflowError):
                 s = np.empty(0)
             if s.size != 1 or not 0 <= s[0] < n_contexts or s[0] != np.floor(s[0]):
                 raise ValueError(f"x must be a context, 0 to {n_contexts - 1}, got {x!r}")
@@ -268,7 +268,7 @@ class BanditAgent(Agent):
             return np.zeros((1, 1))
         try:
             rows = np.ascontiguousarray(np.atleast_2d(np.asarray(x, dtype=np.float64)))
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             rows = np.empty((0, 0))
         if rows.shape not in ((n_arms, dim), (1, dim)) or not np.isfinite(rows).all():
             raise ValueError(

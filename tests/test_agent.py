@@ -202,3 +202,15 @@ def test_a_planner_acts_by_its_plan_and_is_saved(tmp_path):
     agent.save(tmp_path / "plan.npz")
     for twin in (banditlab.Agent.load(tmp_path / "plan.npz"), pickle.loads(pickle.dumps(agent))):
         assert np.array_equal(twin.state.policy, agent.state.policy)
+
+
+def test_numbers_beyond_floats_are_refused_like_any_other():
+    huge = -(10**400)
+    with pytest.raises(ValueError, match="x must be finite"):
+        banditlab.Agent("linucb", n_arms=2, dim=2).update([huge, 0], 0, 1.0)
+    with pytest.raises(ValueError, match="x must be a context"):
+        banditlab.Agent("ucb", n_arms=2, n_contexts=2).recommend(huge)
+    with pytest.raises(ValueError, match="arm must be an integer"):
+        banditlab.Agent("ucb", n_arms=2).update(None, huge, 1.0)
+    with pytest.raises(ValueError, match="reward must be finite"):
+        banditlab.Agent("ucb", n_arms=2).update(None, 0, huge)
