@@ -401,3 +401,24 @@ def test_arrays_are_as_good_as_lists():
     one, two = banditlab.simulate(arrays), banditlab.simulate(lists)
     assert one.hash == two.hash
     np.testing.assert_array_equal(one.raw("ucb"), two.raw("ucb"))
+
+
+def test_bands_of_an_error_are_exact_and_of_other_measures_not():
+    """SciPy's exact interval, for each replication is right or wrong; Student's for the rest."""
+    from scipy.stats import binomtest
+
+    arena = {
+        "protocol": "identify",
+        "problem": {"name": "bernoulli", "means": [0.4, 0.5]},
+        "agents": [{"name": "sequential_halving"}],
+        "horizon": 20,
+        "replications": 12,
+    }
+    curves = banditlab.simulate(arena)
+    frame = curves.frame().set_index("measure")
+    wrong = int(curves.raw("sequential_halving", "error").sum())
+    exact = binomtest(wrong, 12).proportion_ci(method="exact")
+    assert 0 < wrong < 12
+    assert frame.loc["error", ["lo", "hi"]].tolist() == pytest.approx([exact.low, exact.high])
+    low, mean, high = frame.loc["simple_regret", ["lo", "mean", "hi"]]
+    assert mean - low == pytest.approx(high - mean)

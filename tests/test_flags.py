@@ -249,3 +249,12 @@ def test_deep_lists_are_refused_in_one_line(tmp_path, capsys):
     assert main(["--arena", str(tmp_path / "deep.toml"), "--out", str(tmp_path / "out")]) == 2
     for line in capsys.readouterr().err.strip().splitlines():
         assert line.startswith("error: ") and "nested too deeply" in line
+
+
+def test_a_hyper_parameter_that_is_set_is_swept_no_more():
+    """Else the sweep would set it back, in silence."""
+    swept = {**TABLE, "sweep": {"ucb.alpha": [0.1, 2.0]}}
+    [panel] = read_arena(swept, hyper={"ucb": {"alpha": 1.0}}).panels
+    assert panel.sweep == {} and panel.agents[0].hyper == {"alpha": 1.0}
+    [panel] = read_arena(swept, hyper={"uniform": {}}).panels
+    assert panel.sweep == {"ucb.alpha": [0.1, 2.0]}
