@@ -1,8 +1,8 @@
 """What the replications say: means, intervals, bands over a whole curve, and paired tests.
 
 ``raw`` holds a row per replication, (replications, ...) float64, and everything is along axis 0.
-SciPy's distribution functions come from ``scipy.special``; ``scipy.stats`` would add seconds to
-the first import.
+SciPy's distribution functions come from ``scipy.special``, imported where they are used, for it
+takes a third of a second in which a run can simulate; ``scipy.stats`` would take seconds.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import betaincinv, stdtr, stdtrit
 
 from banditlab.validate import inside, integer
 
@@ -45,6 +44,13 @@ def mean_sem(raw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return mean, np.where(same, 0.0, raw.std(axis=0, ddof=1) / math.sqrt(n))
 
 
+def student(df: int, level: float) -> float:
+    """Student's quantile with ``df`` >= 1 degrees of freedom, at ``level`` in (0, 1)."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(df, level))
+
+
 def t_interval(raw: np.ndarray, level: float = 0.95) -> Interval:
     """Student's interval for every mean by itself; of no width for one replication.
 
@@ -53,7 +59,7 @@ def t_interval(raw: np.ndarray, level: float = 0.95) -> Interval:
     level = inside("level", level, 0.0, 1.0)
     mean, sem = mean_sem(raw)
     n = len(raw)
-    half = stdtrit(n - 1, 0.5 + level / 2) * sem if n > 1 else np.zeros_like(mean)
+    half = student(n - 1, 0.5 + level / 2) * sem if n > 1 else np.zeros_like(mean)
     return Interval(mean, sem, mean - half, mean + half)
 
 
@@ -69,6 +75,8 @@ def clopper_pearson(
     k = np.asarray(successes, dtype=np.float64)
     if (k < 0).any() or (k > n).any():
         raise ValueError(f"successes must lie in [0, {n}], got {successes!r}")
+    from scipy.special import betaincinv
+
     # At the ends the beta distribution has a parameter 0; the interval reaches the end.
     lo = np.where(k > 0, betaincinv(np.maximum(k, 1.0), n - k + 1.0, tail), 0.0)
     hi = np.where(k < n, betaincinv(k + 1.0, np.maximum(n - k, 1.0), 1.0 - tail), 1.0)
@@ -131,8 +139,8 @@ def simultaneous_critical(
         return math.nan
     counted = sem > 0.0
     columns = max(1, int(counted.sum()))
-    lowest = float(stdtrit(n - 1, 0.5 + level / 2))
-    highest = float(stdtrit(n - 1, 1.0 - (1.0 - level) / (2 * columns)))
+    lowest = student(n - 1, 0.5 + level / 2)
+    highest = student(n - 1, 1.0 - (1.0 - level) / (2 * columns))
     if n < 5 or columns == 1:
         return highest
     residuals = (raw[:, counted] - mean[counted]) / (sem[counted] * math.sqrt(n * (n - 1)))
@@ -164,6 +172,10 @@ def paired_p(a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarray) -
     difference, sem = mean_sem(a - b)
     if sem == 0.0 or (difference == 0.0 and len(a) == 1):
         return 1.0 if difference == 0.0 else 0.0
+    if len(a) == 1:
+        return math.nan
+    from scipy.special import stdtr
+
     return float(2.0 * stdtr(len(a) - 1, -np.abs(difference / sem)))
 
 

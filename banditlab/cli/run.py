@@ -180,6 +180,7 @@ def _kept(store: Store) -> str:
 def _load_what_saves() -> None:
     """It takes a second, during which the simulation leaves Python free."""
     import pandas  # noqa: F401
+    import scipy.special  # noqa: F401
 
     import banditlab.plot  # noqa: F401
 
