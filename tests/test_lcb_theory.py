@@ -14,14 +14,15 @@ from banditlab import random
 from banditlab.agents.offline_bandit.bc import bc
 from banditlab.agents.offline_bandit.greedy_offline import greedy_offline
 from banditlab.agents.offline_bandit.lcb import lcb
-from banditlab.compile import compiled
-from banditlab.core import Task, jit_disabled
+from banditlab.arena.play import ready
+from banditlab.core import jit_disabled
 from banditlab.problems import cb_composition, cb_tables, two_arm
 from banditlab.problems.cb_contested import cb_contested
 from banditlab.problems.cb_missing_mass import cb_missing_mass
 from banditlab.problems.cb_popular_wrong import cb_popular_wrong
 from banditlab.problems.two_arm import two_arm as instance
 from banditlab.protocols import offline
+from banditlab.protocols.base import Terms
 from banditlab.protocols.loops import exact
 
 L1 = math.log(4) / 2  # L for two arms and delta = 1
@@ -35,12 +36,8 @@ def loss(rule, problem, n):
 def gaps(rule, problem, sizes, replications, seed=1):
     """Simulated gaps (replications, len(sizes))."""
     record = np.zeros((replications, len(sizes), 1))
-    n_arms, n_contexts, dim = problem.shape
-    sizes = np.array(sizes, dtype=np.int64)
-    task = Task(n_arms, n_contexts, dim, int(sizes[-1]))
-    args = (task, random.key(seed), 0, 0, sizes, np.zeros(2, np.int64), record)
-    with np.errstate(all="ignore"):
-        compiled(offline.run_block, (rule, problem), args)(*args)
+    loop = offline.loop(Terms(rule, problem, sizes[-1]), np.array(sizes, dtype=np.int64))
+    ready(loop, random.key(seed))(0, record, np.zeros(2, np.int64))
     return record[:, :, 0]
 
 

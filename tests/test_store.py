@@ -217,7 +217,9 @@ def test_every_fact_that_decides_numbers_is_part_of_the_owner():
     assert owner(job_of({**SMALL, "replications": 5}), HASH, 9, 0)["data"] == plain["data"]
     job = job_of()  # a horizon is told to the agent, whatever the checkpoints
     task = job.loop.task._replace(horizon=201)
-    later = owner(job._replace(loop=job.loop._replace(task=task)), HASH, 9, 0)
+    later = owner(
+        job._replace(play=job.play._replace(loop=job.loop._replace(task=task))), HASH, 9, 0
+    )
     assert later["data"] != plain["data"]
     gauss = {**SMALL, "problem": {"name": "gaussian", "means": [0.2, 0.5, 0.8]}}
     gauss["agents"] = [{"name": "ucb"}]

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from banditlab import random, registry
+from banditlab.arena.play import Play, Sources, ready
 from banditlab.arena.spec import AgentEntry, Arena, Panel
-from banditlab.compile import Pair, pair
 from banditlab.curves import Record
 from banditlab.protocols.base import Loop, Terms
 
@@ -20,9 +20,12 @@ class Job(NamedTuple):
 
     panel: Panel
     agent: AgentEntry
-    pair: Pair
-    loop: Loop
-    key: np.ndarray  # (2,) uint64
+    play: Play
+
+    @property
+    def loop(self) -> Loop:
+        """What is played."""
+        return self.play.loop
 
 
 class Resolver:
@@ -33,6 +36,7 @@ class Resolver:
 
     def __init__(self) -> None:
         self._made: dict[str, Any] = {}
+        self._sources = Sources()
 
     def _once(self, kind: str, name: str, given: dict[str, Any], make: Callable[..., Any]) -> Any:
         try:
@@ -82,12 +86,7 @@ class Resolver:
         """The curve of an agent, ready to be compiled."""
         points = np.array(panel.checkpoints, dtype=np.int64)
         loop = registry.protocol(panel.protocol).loop_of(self.terms(panel, entry), points)
-        key = random.key(arena.seed)
-        record = np.zeros((1, 1, len(loop.measures)))
-        # An example of the call: its types are compiled for.
-        example = (loop.task, key, 0, 0, loop.checkpoints, np.zeros(2, np.int64), record)
-        made = pair(loop.run_block, (loop.algorithm, loop.problem), example)
-        return Job(panel, entry, made, loop, key)
+        return Job(panel, entry, ready(loop, random.key(arena.seed), self._sources))
 
 
 def finished(job: Job, values: np.ndarray, batch: int = 1) -> Record:

@@ -40,9 +40,7 @@ def run_block(job: Job, first: int, record: np.ndarray, progress: np.ndarray) ->
     ``progress`` (2,) int64 counts rounds and takes the wish to stop, see online.run_block.
     """
     began = time.thread_time()
-    with np.errstate(all="ignore"):  # plain Python wraps uint64 aloud; the streams mean it
-        loop = job.loop
-        job.pair(loop.task, job.key, first, loop.log_rounds, loop.checkpoints, progress, record)
+    job.play(first, record, progress)
     return time.thread_time() - began
 
 

@@ -147,15 +147,20 @@ def _run(
     runner = Runner(workers, store, progress, total)
     try:
         fresh = Resolver()  # the other process makes each problem and agent once, too
-        makers = [partial(_pair, fresh, arena, panel, entry) for panel, entry in wanted]
-        pairs = [job.pair for job in jobs]
+        pairs = [made for job in jobs for made in job.play.pairs]
+        makers = [
+            partial(_pair, fresh, arena, panel, entry, i)
+            for (panel, entry), job in zip(wanted, jobs, strict=True)
+            for i in range(len(job.play.pairs))
+        ]
         with (
             interrupt.hook(runner.stop),
             second_compiler(pairs, makers, workers) as leave,
             interrupt.hook(leave),
         ):
             for i, (job, name, batch) in enumerate(zip(jobs, names, many, strict=True)):
-                job.pair.function()
+                for made in job.play.pairs:
+                    made.function()
                 whose = owner(job, arena.hash(), arena.seed, i, name, batch)
                 runner.submit(job, whose, batch)
             leave()
@@ -243,8 +248,8 @@ def _batches(jobs: list[Job], memory: int | None) -> list[int]:
     return many
 
 
-def _pair(resolver: Resolver, arena: Arena, panel: Panel, entry: AgentEntry) -> Pair:
-    return resolver.job(arena, panel, entry).pair
+def _pair(resolver: Resolver, arena: Arena, panel: Panel, entry: AgentEntry, i: int) -> Pair:
+    return resolver.job(arena, panel, entry).play.pairs[i]
 
 
 def _worst(rivals: list[Record]) -> Record:

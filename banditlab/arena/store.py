@@ -68,7 +68,8 @@ def owner(
     its sweep the job has, a row is the mean of ``batch`` replications.
     """
     loop = job.loop
-    facts = (job.pair.data, loop.task, loop.log_rounds, loop.checkpoints, job.key)
+    given = tuple(made.data for made in job.play.pairs)
+    facts = (given, loop.task, loop.log_rounds, loop.checkpoints, job.play.key)
     return {
         "arena": arena,
         "curve": curve,
@@ -79,7 +80,7 @@ def owner(
         "seed": seed,
         "batch": batch,
         "measures": list(loop.measures),
-        "code": job.pair.name,
+        "code": [made.name for made in job.play.pairs],
         "data": digest(facts),
         "versions": {
             "python": platform.python_version(),

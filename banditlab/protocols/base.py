@@ -48,6 +48,15 @@ class Terms(NamedTuple):
 SLICE = 1024
 
 
+class Draw(NamedTuple):
+    """What all who learn from a problem read, drawn once for all of them."""
+
+    # (problem, key, first, checkpoints, progress, drawn): fills drawn, which counts the rounds
+    run_block: Callable[..., None]
+    # number of replications -> drawn: a NamedTuple of arrays, each with a row per replication
+    empty: Callable[[int], Any]
+
+
 class Loop(NamedTuple):
     """What is compiled to make a curve, and the checkpoints and measures that it records."""
 
@@ -59,6 +68,9 @@ class Loop(NamedTuple):
     measures: tuple[str, ...]
     log_rounds: int = 0  # of a log that the loop itself draws first
     lockstep: bool = False  # whether replications of a block cost much less than one by one
+    # What the loop reads. It then never meets the problem: its run_block is (algorithm, task, key,
+    # first, log_rounds, checkpoints, progress, drawn, record).
+    draw: Draw | None = None
     # (record (replications, checkpoints, measures), panel's checkpoints) -> (measures, values):
     # where what the loop records is not yet the curve
     finish: Callable[[np.ndarray, np.ndarray], tuple[tuple[str, ...], np.ndarray]] | None = None

@@ -15,7 +15,16 @@ import numpy as np
 
 from banditlab.core import context, kernel, kernel_inline
 from banditlab.protocols import online
-from banditlab.protocols.base import Contract, Guest, Loop, Measure, Protocol, Terms, bandit_task
+from banditlab.protocols.base import (
+    Contract,
+    Draw,
+    Guest,
+    Loop,
+    Measure,
+    Protocol,
+    Terms,
+    bandit_task,
+)
 from banditlab.protocols.loops import exact
 from banditlab.protocols.online import UNIT_REWARD, Online, OnlineAgent
 from banditlab.random import AGENT, NATURE, OBSERVATION, below, categorical, stream
@@ -36,30 +45,34 @@ class Offline(NamedTuple):
         return True
 
 
-@kernel_inline
-def run_block(algorithm, problem, task, key, first, log_rounds, checkpoints, progress, record):
-    """Replications ``first, first + 1, ...``, as many as ``record`` has rows.
+class Logs(NamedTuple):
+    """The logs of some replications, and all that a learner's score depends on."""
 
-    A checkpoint is a size of the log. ``log_rounds`` belongs to the common shape of a block and
-    is not used: the whole run is the log. For ``record`` and ``progress`` see online.run_block.
+    # (replications, checkpoints, n_contexts, n_arms) float64: what the log of each checkpoint adds
+    # to that of the one before, and what each arm loses in the world as it then is
+    counts: np.ndarray
+    sums: np.ndarray
+    losses: np.ndarray
+    weights: np.ndarray  # (replications, n_contexts) float64: probability of each context
+
+
+@kernel_inline
+def draw_block(problem, key, first, checkpoints, progress, logs):
+    """Logs of replications ``first, first + 1, ...``, as many as ``logs`` has rows.
+
+    For ``progress`` see online.run_block.
     """
     n_arms, n_contexts, _ = problem.shape
-    counts = np.empty((n_contexts, n_arms))
-    sums = np.empty((n_contexts, n_arms))
-    weights = np.empty(n_contexts)
-    rule = np.empty(n_arms)
     x = np.zeros((1, 1))
-    for i in range(record.shape[0]):
+    for i in range(logs.weights.shape[0]):
         nature = stream(key, first + i, NATURE)
-        agent = stream(key, first + i, AGENT)
         logger = stream(key, first + i, OBSERVATION)
         world = problem.init(problem.params, nature)
-        state = algorithm.init(algorithm.params, task, agent)
-        problem.weights(problem.params, world, weights)
+        problem.weights(problem.params, world, logs.weights[i])
         done = 0
         for c in range(checkpoints.size):
-            counts[:] = 0.0
-            sums[:] = 0.0
+            counts = logs.counts[i, c]
+            sums = logs.sums[i, c]
             rounds = checkpoints[c] - done
             if not problem.log(problem.params, world, rounds, logger, counts, sums):
                 for t in range(done, checkpoints[c]):
@@ -73,15 +86,36 @@ def run_block(algorithm, problem, task, key, first, log_rounds, checkpoints, pro
             done = checkpoints[c]
             if progress[1] != 0:
                 return
-            algorithm.update(algorithm.params, state, counts, sums)
+            for s in range(n_contexts):
+                x[0, 0] = s
+                for k in range(n_arms):
+                    logs.losses[i, c, s, k] = problem.regret(problem.params, world, x, k)
+
+
+@kernel_inline
+def run_block(algorithm, task, key, first, log_rounds, checkpoints, progress, logs, record):
+    """What is learned from ``logs``, of replications ``first, first + 1, ...``.
+
+    A checkpoint is a size of the log. ``log_rounds`` belongs to the common shape of a block and
+    is not used: the whole run is the log. For ``record`` and ``progress`` see online.run_block.
+    """
+    _, _, n_contexts, n_arms = logs.counts.shape
+    rule = np.empty(n_arms)
+    x = np.zeros((1, 1))
+    for i in range(record.shape[0]):
+        agent = stream(key, first + i, AGENT)
+        state = algorithm.init(algorithm.params, task, agent)
+        for c in range(checkpoints.size):
+            if progress[1] != 0:
+                return
+            algorithm.update(algorithm.params, state, logs.counts[i, c], logs.sums[i, c])
             gap = 0.0
             for s in range(n_contexts):
                 x[0, 0] = s
                 algorithm.recommend(algorithm.params, state, x, agent, rule)
                 for k in range(n_arms):
                     if rule[k] > 0.0:
-                        loss = problem.regret(problem.params, world, x, k)
-                        gap += weights[s] * rule[k] * loss
+                        gap += logs.weights[i, s] * rule[k] * logs.losses[i, c, s, k]
             record[i, c, 0] = gap
 
 
@@ -177,10 +211,18 @@ class DeployedAgent(OnlineAgent):
 
 
 def loop(terms: Terms, checkpoints: np.ndarray) -> Loop:
-    """A log of each size, drawn or summed over."""
-    run = exact.run_block if terms.exact else run_block
+    """A log of each size, drawn for all who learn from it, or all logs summed over."""
     task = bandit_task(terms)
-    return Loop(run, terms.algorithm, terms.problem, task, checkpoints, PROTOCOL.names)
+    given = (terms.algorithm, terms.problem, task, checkpoints, PROTOCOL.names)
+    if terms.exact:
+        return Loop(exact.run_block, *given)
+    sizes = (checkpoints.size, task.n_contexts, task.n_arms)
+
+    def empty(rows: int) -> Logs:
+        counts, sums, losses = np.zeros((3, rows, *sizes))
+        return Logs(counts, sums, losses, np.zeros((rows, task.n_contexts)))
+
+    return Loop(run_block, *given, draw=Draw(draw_block, empty))
 
 
 def refuse(terms: Terms) -> None:

@@ -23,6 +23,7 @@ import numpy as np
 
 from banditlab import random, registry
 from banditlab.agent import Agent, leaves, quiet
+from banditlab.arena.play import ready
 from banditlab.compile import NOT_KERNELS, compiled
 from banditlab.compile.fingerprint import functions
 from banditlab.core import Task, jit_disabled
@@ -34,7 +35,6 @@ from banditlab.testing.subject import (
     Subject,
     agent_of,
     loop_of,
-    pair_of,
     plain_run,
     run,
     subject,
@@ -250,10 +250,7 @@ def compiles_once(s: Subject) -> None:
     names = set()
     for algorithm, horizon in ((s.algorithm, 5000), (s.algorithm, 7000), (remade, 7000)):
         loop = loop_of(s._replace(algorithm=algorithm), horizon)
-        record = np.zeros((1, 1, len(loop.measures)))
-        flag = np.zeros(2, np.int64)
-        args = (loop.task, random.key(1), 0, 0, loop.checkpoints, flag, record)
-        names.add(pair_of(loop, args).name)
+        names.add(tuple(made.name for made in ready(loop, random.key(1)).pairs))
     assert len(names) == 1, (
         f"{s.name}: made from its own params it compiles a second time; the factory must cast "
         "and its kernels must not be made anew by every call"

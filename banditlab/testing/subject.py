@@ -15,7 +15,7 @@ import numpy as np
 
 from banditlab import random, registry
 from banditlab.agent import Agent
-from banditlab.compile import Pair, pair
+from banditlab.arena.play import ready
 from banditlab.protocols.base import Loop, Protocol, Terms
 
 SEED = 20260101
@@ -72,21 +72,13 @@ def loop_of(s: Subject, rounds: int) -> Loop:
     return s.protocol.loop_of(Terms(algorithm, s.problem, rounds), points)
 
 
-def pair_of(loop: Loop, args: tuple[Any, ...]) -> Pair:
-    """The loop's pair, for arguments like these."""
-    return pair(loop.run_block, (loop.algorithm, loop.problem), args)
-
-
 def run(
     s: Subject, rounds: int = ROUNDS, first: int = 0, count: int = 3, seed: int = SEED
 ) -> np.ndarray:
     """Records (replications, checkpoints, measures) of replications first .. first + count - 1."""
     loop = loop_of(s, rounds)
     record = np.zeros((count, loop.checkpoints.size, len(loop.measures)))
-    flag = np.zeros(2, np.int64)
-    args = (loop.task, random.key(seed), first, 0, loop.checkpoints, flag, record)
-    with np.errstate(all="ignore"):
-        pair_of(loop, args)(*args)
+    ready(loop, random.key(seed))(first, record, np.zeros(2, np.int64))
     return record
 
 

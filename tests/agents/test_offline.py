@@ -13,10 +13,12 @@ from banditlab.agents.offline_bandit.bc import bc
 from banditlab.agents.offline_bandit.behaviour import behaviour
 from banditlab.agents.offline_bandit.greedy_offline import greedy_offline
 from banditlab.agents.offline_bandit.lcb import lcb, lower_bounds
+from banditlab.arena.play import ready
 from banditlab.compile import compiled
 from banditlab.core import Task, jit_disabled
 from banditlab.problems.cb_composition import cb_composition
 from banditlab.protocols import offline, online
+from banditlab.protocols.base import Terms
 
 RULES = {"lcb": lcb, "bc": bc, "greedy": greedy_offline, "behaviour": behaviour}
 
@@ -88,10 +90,13 @@ def test_blocks_and_gaps_by_hand(at_once):
         log=log if at_once else row_by_row, weights=weights,
     )  # fmt: skip
     record, points = np.zeros((1, 2, 1)), np.array([2, 5])
-    play = getattr(offline.run_block, "py_func", offline.run_block)
+    draw, learn = (getattr(f, "py_func", f) for f in (offline.draw_block, offline.run_block))
+    logs = offline.loop(Terms(rule, problem, 5), points).draw.empty(1)
     with np.errstate(all="ignore"):
-        task, key = Task(2, 2, 0, 5), random.key(1)
-        play(rule, problem, task, key, 0, 0, points, np.zeros(2, np.int64), record)
+        key, flag = random.key(1), np.zeros(2, np.int64)
+        draw(problem, key, 0, points, flag, logs)
+        learn(rule, Task(2, 2, 0, 5), key, 0, 0, points, flag, logs, record)
+    assert flag.tolist() == [5, 0]
     if at_once:
         assert told == [([[0, n], [0, n]], [[0, n / 4], [0, n / 4]]) for n in (2, 3)]
     else:  # of rounds 2, 3 and 4 two are of context 0
@@ -407,12 +412,9 @@ REFERENCE = {
 
 
 def gaps(rule, problem, sizes, replications, seed=20210322):
-    n_arms, n_contexts, _ = problem.shape
     record = np.zeros((replications, sizes.size, 1))
-    task = Task(n_arms, n_contexts, 0, int(sizes[-1]))
-    args = (task, random.key(seed), 0, 0, sizes, np.zeros(2, np.int64), record)
-    with np.errstate(over="ignore"):
-        compiled(offline.run_block, (rule, problem), args)(*args)
+    loop = offline.loop(Terms(rule, problem, int(sizes[-1])), sizes)
+    ready(loop, random.key(seed))(0, record, np.zeros(2, np.int64))
     return record[:, :, 0]
 
 

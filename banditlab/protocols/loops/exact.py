@@ -55,7 +55,7 @@ def binomial_masses(n, p, out):
 def run_block(algorithm, problem, task, key, first, log_rounds, checkpoints, progress, record):
     """Expected gaps, at the sizes of the log in ``checkpoints``, into every row of ``record``.
 
-    The shape of a block is that of offline.run_block; there is nothing to replicate.
+    The shape of a block is that of online.run_block; there is nothing to replicate.
     """
     policy, values, chances = problem.params.policy, problem.params.values, problem.params.chances
     agent = stream(key, first, AGENT)
