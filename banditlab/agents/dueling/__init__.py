@@ -1,0 +1,1 @@
+"""Agents that choose two arms and see which is preferred (protocol ``duel``)."""
