@@ -12,6 +12,8 @@ from banditlab.agents.offline_bandit.lcb import lcb
 from banditlab.arena import play
 from banditlab.arena.jobs import Resolver
 from banditlab.arena.spec import read_arena
+from banditlab.core import kernel
+from banditlab.problems.bernoulli import bernoulli
 from banditlab.problems.cb_composition import cb_composition
 from banditlab.protocols import offline
 from banditlab.protocols.base import Terms
@@ -102,6 +104,58 @@ def test_only_who_reads_the_same_shares(draws):
     ):
         assert other.source is not one.source
     assert ready(bc(), sources).source is one.source
+
+
+@kernel
+def guess(params, task, rng):
+    return np.array([random.uniform(rng)])
+
+
+@kernel
+def learn_nothing(params, state, counts, sums):
+    pass
+
+
+@kernel
+def gamble(params, state, x, rng, out):
+    out[:] = 0.0
+    out[int(state[0] * out.size)] = 1.0
+
+
+def test_a_learner_draws_from_its_own_replications_stream_in_every_piece(monkeypatch):
+    gambler = offline.Offline((), guess, learn_nothing, gamble)
+    whole = played(ready(gambler, play.Sources()), 0, 6)
+    assert len(np.unique(whole)) > 1
+    monkeypatch.setattr(play, "ROOM", 8)
+    assert np.array_equal(played(ready(gambler, play.Sources()), 0, 6), whole)
+
+
+@kernel
+def count_rounds(params, world, t, rng):
+    world[0] = t + 1.0
+    return np.zeros((1, 1))
+
+
+@kernel
+def grown(params, world, x, arm):
+    return world[0] * arm
+
+
+@kernel
+def always_one(params, state, x, rng, out):
+    out[:] = 0.0
+    out[1] = 1.0
+
+
+def test_a_rule_is_scored_in_the_world_as_its_log_left_it():
+    world = bernoulli([0.5, 0.5])._replace(
+        init=kernel(lambda params, rng: np.zeros(1)),
+        observe=count_rounds,
+        pull=kernel(lambda params, world, x, arm, rng: 0.0),
+        regret=grown,
+    )
+    rule = offline.Offline((), guess, learn_nothing, always_one)
+    assert played(ready(rule, play.Sources(), world), 0, 2).tolist() == [[10.0, 40.0]] * 2
 
 
 def test_a_learner_is_compiled_once_for_all_problems():
