@@ -6,6 +6,7 @@ that count duels ignore those; a reduction to bandits, which sees rewards only, 
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -113,6 +114,18 @@ def any_largest(values, rng):
                 return i
             left -= 1
     return best
+
+
+@kernel
+def ucb_arm(pulls, sums, n, confidence, rng):
+    """An arm of largest mean + sqrt(confidence ln n / pulls), those without a pull first."""
+    bonus = confidence * numeric.log(max(n * 1.0, 1.0))
+    bounds = np.empty(pulls.size)
+    for k in range(pulls.size):
+        bounds[k] = np.inf
+        if pulls[k] > 0.0:
+            bounds[k] = sums[k] / pulls[k] + math.sqrt(bonus / pulls[k])
+    return any_largest(bounds, rng)
 
 
 @kernel

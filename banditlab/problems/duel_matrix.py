@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from banditlab.parts.preferences import preferences, symmetric
+from banditlab.parts.preferences import preferences, stacked, symmetric
 from banditlab.protocols.duel import Preferences
 from banditlab.registry import unknown
 
@@ -89,6 +89,16 @@ MATRICES: dict[str, np.ndarray] = {
 }
 
 
+def matrix_of(name: str, value: Any) -> np.ndarray:
+    """The known matrix of that name, or a table as an array."""
+    if isinstance(value, str):
+        if value not in MATRICES:
+            raise ValueError(unknown("matrix", value, MATRICES))
+        return MATRICES[value]
+    found: np.ndarray = stacked(name, value)[0]
+    return found
+
+
 def duel_matrix(
     matrix: Any = "six_rankers",
     ties: Any = None,
@@ -102,10 +112,7 @@ def duel_matrix(
     ``matrix``: a name of ``MATRICES``, or a square table in [0, 1] with P + P' = 1. For the other
     arguments, and what is refused, see :func:`banditlab.parts.preferences.preferences`.
     """
-    if isinstance(matrix, str):
-        if matrix not in MATRICES:
-            raise ValueError(unknown("matrix", matrix, MATRICES))
-        matrix = MATRICES[matrix]
+    P = matrix_of("matrix", matrix)
     return preferences(
-        matrix, ties=ties, flip=flip, symmetrise=symmetrise, scale=scale, permuted=permuted
+        P, ties=ties, flip=flip, symmetrise=symmetrise, scale=scale, permuted=permuted
     )

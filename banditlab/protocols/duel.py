@@ -322,8 +322,8 @@ class DuelAgent(Agent):
 
     Examples
     --------
-    >>> agent = Agent("sparring_ucb", n_arms=3)
-    >>> for _ in range(300):
+    >>> agent = Agent("rucb", n_arms=3)
+    >>> for _ in range(100):
     ...     left, right = agent.act()
     ...     agent.update((left, right), win=left < right)  # the smaller number is preferred
     >>> agent.recommend()
