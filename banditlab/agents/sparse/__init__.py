@@ -1,0 +1,1 @@
+"""Sparse linear bandits: few of many features matter, and the linear model is wrong by eps."""
