@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from banditlab import registry
 from banditlab.arena.sweep import kept_sweep
 from banditlab.registry import unknown
-from banditlab.validate import integer
+from banditlab.validate import integer, shown
 
 LONGEST = 2**53  # rounds: more are not exact as float64
 BOUNDED = ("bernoulli", "gaussian")  # problems for which banditlab.bounds has lower bounds
@@ -61,12 +61,12 @@ def _entries(agents: str | Sequence[str | Mapping[str, Any]]) -> list[Table]:
     if isinstance(agents, str | Mapping):
         agents = [agents]
     if not isinstance(agents, Sequence) or not agents:
-        raise ValueError(f"agents must be a list of names or entries, got {agents!r}")
+        raise ValueError(f"agents must be a list of names or entries, got {shown(agents)}")
     found = []
     for agent in agents:
         entry = {"name": agent} if isinstance(agent, str) else agent
         if not isinstance(entry, Mapping) or not isinstance(entry.get("name"), str):
-            raise ValueError(f"agents must hold names, or entries with a name, got {agent!r}")
+            raise ValueError(f"agents must hold names, or entries with a name, got {shown(agent)}")
         found.append(dict(entry))
     return found
 
@@ -76,12 +76,16 @@ def _problem(problem: str | Mapping[str, Any]) -> Table:
     if isinstance(problem, str):
         return {"name": problem, **registry.example("problem", problem)}
     if not isinstance(problem, Mapping) or not isinstance(problem.get("name"), str):
-        raise ValueError(f"problem must be a name, or an entry with a name, got {problem!r}")
+        raise ValueError(f"problem must be a name, or an entry with a name, got {shown(problem)}")
     return dict(problem)
 
 
 def overridden(panel: Table, given: Overrides, notes: list[str]) -> Table:
-    """The table of a panel with what is changed in it."""
+    """The table of a panel with what is changed in it; a name alone stands for a table."""
+    if isinstance(panel.get("agents"), list):
+        panel["agents"] = [{"name": a} if isinstance(a, str) else a for a in panel["agents"]]
+    if isinstance(panel.get("problem"), str):
+        panel["problem"] = _problem(panel["problem"])
     for key in ("horizon", "replications", "problem"):
         value = getattr(given, key)
         if value is not None:

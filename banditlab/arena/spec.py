@@ -66,7 +66,7 @@ from banditlab.arena.overrides import (
 )
 from banditlab.arena.sweep import places, takers
 from banditlab.registry import unknown
-from banditlab.validate import integer
+from banditlab.validate import integer, shown
 
 
 class Strict(BaseModel):
@@ -375,6 +375,8 @@ def _one_line(error: ValidationError) -> str:
         line = unknown("key", str(first["loc"][-1]), owner.model_fields)
         return f"{place}: {line}"
     message = first["msg"].removeprefix("Value error, ")
+    if first["type"] in ("model_type", "model_attributes_type", "dict_type"):
+        message = "must be a table: { key = value }"
     given = first.get("input")
-    shown = "" if isinstance(given, dict | list) or given is None else f", got {given!r}"
-    return f"{place}: {message[0].lower() + message[1:]}{shown}" if place else message
+    got = "" if isinstance(given, dict | list) or given is None else f", got {shown(given)}"
+    return f"{place}: {message[0].lower() + message[1:]}{got}" if place else message

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import banditlab
+from banditlab.validate import shown
 
 EXAMPLES = """examples:
   python -m banditlab.arena --agent lcb
@@ -149,6 +151,21 @@ def columns(words: str | None) -> dict[str, str] | None:
     return found
 
 
+def _unreadable(text: str, error: json.JSONDecodeError) -> str:
+    """What keeps ``text`` from being read as JSON, where it is, and how it is written."""
+    here = text[error.pos : error.pos + 12] or "its end"
+    hint = ""
+    if re.match(r"[-+]?\.\d", here):
+        hint = "; write 0.5, not .5"
+    elif here[:1] == "+":
+        hint = "; a number has no +"
+    elif re.match(r"\d|\.", here) or re.match(r"[Nn]a[Nn]|[Ii]nf|None|True|False", here):
+        hint = "; write 0.5, 1e-3, true, false or null"
+    elif here[:1].isalpha() or here[:1] == "'":
+        hint = '; names are written in double quotes: ["a", "b"]'
+    return f"cannot read {shown(text)} at {here!r}{hint}"
+
+
 def settings(words: Sequence[str]) -> dict[str, dict[str, Any]]:
     """``NAME.key=value`` words as {NAME: {key: value}}; values read as JSON, else as text."""
     found: dict[str, dict[str, Any]] = {}
@@ -159,7 +176,9 @@ def settings(words: Sequence[str]) -> dict[str, dict[str, Any]]:
             raise ValueError(f"--set must look like NAME.key=value, got {word!r}")
         try:
             value = json.loads(text)
-        except json.JSONDecodeError:
+        except json.JSONDecodeError as error:
+            if text[:1] in ("[", "{"):  # meant as a list or a table
+                raise ValueError(f"--set {left}: {_unreadable(text, error)}") from None
             value = {"True": True, "False": False}.get(text, text)
         except RecursionError:
             raise ValueError(f"--set {left}: lists are nested too deeply") from None

@@ -190,7 +190,7 @@ class Protocol:
         if low < accepted[0] or high > accepted[1]:
             raise ValueError(
                 f"{terms.who} needs rewards in [{accepted[0]:g}, {accepted[1]:g}], but "
-                f"{terms.what} pays rewards in [{low:g}, {high:g}]"
+                f"{terms.what} pays rewards in [{low:g}, {high:g}]{_how_to_scale(algorithm)}"
             )
         if getattr(algorithm, "features", False) and problem.shape[2] == 0:
             raise ValueError(f"{terms.who} needs features, but {terms.what} shows none")
@@ -225,6 +225,16 @@ class Protocol:
     def names(self) -> tuple[str, ...]:
         """Names of the measures."""
         return tuple(measure.name for measure in self.measures)
+
+
+def _how_to_scale(algorithm: Any) -> str:
+    """How an algorithm is told of other rewards, if it can be."""
+    fields = getattr(algorithm.params, "_fields", ())
+    if "sigma" in fields:
+        return "; set its sigma to their standard deviation"
+    if {"low", "high"} <= set(fields):
+        return "; set its low and high to their range"
+    return ""
 
 
 def _protocol_of(noun: Any) -> Protocol:
