@@ -393,7 +393,7 @@ def test_switches_and_observations_have_their_prices():
 
 def test_a_game_by_hand(monkeypatch):
     """Five rounds; the loss of the arm played is free, three others may be seen, one is denied."""
-    for name in ("begin", "advance", "run_block"):
+    for name in ("begin", "advance", "score", "run_block"):
         loop = getattr(observe, name)
         monkeypatch.setattr(observe, name, getattr(loop, "py_func", loop))
     table = [[0.1, 0.5], [0.7, 0.2], [0.3, 0.4], [0.6, 0.0], [0.25, 0.75]]
@@ -575,7 +575,7 @@ def test_the_losses_do_not_depend_on_the_agent(name):
     ends = []
     for algorithm in (make("never_switch"), observe.observing(make("uniform"))):
         with np.errstate(all="ignore"):
-            run = begin(algorithm, problem, task, KEY, 3)
+            run = begin(algorithm, problem, task, KEY, 3, 0)
             advance(algorithm, problem, run, 0, 200)
         ends.append((run.sums.tolist(), run.nature.tolist(), run.losses.tolist()))
     assert ends[0] == ends[1]

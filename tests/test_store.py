@@ -21,8 +21,9 @@ import pytest
 import banditlab
 from banditlab.arena import runner, store
 from banditlab.arena.jobs import Resolver
+from banditlab.arena.sealed import DIGITS, TITLE, Damaged, pack, unpack
 from banditlab.arena.spec import read_arena
-from banditlab.arena.store import BLOCK, DIGITS, TITLE, Damaged, Store, owner, pack, unpack
+from banditlab.arena.store import BLOCK, Store, owner
 from banditlab.data import atomic
 
 ROOT = Path(__file__).parent.parent

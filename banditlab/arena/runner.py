@@ -5,11 +5,14 @@ Python's lock. Replication r draws from streams that depend on the seed and on r
 the number of workers nor the size of a block can change a bit of the result. Blocks are therefore
 cut by the clock: the first is one replication, and a later one as many as would end within SECONDS
 if they took as long as those before, at most BLOCK. Lanes, of which 64 cost hardly more than one,
-start as a whole block where that is surely short enough.
+start as a whole block where that is surely short enough. Where there is a store and already the
+first replication promises to take longer than TOO_LONG, it is stopped soon, and that curve is
+played in pieces (:mod:`banditlab.arena.pieces`).
 """
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 import time
@@ -18,12 +21,18 @@ from typing import Any
 
 import numpy as np
 
+from banditlab.arena import pieces
 from banditlab.arena.jobs import Job
+from banditlab.arena.pieces import Keeper
 from banditlab.arena.store import Store
 
 BLOCK = 64
 SECONDS = 5.0  # of a block: what a run loses when it is killed
-SAFE = 6 * 10**7  # rounds that lanes play within SECONDS on any machine of today
+SAFE = 6 * 10**7  # rounds that lanes of few arms play within SECONDS on any machine of today
+FEW = 10  # arms
+TOO_LONG = 60.0  # seconds of one replication, from which on it is played in pieces
+LOOKS = (2.0, 4.0, 8.0)  # seconds after which that is asked: what is lost then is played again
+STOP, IN_PIECES = 1, 2  # what a running block is asked by its flag
 PATIENCE = 1.0  # seconds that blocks have to end in; kernels look at their flag more often
 MOST_THREADS = max(64, os.cpu_count() or 1)  # more find nothing to do, and take memory
 
@@ -52,9 +61,12 @@ class _Curve:
         shape = (job.panel.replications // batch, job.loop.checkpoints.size, len(job.loop.measures))
         self.values = np.zeros(shape)
         self.gaps: list[tuple[int, int]] = []  # rows to play: first, end
-        rounds = BLOCK * job.panel.horizon
+        rounds = BLOCK * job.panel.horizon * max(1, getattr(job.loop.task, "n_arms", 1) // FEW)
         whole = job.loop.lockstep and rounds <= SAFE
         self.most = max(1, BLOCK // batch) if whole else 1  # rows of the next block
+        self.width = BLOCK if whole else 1  # replications of a first call for a batch
+        # Whether rows are played in pieces; None while nothing has asked for it.
+        self.in_pieces = None if batch == 1 and job.loop.pieces is not None else False
         self.seconds = 0.0  # CPU time
 
     def fill(self, kept: dict[int, np.ndarray]) -> int:
@@ -73,7 +85,7 @@ class _Curve:
     def cut(self) -> tuple[int, int]:
         """The next block: first row and number."""
         first, end = self.gaps.pop(0)
-        count = min(self.most, end - first)
+        count = 1 if self.in_pieces else min(self.most, end - first)
         if first + count < end:
             self.gaps.insert(0, (first + count, end))
         return first, count
@@ -85,22 +97,76 @@ class _Curve:
             most = max(most, count + 1)
         self.most = max(1, min(most, BLOCK // self.batch))
 
-    def play(self, first: int, count: int, progress: np.ndarray) -> float:
-        """Fill a block of rows; returns the CPU time in seconds."""
+    def play(self, first: int, count: int, progress: np.ndarray, store: Store | None) -> float:
+        """Fill a block of rows; returns the CPU time in seconds.
+
+        Of one row that takes long, what is finished is kept in the store meanwhile.
+        """
         rows, batch = self.values[first : first + count], self.batch
-        if batch == 1:
-            return run_block(self.job, first, rows, progress)
-        seconds = 0.0
-        totals = np.zeros((count, *rows.shape[1:]))
-        for start in range(0, count * batch, BLOCK):
-            record = np.zeros((min(BLOCK, count * batch - start), *rows.shape[1:]))
-            seconds += run_block(self.job, first * batch + start, record, progress)
-            if progress[1] != 0:
-                break
+        keeper = Keeper(store if count == 1 else None, self.owner, first)
+        if batch > 1:
+            return self._means(first * batch, rows, progress, keeper)
+        if self.in_pieces and count == 1:
+            return pieces.play(self.job, first, rows[0], progress, keeper)
+        return run_block(self.job, first, rows, progress)
+
+    def go_over(self) -> None:
+        """Play in pieces from now on, if that can be."""
+        if self.in_pieces is None:
+            self.in_pieces = pieces.possible(self.job)
+
+    def _means(self, first: int, rows: np.ndarray, progress: np.ndarray, keeper: Keeper) -> float:
+        """Fill rows with means of batches, which begin with replication ``first``."""
+        batch, width, seconds = self.batch, self.width, 0.0
+        done, totals = np.zeros(1, np.int64), np.zeros(rows.shape)
+        keeper.fill([done, totals])
+        while (start := int(done[0])) < len(rows) * batch:
+            progress[0] = start * self.job.panel.horizon
+            record = np.zeros((min(width, len(rows) * batch - start), *rows.shape[1:]))
+            took = run_block(self.job, first + start, record, progress)
+            if stopped := bool(progress[1] != 0):
+                record = record[:0]
             for i, replication in enumerate(record, start):  # one by one: no cut changes a bit
                 totals[i // batch] += replication
+            done[0] = start + len(record)
+            keeper.keep([done, totals], now=stopped)
+            if stopped:
+                break
+            seconds += took
+            width = min(2 * width, BLOCK) if took < SECONDS / 8 else width
         rows[:] = totals / batch
         return seconds
+
+
+class _Block:
+    """Rows of a curve that a thread plays now."""
+
+    def __init__(self, curve: _Curve, first: int, count: int):
+        self.curve, self.first, self.count = curve, first, count
+        self.flag = np.zeros(2, np.int64)  # rounds, and what is asked of it
+        self.settled = bool(curve.in_pieces) or count > 1  # no question whether to go over
+        self.began = time.monotonic()
+        self._looks = list(LOOKS)
+        self._before = (0.0, 0)  # seconds and rounds at the last look
+
+    def look(self, now: float) -> None:
+        """Ask for pieces if the replication promises to take too long.
+
+        It may get slower, so what counts is how far it has come since the last look. One that has
+        not come anywhere has until the last of them: it may begin with a log, say.
+        """
+        curve, seconds, rounds = self.curve, now - self.began, int(self.flag[0])
+        if self.settled or curve.in_pieces is False:
+            return
+        if not self._looks or seconds < self._looks[0]:
+            return
+        del self._looks[0]
+        came, took = rounds - self._before[1], seconds - self._before[0]
+        self._before = (seconds, rounds)
+        left = (curve.job.panel.horizon - rounds) * took / came if came else math.inf
+        if seconds + left > TOO_LONG and (came or not self._looks) and self.flag[1] == 0:
+            self.flag[1] = IN_PIECES
+            self.settled = True
 
 
 class Runner:
@@ -111,7 +177,7 @@ class Runner:
         self.curves: list[_Curve] = []
         self.what = ""
         self._turn = threading.Condition()  # guards all that follows, and `gaps` and `most`
-        self._flags: list[np.ndarray] = []  # of the blocks that run now
+        self._blocks: list[_Block] = []  # that run now
         self._left = 0  # rows that are not finished
         self._done = 0  # rounds of finished blocks
         self._stopping = False
@@ -121,6 +187,9 @@ class Runner:
             threading.Thread(target=self._work, daemon=True, name=f"arena-{i}")
             for i in range(min(workers, MOST_THREADS))
         ]
+        if store is not None:
+            watch = threading.Thread(target=self._watch, daemon=True, name="arena-watch")
+            self._threads.append(watch)
         for thread in self._threads:
             thread.start()
 
@@ -132,6 +201,8 @@ class Runner:
         curve = _Curve(job, owner, batch)
         kept = self.store.blocks(owner, curve.values.shape) if self.store else {}
         found = curve.fill(kept)
+        if self.store is not None and batch == 1 and self.store.under_way(owner):
+            curve.go_over()
         self.what = f"{job.panel.name}: {job.agent.label}"
         with self._turn:
             self.curves.append(curve)
@@ -150,7 +221,7 @@ class Runner:
             self._turn.wait_for(lambda: self._broken or self._left == 0, timeout)
             if self._broken is not None:
                 raise self._broken
-            done = self._done + sum(int(flag[0]) for flag in self._flags)
+            done = self._done + sum(int(block.flag[0]) for block in self._blocks)
         if self.progress is not None:
             self.progress(self.what, min(done, self.total), self.total)
 
@@ -163,8 +234,8 @@ class Runner:
         """End what runs within PATIENCE and keep what is finished. For any thread."""
         with self._turn:
             self._stopping = True
-            for flag in self._flags:
-                flag[1] = 1
+            for block in self._blocks:
+                block.flag[1] = STOP
             self._turn.notify_all()
         deadline = time.monotonic() + PATIENCE
         for thread in self._threads:
@@ -173,15 +244,17 @@ class Runner:
     def _work(self) -> None:
         """What every thread does."""
         while (block := self._next()) is not None:
-            curve, first, count, flag = block
-            began = time.monotonic()
+            curve, first, count = block.curve, block.first, block.count
             try:
-                seconds = curve.play(first, count, flag)
+                seconds = curve.play(first, count, block.flag, self.store)
+                if self._goes_over(block):
+                    curve.go_over()
+                    seconds = curve.play(first, count, block.flag, self.store)
                 with self._turn:
-                    self._flags = [other for other in self._flags if other is not flag]
+                    self._blocks.remove(block)
                     if self._stopping:  # the block may have ended before its last round
                         return
-                    curve.took(count, time.monotonic() - began)
+                    curve.took(count, time.monotonic() - block.began)
                     curve.seconds += seconds
                     self._done += count * curve.batch * curve.job.panel.horizon
                 if self.store is not None:
@@ -196,14 +269,30 @@ class Runner:
                     self._turn.notify_all()
                 return
 
-    def _next(self) -> tuple[_Curve, int, int, np.ndarray] | None:
+    def _goes_over(self, block: _Block) -> bool:
+        """Whether a block was stopped only to be played in pieces."""
+        with self._turn:
+            if block.flag[1] != IN_PIECES or self._stopping:
+                return False
+            block.flag[:] = 0
+            return True
+
+    def _watch(self) -> None:
+        """Look now and then whether what is played is long."""
+        with self._turn:
+            while not self._stopping and self._broken is None:
+                for block in self._blocks:
+                    block.look(time.monotonic())
+                self._turn.wait(LOOKS[0] / 4)
+
+    def _next(self) -> _Block | None:
         """The next block of the first curve that has one; waits for one; None to stop."""
         with self._turn:
             while not self._stopping and self._broken is None:
                 for curve in self.curves:
                     if curve.gaps:
-                        flag = np.zeros(2, np.int64)
-                        self._flags.append(flag)
-                        return (curve, *curve.cut(), flag)
+                        block = _Block(curve, *curve.cut())
+                        self._blocks.append(block)
+                        return block
                 self._turn.wait()
             return None

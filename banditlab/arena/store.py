@@ -2,18 +2,15 @@
 
 A block is the totals of some replications of one curve, each its own row, or a row for each batch
 of them (:mod:`banditlab.arena.memory`). It is a file of its own, written aside and renamed, that
-says what it belongs to and carries a checksum::
-
-    banditlab block 1                         what the file is, and its layout
-    <sha-256 of all that follows>
-    {"arena": ..., "curve": ..., ...}         one line of JSON: its owner (see `owner`), then
-                                              first row, shape
-    float64, little-endian, in C order        (rows, checkpoints, measures)
+says what it belongs to and carries a checksum, see :mod:`banditlab.arena.sealed`.
 
 Nothing is believed but a whole block whose owner is the one that asks, to the letter: a block that
 is damaged, or of other data, another seed or other code, is named in one line, taken away, and
 computed anew. Blocks of other arenas are never touched. Where blocks begin and end decides nothing,
 for replication r draws from streams of the seed and of r alone.
+
+A row that takes long is kept while it is under way, too (:mod:`banditlab.arena.pieces`), in a file
+that is replaced every few seconds and goes when the row is finished.
 
 One process at a time works in a store. Its lock is the operating system's, so it ends with the
 process, however that ends. Threads may share the store: `add` collects what is finished and writes
@@ -23,8 +20,6 @@ it in few files, none of it later than SECONDS after it was finished and somethi
 from __future__ import annotations
 
 import hashlib
-import itertools
-import json
 import os
 import platform
 import re
@@ -41,22 +36,18 @@ import numba
 import numpy as np
 
 import banditlab
+from banditlab.arena.lock import LOCK, Lock
+from banditlab.arena.sealed import Damaged, pack, pack_row, unpack, unpack_row
 from banditlab.data import atomic
 
 if TYPE_CHECKING:
     from banditlab.arena.jobs import Job
 
-TITLE = b"banditlab block 1\n"
-DIGITS = 64  # of a SHA-256
 SECONDS = 2.0  # for which a finished block may wait for others to be written with
 LARGEST_OWNER = 1 << 20  # bytes; no owner is that long
 
 BLOCK = re.compile(r"([0-9a-f]{12})-([0-9]{5,9})-([0-9]{1,18})-([0-9]{1,18})\.block")
-LOCK = "lock"
-
-
-class Damaged(Exception):
-    """Why a block is not believed."""
+ROW = re.compile(r"([0-9a-f]{12})-([0-9]{5,9})-([0-9]{1,18})\.row")
 
 
 def owner(
@@ -107,37 +98,6 @@ def digest(value: Any) -> str:
     return found.hexdigest()
 
 
-def pack(owner: Mapping[str, Any], first: int, values: np.ndarray) -> bytes:
-    """A block as the bytes of its file."""
-    header = {**owner, "first": first, "shape": list(values.shape)}
-    body = json.dumps(header).encode() + b"\n" + values.astype("<f8", order="C").tobytes()
-    return TITLE + hashlib.sha256(body).hexdigest().encode() + b"\n" + body
-
-
-def unpack(data: bytes, owner: Mapping[str, Any], first: int, shape: tuple[int, ...]) -> np.ndarray:
-    """The values of a block; `Damaged` unless it is whole and what was asked for."""
-    if not data.startswith(TITLE):
-        raise Damaged("it is no block")
-    start = len(TITLE) + DIGITS + 1
-    body = data[start:]
-    if data[len(TITLE) : start] != hashlib.sha256(body).hexdigest().encode() + b"\n":
-        raise Damaged("its checksum is wrong")
-    line, _, payload = body.partition(b"\n")
-    try:
-        header = json.loads(line)
-    except (ValueError, RecursionError):  # not JSON, or not UTF-8
-        header = None
-    if not isinstance(header, dict):
-        raise Damaged("its header cannot be read")
-    asked = json.loads(json.dumps({**owner, "first": first, "shape": shape}))
-    for key in (*asked, *header):
-        if key not in asked or header.get(key) != asked[key]:
-            raise Damaged(f"it is of another {key}")
-    if len(payload) != 8 * int(np.prod(shape)):
-        raise Damaged("its values do not fit its shape")
-    return np.frombuffer(payload, "<f8").astype(np.float64).reshape(shape)
-
-
 class Store:
     """The blocks of one run of an arena, in a folder that is locked while the store is open.
 
@@ -171,10 +131,11 @@ class Store:
         self.replications = 0  # in all curves, once that is known
         self.batches: Sequence[int] = ()  # of how many replications each curve's rows are means
         self.files: dict[int, list[tuple[int, int, Path]]] = {}  # curve -> first, count, path
+        self.rows: dict[int, dict[int, Path]] = {}  # curve -> row under way -> path
         self._waiting: dict[int, _Waiting] = {}  # curve -> what is finished and not yet written
         self._guard = threading.RLock()
         self._begun = False
-        self._lock = _Lock(self.folder)
+        self._lock = Lock(self.folder)
         try:
             self._look()
         except BaseException:
@@ -184,14 +145,18 @@ class Store:
     def _look(self) -> None:
         atomic.sweep(self.folder)  # the lock is ours, so whoever wrote there is gone
         for entry in sorted(os.scandir(self.folder), key=lambda entry: entry.name):
-            match = BLOCK.fullmatch(entry.name)
+            match = BLOCK.fullmatch(entry.name) or ROW.fullmatch(entry.name)
             plain = entry.is_file(follow_symlinks=False)
             if not plain or not (match or entry.name == LOCK):
                 what = "no file of its own" if match else "no block of a run"
                 raise ValueError(
                     f"the store {self.folder} holds {entry.name!r}, which is {what}: move it away"
                 )
-            if match and match[1] == self.arena:
+            if not match or match[1] != self.arena:
+                continue
+            if match.re is ROW:
+                self.rows.setdefault(int(match[2]), {})[int(match[3])] = Path(entry.path)
+            else:
                 first, count = int(match[3]), int(match[4])
                 self.files.setdefault(int(match[2]), []).append((first, count, Path(entry.path)))
 
@@ -223,14 +188,58 @@ class Store:
                 values = unpack(_read(path, count * shape[1] * shape[2] * 8), owner, first,
                                 (count, *shape[1:]))  # fmt: skip
             except Damaged as why:
-                self.say(f"{path.name} in {path.parent} is not used, for {why}: computed anew")
-                with suppress(OSError):
-                    path.unlink()
+                self._drop(path, why)
                 continue
             if first >= end:
                 found[first] = values
                 end = first + count
+        for row, path in list(self.rows.get(owner["curve"], {}).items()):
+            if row >= shape[0]:
+                self._drop(path, Damaged("it is of a row that the run does not have"))
+            if row >= shape[0] or any(first <= row < first + len(found[first]) for first in found):
+                self._forget(owner["curve"], row)
         return found
+
+    def _drop(self, path: Path, why: Damaged) -> None:
+        self.say(f"{path.name} in {path.parent} is not used, for {why}: computed anew")
+        with suppress(OSError):
+            path.unlink()
+
+    def under_way(self, owner: Mapping[str, Any]) -> bool:
+        """Whether a row of the curve is kept that is not finished."""
+        return bool(self.rows.get(owner["curve"]))
+
+    def fill(self, owner: Mapping[str, Any], row: int, arrays: Sequence[np.ndarray]) -> bool:
+        """Fill the arrays as `keep` left them; whether there was something to believe.
+
+        What is not believed is named and deleted. For any thread.
+        """
+        with self._guard:
+            path = self.rows.get(owner["curve"], {}).get(row)
+            if path is None:
+                return False
+            try:
+                size = sum(array.nbytes for array in arrays)
+                unpack_row(_read(path, size), owner, row, arrays)
+            except Damaged as why:
+                self._drop(path, why)
+                self._forget(owner["curve"], row)
+                return False
+            return True
+
+    def keep(self, owner: Mapping[str, Any], row: int, arrays: Sequence[np.ndarray]) -> None:
+        """Write how far a row under way is, in place of what was kept of it. For any thread.
+
+        OSError where it cannot be written.
+        """
+        data = pack_row(owner, row, arrays)
+        path = self.folder / f"{self.arena}-{owner['curve']:05d}-{row}.row"
+        atomic.write_bytes(path, data)
+        with self._guard:
+            self.rows.setdefault(owner["curve"], {})[row] = path
+
+    def _forget(self, curve: int, row: int) -> None:
+        self.rows[curve].pop(row).unlink(missing_ok=True)
 
     def add(self, owner: Mapping[str, Any], first: int, values: np.ndarray) -> None:
         """Take a finished block; it is written with its neighbours before long. For any thread.
@@ -241,8 +250,11 @@ class Store:
         with self._guard:
             waiting = self._waiting.setdefault(owner["curve"], _Waiting(dict(owner)))
             waiting.blocks[first] = values
-            if any(time.monotonic() - x.since >= SECONDS for x in self._waiting.values()):
+            long = self.rows.get(owner["curve"], {}).keys() & range(first, first + len(values))
+            if long or any(time.monotonic() - x.since >= SECONDS for x in self._waiting.values()):
                 self.flush()
+            for row in long:  # now that it is written as finished
+                self._forget(owner["curve"], row)
 
     def flush(self) -> None:
         """Write what waits, neighbouring blocks in one file; OSError, once, where that fails."""
@@ -255,17 +267,23 @@ class Store:
 
     def summary(self) -> str:
         """What the run has kept so far, in words; empty if nothing."""
-        blocks = replications = 0
-        for match in map(BLOCK.fullmatch, os.listdir(self.folder)):
+        blocks = replications = rows = 0
+        for name in os.listdir(self.folder):
+            match = BLOCK.fullmatch(name) or ROW.fullmatch(name)
             if match and match[1] == self.arena:
+                if match.re is ROW:
+                    rows += 1
+                    continue
                 blocks += 1
                 curve = int(match[2])
                 batch = self.batches[curve] if curve < len(self.batches) else 1
                 replications += batch * int(match[4])
-        if not blocks:
+        if not blocks and not rows:
             return ""
         share = f" of {self.replications:,}" if self.replications else ""
-        return f"blocks kept: {blocks}, with {replications:,}{share} replications, in {self.folder}"
+        more = f" and {rows} under way" if rows else ""
+        said = f"blocks kept: {blocks}, with {replications:,}{share} replications{more}"
+        return f"{said}, in {self.folder}"
 
     def discard(self) -> None:
         """Delete what the run has left: its curves are saved, or not wanted."""
@@ -274,9 +292,10 @@ class Store:
             self._delete()
 
     def _delete(self) -> None:
-        for path in self.folder.glob(f"{self.arena}-*.block"):
-            path.unlink(missing_ok=True)
-        self.files = {}
+        for kind in ("block", "row"):
+            for path in self.folder.glob(f"{self.arena}-*.{kind}"):
+                path.unlink(missing_ok=True)
+        self.files, self.rows = {}, {}
 
     def close(self) -> None:
         """Write what waits, unlock, and remove the folder if nothing is kept there."""
@@ -325,74 +344,3 @@ def _read(path: Path, payload: int) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise Damaged(f"it cannot be read ({error.strerror})") from None
-
-
-class _Lock:
-    """The exclusive right to a folder, which the operating system takes back from the dead."""
-
-    def __init__(self, folder: Path):
-        self.path = folder / LOCK
-        for tries in itertools.count():
-            if tries == 1000:  # of a race that somebody loses each time, there is none
-                raise ValueError(f"the store {folder} cannot be made: something is in its place")
-            if folder.is_symlink():
-                raise ValueError(f"the store {folder} is a symbolic link: remove it")
-            if folder.exists() and not folder.is_dir():
-                raise ValueError(f"the store {folder} is no folder: move it away")
-            # Whoever leaves the folder may remove it meanwhile: then it is made once more.
-            with suppress(FileExistsError, FileNotFoundError):
-                folder.mkdir(parents=True, exist_ok=True)
-                flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
-                self.handle = os.open(self.path, flags, 0o666)
-                if self._taken():
-                    break
-        with suppress(OSError):  # a full disk; whoever is refused is then not told by whom
-            os.ftruncate(self.handle, 0)
-            os.write(self.handle, f"{os.getpid()}\n".encode())
-
-    def _taken(self) -> bool:
-        """Whether the lock is ours, and still that of the folder; ValueError if another's."""
-        try:
-            _lock_file(self.handle)
-        except OSError:
-            os.lseek(self.handle, 0, os.SEEK_SET)
-            holder = os.read(self.handle, 32).decode("ascii", "replace").strip()
-            os.close(self.handle)
-            raise ValueError(
-                f"the store {self.path.parent} is in use by process {holder or 'unknown'}: wait "
-                "until it has ended, or choose another folder"
-            ) from None
-        with suppress(OSError):
-            if os.path.samestat(os.fstat(self.handle), os.stat(self.path)):
-                return True
-        os.close(self.handle)
-        return False
-
-    def release(self) -> None:
-        """Unlock, and remove the folder if it holds nothing but the lock."""
-        if self.handle < 0:
-            return
-        if os.name != "posix":  # where an open file cannot be deleted
-            os.close(self.handle)
-        with suppress(OSError):
-            if os.listdir(self.path.parent) == [LOCK]:
-                self.path.unlink()
-                self.path.parent.rmdir()
-        if os.name == "posix":
-            os.close(self.handle)
-        self.handle = -1
-
-
-if os.name == "posix":
-    import fcntl
-
-    def _lock_file(handle: int) -> None:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-else:
-    import msvcrt
-
-    def _lock_file(handle: int) -> None:
-        os.lseek(handle, 1 << 30, os.SEEK_SET)  # beyond what is read: the lock would forbid it
-        msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
-        os.lseek(handle, 0, os.SEEK_SET)

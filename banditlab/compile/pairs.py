@@ -97,12 +97,12 @@ class Pair(NamedTuple):
     """A loop with its nouns, compiled when first needed; call it with the loop's arguments."""
 
     name: str  # a hash of everything the machine code depends on
-    function: Callable[[], Callable[..., None]]  # compiles, or reads from the cache, or knows
+    function: Callable[[], Callable[..., Any]]  # compiles, or reads from the cache, or knows
     data: tuple[Any, ...]  # the nouns' own data, which come first
 
-    def __call__(self, *args: Any) -> None:
+    def __call__(self, *args: Any) -> Any:
         """Run."""
-        self.function()(*self.data, *args)
+        return self.function()(*self.data, *args)
 
 
 _loaded: dict[str, Any] = {}
@@ -138,13 +138,13 @@ def known(made: Pair) -> bool:
     return made.name in _loaded
 
 
-def _plainly(loop: Callable[..., Any], nouns: tuple[Any, ...], n_data: int, *actual: Any) -> None:
-    loop(*nouns, *actual[n_data:])
+def _plainly(loop: Callable[..., Any], nouns: tuple[Any, ...], n_data: int, *actual: Any) -> Any:
+    return loop(*nouns, *actual[n_data:])
 
 
 def _machine_code(
     name: str, text: str, space: dict[str, Any], types: tuple[Any, ...], place: Place | None
-) -> Callable[..., None]:
+) -> Callable[..., Any]:
     with _lock:
         if name not in _loaded:
             _loaded[name] = _read_or_compile(name, text, space, types, place)

@@ -57,6 +57,20 @@ class Draw(NamedTuple):
     empty: Callable[[int], Any]
 
 
+class Pieces(NamedTuple):
+    """How one replication is played in pieces, to the bits of the loop, so that it can be kept.
+
+    All that changes lies in arrays of ``run``, whose shapes are those that ``begin`` gave them.
+    """
+
+    begin: Callable[..., Any]  # (algorithm, problem, task, key, replication, log_rounds) -> run
+    # (algorithm, problem, task, run, t, end, most, row) -> round: plays from round t on, about
+    # ``most`` rounds and never beyond the checkpoint ``end``; there it fills row (measures,)
+    play: Callable[..., int]
+    algorithm: Any
+    problem: Any
+
+
 class Loop(NamedTuple):
     """What is compiled to make a curve, and the checkpoints and measures that it records."""
 
@@ -74,6 +88,7 @@ class Loop(NamedTuple):
     # (record (replications, checkpoints, measures), panel's checkpoints) -> (measures, values):
     # where what the loop records is not yet the curve
     finish: Callable[[np.ndarray, np.ndarray], tuple[tuple[str, ...], np.ndarray]] | None = None
+    pieces: Pieces | None = None  # None: a replication is played in one go
 
 
 class Guest(NamedTuple):

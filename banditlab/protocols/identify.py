@@ -31,6 +31,7 @@ from banditlab.protocols.base import (
     Contract,
     Loop,
     Measure,
+    Pieces,
     Protocol,
     Terms,
     at_the_end,
@@ -105,8 +106,8 @@ class Run(NamedTuple):
 
 
 @kernel_inline
-def begin(algorithm, problem, task, key, replication):
-    """A fresh replication."""
+def begin(algorithm, problem, task, key, replication, log_rounds):
+    """A fresh replication. ``log_rounds`` belongs to the common shape and is not used."""
     nature = stream(key, replication, NATURE)
     agent = stream(key, replication, AGENT)
     world = problem.init(problem.params, nature)
@@ -150,6 +151,28 @@ def advance(algorithm, problem, task, run):
 
 
 @kernel_inline
+def score(algorithm, problem, task, run, row):
+    """What is recorded of a run that is over, into ``row`` (measures,)."""
+    rule = np.zeros(task.n_arms)
+    algorithm.recommend(algorithm.params, run.state, run.x, run.agent, rule)
+    wrong = 0.0
+    lost = 0.0
+    told = 0.0
+    for k in range(task.n_arms):
+        if rule[k] > 0.0:
+            gap = problem.regret(problem.params, run.world, run.x, k)
+            wrong += rule[k] if gap > 0.0 else 0.0
+            lost += rule[k] * gap
+            told += rule[k] * algorithm.published(algorithm.params, run.state, k)
+    row[0] = wrong
+    row[1] = lost
+    row[2] = run.used[0]
+    row[3] = algorithm.spent(algorithm.params, run.state)
+    if row.size > 4:
+        row[4] = told
+
+
+@kernel_inline
 def run_block(algorithm, problem, task, key, first, log_rounds, checkpoints, progress, record):
     """Replications ``first, first + 1, ...``, as many as ``record`` has rows.
 
@@ -157,29 +180,26 @@ def run_block(algorithm, problem, task, key, first, log_rounds, checkpoints, pro
     belongs to the common shape of a block and is not used. For ``record`` and ``progress`` see
     online.run_block; a run that stops early counts as finished.
     """
-    rule = np.zeros(task.n_arms)
     for i in range(record.shape[0]):
-        run = begin(algorithm, problem, task, key, first + i)
-        while advance(algorithm, problem, task, run) > 0:
+        run = begin(algorithm, problem, task, key, first + i, log_rounds)
+        made = advance(algorithm, problem, task, run)
+        while made > 0:
+            progress[0] += made
             if progress[1] != 0:
                 return
-        progress[0] += task.horizon
-        algorithm.recommend(algorithm.params, run.state, run.x, run.agent, rule)
-        wrong = 0.0
-        lost = 0.0
-        told = 0.0
-        for k in range(task.n_arms):
-            if rule[k] > 0.0:
-                gap = problem.regret(problem.params, run.world, run.x, k)
-                wrong += rule[k] if gap > 0.0 else 0.0
-                lost += rule[k] * gap
-                told += rule[k] * algorithm.published(algorithm.params, run.state, k)
-        record[i, 0, 0] = wrong
-        record[i, 0, 1] = lost
-        record[i, 0, 2] = run.used[0]
-        record[i, 0, 3] = algorithm.spent(algorithm.params, run.state)
-        if record.shape[2] > 4:
-            record[i, 0, 4] = told
+            made = advance(algorithm, problem, task, run)
+        progress[0] += task.horizon - run.used[0]
+        score(algorithm, problem, task, run, record[i, 0])
+
+
+@kernel_inline
+def play(algorithm, problem, task, run, t, end, most, row):
+    """A piece of one replication, see base.Pieces: whole batches; the end when it stops."""
+    while advance(algorithm, problem, task, run) > 0:
+        if t + most <= run.used[0] < end:
+            return run.used[0]
+    score(algorithm, problem, task, run, row)
+    return end
 
 
 # --- in other code ------------------------------------------------------------------------------
@@ -282,7 +302,9 @@ def loop(terms: Terms, checkpoints: np.ndarray) -> Loop:
     """One batch after the other; released means are recorded where they are what is shown."""
     task, measures = bandit_task(terms), PROTOCOL.names
     measures = measures if terms.measure == "released" else measures[:-1]
-    return Loop(run_block, terms.algorithm, terms.problem, task, checkpoints, measures)
+    nouns = (terms.algorithm, terms.problem)
+    pieces = Pieces(begin, play, *nouns)
+    return Loop(run_block, *nouns, task, checkpoints, measures, pieces=pieces)
 
 
 def refuse(terms: Terms) -> None:

@@ -36,6 +36,7 @@ from banditlab.protocols.base import (
     Guest,
     Loop,
     Measure,
+    Pieces,
     Protocol,
     Terms,
     bandit_task,
@@ -104,8 +105,8 @@ class Run(NamedTuple):
 
 
 @kernel_inline
-def begin(algorithm, problem, task, key, replication):
-    """A fresh replication."""
+def begin(algorithm, problem, task, key, replication, log_rounds):
+    """A fresh replication. ``log_rounds`` belongs to the common shape and is not used."""
     K = task.n_arms
     nature = stream(key, replication, NATURE)
     agent = stream(key, replication, AGENT)
@@ -183,14 +184,33 @@ def advance(algorithm, problem, run, t0, t1):
 
 
 @kernel_inline
+def score(problem, run, t, row):
+    """What is recorded after ``t`` rounds, into ``row`` (measures,).
+
+    ``clipped`` is a share of all losses so far.
+    """
+    best = run.sums[0]
+    for k in range(1, run.sums.size):
+        best = run.sums[k] if run.sums[k] < best else best
+    lost = run.totals[0] - best
+    fees = problem.price * run.totals[1] + problem.look_price * run.counts[2]
+    row[0] = lost + fees
+    row[1] = lost
+    row[2] = run.totals[1]
+    row[3] = run.counts[2]
+    row[4] = run.totals[2]
+    row[5] = run.totals[3] / (t * run.sums.size)
+
+
+@kernel_inline
 def run_block(algorithm, problem, task, key, first, log_rounds, checkpoints, progress, record):
     """Replications ``first, first + 1, ...``, as many as ``record`` has rows.
 
     ``log_rounds`` belongs to the common shape of a block and is not used. For ``record`` and
-    ``progress`` see online.run_block. ``clipped`` is a share of all losses so far.
+    ``progress`` see online.run_block.
     """
     for i in range(record.shape[0]):
-        run = begin(algorithm, problem, task, key, first + i)
+        run = begin(algorithm, problem, task, key, first + i, log_rounds)
         t = 0
         for c in range(checkpoints.size):
             while t < checkpoints[c]:
@@ -200,17 +220,16 @@ def run_block(algorithm, problem, task, key, first, log_rounds, checkpoints, pro
                 t = t1
                 if progress[1] != 0:
                     return
-            best = run.sums[0]
-            for k in range(1, task.n_arms):
-                best = run.sums[k] if run.sums[k] < best else best
-            lost = run.totals[0] - best
-            fees = problem.price * run.totals[1] + problem.look_price * run.counts[2]
-            record[i, c, 0] = lost + fees
-            record[i, c, 1] = lost
-            record[i, c, 2] = run.totals[1]
-            record[i, c, 3] = run.counts[2]
-            record[i, c, 4] = run.totals[2]
-            record[i, c, 5] = run.totals[3] / (t * task.n_arms)
+            score(problem, run, t, record[i, c])
+
+
+@kernel_inline
+def play(algorithm, problem, task, run, t, end, most, row):
+    """A piece of one replication, see base.Pieces."""
+    t1 = min(t + most, end)
+    advance(algorithm, problem, run, t, t1)
+    score(problem, run, t1, row)
+    return t1
 
 
 # --- online algorithms at play here ---------------------------------------------------------
@@ -388,7 +407,9 @@ def task(terms: Terms) -> Task:
 
 def loop(terms: Terms, checkpoints: np.ndarray) -> Loop:
     """One round after the other."""
-    return Loop(run_block, terms.algorithm, terms.problem, task(terms), checkpoints, PROTOCOL.names)
+    nouns = (terms.algorithm, terms.problem)
+    pieces = Pieces(begin, play, *nouns)
+    return Loop(run_block, *nouns, task(terms), checkpoints, PROTOCOL.names, pieces=pieces)
 
 
 def guest_loop(terms: Terms, checkpoints: np.ndarray) -> Loop:

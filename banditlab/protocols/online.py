@@ -25,7 +25,16 @@ from banditlab import random
 from banditlab.agent import BanditAgent, quiet
 from banditlab.core import kernel, kernel_inline
 from banditlab.data.log import Log
-from banditlab.protocols.base import SLICE, Contract, Loop, Measure, Protocol, Terms, bandit_task
+from banditlab.protocols.base import (
+    SLICE,
+    Contract,
+    Loop,
+    Measure,
+    Pieces,
+    Protocol,
+    Terms,
+    bandit_task,
+)
 from banditlab.protocols.loops import lanes
 from banditlab.random import AGENT, NATURE, OBSERVATION, below, stream
 from banditlab.validate import integer
@@ -234,6 +243,16 @@ def run_block(algorithm, problem, task, key, first, log_rounds, checkpoints, pro
                 record[i, c, m] = run.totals[m]
 
 
+@kernel_inline
+def play(algorithm, problem, task, run, t, end, most, row):
+    """A piece of one replication, see base.Pieces."""
+    t1 = min(t + most, end)
+    advance(algorithm, problem, run, t, t1)
+    for m in range(3):
+        row[m] = run.totals[m]
+    return t1
+
+
 # --- in other code ------------------------------------------------------------------------------
 
 
@@ -413,10 +432,14 @@ def loop(terms: Terms, checkpoints: np.ndarray) -> Loop:
     algorithm, problem = for_arms(terms.algorithm, terms.problem.shape[0]), terms.problem
     task = bandit_task(terms)
     log, run = (terms.log if terms.warm else 0), run_block
+    pieces = Pieces(begin, play, algorithm, problem)
     together = log == 0 and algorithm.lanes is not None and problem.lanes is not None
     if together:
         run, algorithm, problem = lanes.run_block, algorithm.lanes, problem.lanes
-    return Loop(run, algorithm, problem, task, checkpoints, PROTOCOL.names, log, lockstep=together)
+    return Loop(
+        run, algorithm, problem, task, checkpoints, PROTOCOL.names, log, lockstep=together,
+        pieces=pieces,
+    )  # fmt: skip
 
 
 def regret_is_sound(name: str, problem: Problem) -> None:
