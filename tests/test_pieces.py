@@ -50,6 +50,10 @@ def job_of(name, **more):
     return Resolver().job(arena, arena.panels[0], arena.panels[0].agents[0])
 
 
+def play(job, first, record, progress, keeper):
+    return pieces.play(job.play, first, record, progress, keeper)
+
+
 def empty(job, rows=1):
     return np.zeros((rows, job.loop.checkpoints.size, len(job.loop.measures)))
 
@@ -94,23 +98,23 @@ def opened(folder, left=-1):
 @pytest.mark.parametrize("name", ARENAS)
 def test_a_replication_killed_again_and_again_has_the_bits_of_the_loop(name, tmp_path, eager):
     job, record, rounds = job_of(name), None, [0]
-    assert pieces.possible(job)
+    assert pieces.possible(job.play)
     while rounds[-1] < job.panel.horizon:
         with opened(tmp_path / "store", left=2 + 3 * len(rounds)) as kept:
             record = empty(job)
             progress = np.zeros(2, np.int64)
             with suppress(Killed):
-                pieces.play(job, 1, record[0], progress, Keeper(kept, OWNER, 1))
+                play(job, 1, record[0], progress, Keeper(kept, OWNER, 1))
             rounds.append(int(progress[0]))
     assert len(rounds) > 3 and rounds == sorted(set(rounds))  # it went on, and never from the start
     assert np.array_equal(record, in_one_go(job), equal_nan=True)
 
 
 EVERYWHERE = """
-import types
 import numpy as np
 from banditlab import random, registry
 from banditlab.arena import pieces
+from banditlab.arena.play import ready
 from banditlab.arena.sealed import pack_row, unpack_row
 from banditlab.testing import subject
 
@@ -144,15 +148,13 @@ for s in subjects:
         continue
     key = random.key(subject.SEED)
     record = np.zeros((1, loop.checkpoints.size, len(loop.measures)))
-    with np.errstate(all="ignore"):
-        given = (loop.task, key, 1, 0, loop.checkpoints, np.zeros(2, np.int64))
-        loop.run_block(loop.algorithm, loop.problem, *given, record)
+    made = ready(loop, key)
+    made(1, record, np.zeros(2, np.int64))
     keeper, stop, times = Keeper(), np.zeros(2, np.int64), 0
     while stop[0] < 40:
         times += 1
         found, stop[1] = np.zeros(record.shape[1:]), 1
-        job = types.SimpleNamespace(loop=loop, key=key)
-        pieces.play(job, 1, found, stop, keeper)
+        pieces.play(made, 1, found, stop, keeper)
     assert np.array_equal(found, record[0], equal_nan=True), (s.name, s.problem_name)
     print(s.name, s.problem_name, times)
 """
@@ -173,12 +175,12 @@ def test_a_wish_to_stop_keeps_what_was_played(tmp_path):
     job, progress = job_of("lanes"), np.array([0, 1])
     for round_ in (1, 2, 3):  # a piece of one round each time
         with opened(tmp_path / "store") as kept:
-            pieces.play(job, 2, empty(job)[0], progress, Keeper(kept, OWNER, 2))
+            play(job, 2, empty(job)[0], progress, Keeper(kept, OWNER, 2))
         assert progress.tolist() == [round_, 1]
     with opened(tmp_path / "store") as kept:
         assert kept.under_way(OWNER) and "with 0 replications and 1 under way" in kept.summary()
         record = empty(job)
-        pieces.play(job, 2, record[0], np.zeros(2, np.int64), Keeper(kept, OWNER, 2))
+        play(job, 2, record[0], np.zeros(2, np.int64), Keeper(kept, OWNER, 2))
         assert np.array_equal(record, in_one_go(job, 2))
         kept.add(OWNER, 2, record)  # finished: only then is it no longer under way
         assert not kept.under_way(OWNER) and "with 1 replications, in" in kept.summary()
@@ -206,7 +208,7 @@ def test_pieces_grow_and_shrink_with_the_time_that_they_take(monkeypatch):
 
     monkeypatch.setattr(pieces, "compiled", compiled)
     monkeypatch.setattr(pieces.time, "monotonic", lambda: now[0])
-    pieces.play(job, 0, empty(job)[0], np.zeros(2, np.int64), Keeper(None, OWNER, 0))
+    play(job, 0, empty(job)[0], np.zeros(2, np.int64), Keeper(None, OWNER, 0))
     assert asked[:6] == [1, 2, 4, 8, 16, 16] and set(asked[4:]) == {16}
 
 
@@ -278,7 +280,7 @@ def test_a_run_goes_over_to_pieces_and_its_curves_do_not_change(impatient, tmp_p
 
 def test_what_cannot_be_cut_is_played_in_one_go(impatient, tmp_path, monkeypatch):
     asked = []
-    monkeypatch.setattr(pieces, "possible", lambda job: asked.append(job))
+    monkeypatch.setattr(pieces, "possible", asked.append)
     monkeypatch.setattr(pieces, "play", None)
     arena = slow_arena(replications=1)
     curves = banditlab.simulate(arena, keep=tmp_path / "store")
@@ -361,12 +363,12 @@ def test_a_damaged_row_is_named_and_played_anew(damage, tmp_path, eager):
     owner = {**OWNER, "data": "1" * 64}
     with opened(tmp_path / "store", left=5) as kept:
         with pytest.raises(Killed):
-            pieces.play(job, 1, empty(job)[0], np.zeros(2, np.int64), Keeper(kept, owner, 1))
+            play(job, 1, empty(job)[0], np.zeros(2, np.int64), Keeper(kept, owner, 1))
     (path,) = (x for x in (tmp_path / "store").iterdir() if ROW.fullmatch(x.name))
     damage(path, path.read_bytes())
     with Store(tmp_path / "store", "0" * 12, say=said.append) as kept:
         record = empty(job)
-        pieces.play(job, 1, record[0], np.zeros(2, np.int64), Keeper(kept, owner, 1))
+        play(job, 1, record[0], np.zeros(2, np.int64), Keeper(kept, owner, 1))
     assert len(said) == 1 and path.name in said[0] and said[0].endswith("computed anew")
     assert np.array_equal(record, in_one_go(job))
 

@@ -20,7 +20,7 @@ from banditlab.arena.store import Store, digest
 from banditlab.compile import Pair, compiled
 
 if TYPE_CHECKING:
-    from banditlab.arena.jobs import Job
+    from banditlab.arena.play import Play
 
 SECONDS = 5.0  # between two looks that are kept
 SHORT = 0.1  # seconds: a piece that takes less is followed by one twice as long
@@ -50,20 +50,20 @@ class Keeper:
 
 
 def play(
-    job: Job, replication: int, record: np.ndarray, progress: np.ndarray, keeper: Keeper
+    made: Play, replication: int, record: np.ndarray, progress: np.ndarray, keeper: Keeper
 ) -> float:
     """Play one replication in pieces into ``record`` (checkpoints, measures); the CPU time.
 
     ``progress`` is that of online.run_block. Where that says stop, what was played is kept.
     """
     began = time.thread_time()
-    loop = job.loop
+    loop = made.loop
     assert loop.pieces is not None
     with quiet():
-        begin = _begin(job)
-        run = begin(loop.task, job.key, replication, loop.log_rounds)
+        begin = _begin(made)
+        run = begin(loop.task, made.key, replication, loop.log_rounds)
         row = np.zeros(len(loop.measures))
-        piece = compiled(loop.pieces.play, _nouns(job), (loop.task, run, 0, 0, 0, row))
+        piece = compiled(loop.pieces.play, _nouns(made), (loop.task, run, 0, 0, 0, row))
         keeper.belongs_to(pieces=[begin.name, piece.name], params=digest(piece.data))
         at = np.zeros(1, np.int64)
         arrays = [at, record, *_changing(run, piece.data)]
@@ -89,27 +89,27 @@ def play(
     return time.thread_time() - began
 
 
-def possible(job: Job) -> bool:
-    """Whether the job's replications can be played in pieces.
+def possible(made: Play) -> bool:
+    """Whether the loop's replications can be played in pieces.
 
     Numbers beside the arrays of a run pass through Python on their way from piece to piece, so
     they must be of the kinds that Python's own numbers become.
     """
-    if job.loop.pieces is None:
+    if made.loop.pieces is None:
         return False
-    signatures = getattr(_begin(job).function(), "nopython_signatures", None)
+    signatures = getattr(_begin(made).function(), "nopython_signatures", None)
     return signatures is None or _passes(signatures[0].return_type)
 
 
-def _nouns(job: Job) -> tuple[Any, Any]:
-    assert job.loop.pieces is not None
-    return job.loop.pieces.algorithm, job.loop.pieces.problem
+def _nouns(made: Play) -> tuple[Any, Any]:
+    assert made.loop.pieces is not None
+    return made.loop.pieces.algorithm, made.loop.pieces.problem
 
 
-def _begin(job: Job) -> Pair:
-    assert job.loop.pieces is not None
-    given = (job.loop.task, job.key, 0, job.loop.log_rounds)
-    return compiled(job.loop.pieces.begin, _nouns(job), given)
+def _begin(made: Play) -> Pair:
+    assert made.loop.pieces is not None
+    given = (made.loop.task, made.key, 0, made.loop.log_rounds)
+    return compiled(made.loop.pieces.begin, _nouns(made), given)
 
 
 def _passes(kind: Any) -> bool:

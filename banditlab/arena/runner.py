@@ -107,13 +107,13 @@ class _Curve:
         if batch > 1:
             return self._means(first * batch, rows, progress, keeper)
         if self.in_pieces and count == 1:
-            return pieces.play(self.job, first, rows[0], progress, keeper)
+            return pieces.play(self.job.play, first, rows[0], progress, keeper)
         return run_block(self.job, first, rows, progress)
 
     def go_over(self) -> None:
         """Play in pieces from now on, if that can be."""
         if self.in_pieces is None:
-            self.in_pieces = pieces.possible(self.job)
+            self.in_pieces = pieces.possible(self.job.play)
 
     def _means(self, first: int, rows: np.ndarray, progress: np.ndarray, keeper: Keeper) -> float:
         """Fill rows with means of batches, which begin with replication ``first``."""

@@ -47,6 +47,7 @@ from banditlab.protocols.base import (
     Contract,
     Loop,
     Measure,
+    Pieces,
     Protocol,
     Terms,
     bandit_task,
@@ -239,8 +240,8 @@ def renumbered(matrices, arms):
 
 
 @kernel_inline
-def begin(algorithm, problem, task, key, replication):
-    """A fresh replication."""
+def begin(algorithm, problem, task, key, replication, log_rounds):
+    """A fresh replication. ``log_rounds`` belongs to the common shape and is not used."""
     nature = stream(key, replication, NATURE)
     agent = stream(key, replication, AGENT)
     arms = new_names(task.n_arms, problem.permuted, nature)
@@ -288,7 +289,7 @@ def run_block(algorithm, problem, task, key, first, log_rounds, checkpoints, pro
     ``progress`` see online.run_block.
     """
     for i in range(record.shape[0]):
-        run = begin(algorithm, problem, task, key, first + i)
+        run = begin(algorithm, problem, task, key, first + i, log_rounds)
         t = 0
         for c in range(checkpoints.size):
             while t < checkpoints[c]:
@@ -299,6 +300,16 @@ def run_block(algorithm, problem, task, key, first, log_rounds, checkpoints, pro
                 if progress[1] != 0:
                     return
             measured(algorithm, problem, run, record[i, c])
+
+
+@kernel_inline
+def play(algorithm, problem, task, run, t, end, most, row):
+    """A piece of one replication, see base.Pieces."""
+    t1 = min(t + most, end)
+    advance(algorithm, problem, run, t, t1)
+    if t1 == end:
+        measured(algorithm, problem, run, row)
+    return t1
 
 
 # --- in other code ------------------------------------------------------------------------------
@@ -411,7 +422,9 @@ class DuelAgent(Agent):
 def loop(terms: Terms, checkpoints: np.ndarray) -> Loop:
     """One duel after the other."""
     task = bandit_task(terms)
-    return Loop(run_block, terms.algorithm, terms.problem, task, checkpoints, PROTOCOL.names)
+    nouns = (terms.algorithm, terms.problem)
+    pieces = Pieces(begin, play, *nouns)
+    return Loop(run_block, *nouns, task, checkpoints, PROTOCOL.names, pieces=pieces)
 
 
 def refuse(terms: Terms) -> None:
