@@ -1,7 +1,7 @@
 """Chains: a small pay at one end, a large one at the other, and a walk between them.
 
-After Osband's TabulaRL: action 0 goes left, action 1 right, from state 0; the only rewards are those
-of going left at the left end and right at the right end.
+After Osband's TabulaRL: action 0 goes left, action 1 right, from state 0; the only rewards are
+those of going left at the left end and right at the right end.
 
 ``deterministic``: both ways are sure; mean pay 0 and 1.
 ``stochastic``: going right fails, and leads left, once in S times; mean pay 0 and 1.
