@@ -1,5 +1,7 @@
 """Make arenas/logs/digits.csv; digits_x.csv with --features, digits_losses.csv with --losses.
 
+With --sparse it makes sparse.csv, which is simulated.
+
 Data: the 1,797 handwritten digits of scikit-learn's ``load_digits``, the test set of "Optical
 Recognition of Handwritten Digits" (Alpaydin & Kaynak 1998, UCI Machine Learning Repository,
 licence CC BY 4.0). The log holds no image, only what follows.
@@ -33,6 +35,11 @@ With ``--losses`` the file has a row per image of the second half, in random ord
 classifier: 1 less the probability that it gives to the image's label, rounded to four places. Each
 classifier was taught the first 200 images of the first half. To switch classifiers costs time, to
 see a loss costs a label.
+
+With ``--sparse`` the file has 600 rows, in random order: 200 arms, three times each, with 64
+features of -1 and 1. The mean reward of an arm is .5 x_5 - .4 x_20 + .3 x_41, and .1 more or less,
+a coin decides for every arm; a reward is normal about it with standard deviation .2, rounded to
+four places.
 """
 
 from __future__ import annotations
@@ -130,8 +137,26 @@ def losses() -> None:
     print(f"{path.name}: {len(asked)} rows, {path.stat().st_size:,} bytes")
 
 
+def sparse() -> None:
+    """Write sparse.csv and print the largest mean reward."""
+    rng = np.random.default_rng(SEED)
+    x = rng.choice([-1, 1], size=(200, 64))
+    mean = x[:, [5, 20, 41]] @ [0.5, -0.4, 0.3] + rng.choice([-0.1, 0.1], size=200)
+    action = rng.permutation(np.repeat(np.arange(200), 3))
+    reward = np.round(rng.normal(mean[action], 0.2), 4)
+    table = {"action": [f"offer_{k:03}" for k in action], "reward": reward}
+    table |= {f"x_{j}": x[action, j] for j in range(64)}
+    path = LOGS / "sparse.csv"
+    pd.DataFrame(table).to_csv(path, index=False, lineterminator="\n")
+    print(f"{path.name}: {len(action)} rows, {path.stat().st_size:,} bytes")
+    print(f"largest mean reward: {mean.max():.4f}, of offer_{mean.argmax():03}")
+
+
 def main() -> None:
     """Write a log and print what policies are worth."""
+    if "--sparse" in sys.argv[1:]:
+        sparse()
+        return
     if "--losses" in sys.argv[1:]:
         losses()
         return
