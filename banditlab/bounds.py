@@ -4,6 +4,9 @@
 9.93
 >>> round(minimax(n_arms=10, horizon=10_000), 1)
 11.1
+>>> P = [[0.5, 0.6], [0.4, 0.5]]  # 0 is preferred to 1 in six duels of ten
+>>> round(dueling(P), 2)
+2.48
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from typing import Any
 import numpy as np
 from scipy.special import rel_entr
 
-from banditlab.validate import choice, integer, positive, vector
+from banditlab.validate import choice, flag, integer, positive, vector
 
 
 def lai_robbins(means: Sequence[float], kind: str = "bernoulli", sigma: float = 1.0) -> float:
@@ -53,3 +56,34 @@ def minimax(n_arms: int, horizon: Any) -> Any:
     bound = np.sqrt((arms - 1) * rounds) / 27.0
     bound = np.where(rounds >= arms - 1, bound, np.nan)
     return float(bound) if bound.ndim == 0 else bound
+
+
+def dueling(matrix: Any, best_opponent: bool = True, scale: float = 0.5) -> float:
+    """The constant C of strong Condorcet regret, at least ``C ln(duels)``, of dueling bandits.
+
+    For every algorithm whose regret is of smaller order than any power of the horizon, whatever the
+    preferences; Komiyama, Honda, Kashima & Nakagawa (2015), Theorem 1. Each arm i but the winner w
+    has to lose, to somebody, often enough for it to be sure::
+
+        C = sum over i != w of  min over j of  scale (P[w, i] + P[w, j] - 1) / kl(P[i, j], 1/2)
+
+    over the j with P[i, j] < 1/2; with ``best_opponent`` False that is always j = w, which is what
+    RMED1 attains. ``matrix`` (n_arms, n_arms) holds P, the probabilities that row is preferred to
+    column; ``scale`` is that of the regret.
+
+    Raises ValueError for a matrix that is not square or in which no arm beats all others.
+    """
+    P = np.array(matrix, dtype=np.float64)
+    if P.ndim != 2 or P.shape[0] != P.shape[1]:
+        raise ValueError(f"matrix must be square, got the shape {P.shape}")
+    wins = [k for k in range(len(P)) if all(P[k, j] > 0.5 for j in range(len(P)) if j != k)]
+    if not wins:
+        raise ValueError("matrix must have a Condorcet winner, an arm that beats all others")
+    w, total = wins[0], 0.0
+    regret = positive("scale", scale) * (P[w][:, None] + P[w] - 1.0)
+    evidence = rel_entr(P, 0.5) + rel_entr(1.0 - P, 0.5)
+    for i in range(len(P)):
+        others = np.flatnonzero(P[i] < 0.5) if flag("best_opponent", best_opponent) else [w]
+        if i != w:
+            total += float(min(regret[i, j] / evidence[i, j] for j in others))
+    return total

@@ -161,6 +161,13 @@ def inverse(p):
     return 1.0 / max(p, 1.0 / CAP)
 
 
+@kernel
+def counted_inverse(p, capped):
+    """`inverse`; ``capped`` (1,) counts how often it would have been more."""
+    capped[0] += 1.0 if p * CAP < 1.0 else 0.0
+    return inverse(p)
+
+
 def needs_horizon(task: Task) -> None:
     """``check`` of an algorithm that is tuned for the number of duels."""
     if task.horizon < 1:

@@ -24,7 +24,7 @@ import numpy as np
 
 from banditlab import numeric
 from banditlab.core import kernel
-from banditlab.parts.duels import inverse, needs_horizon, recommend_average, softmax
+from banditlab.parts.duels import counted_inverse, needs_horizon, recommend_average, softmax
 from banditlab.protocols.duel import Duel
 from banditlab.random import categorical
 from banditlab.validate import nonnegative
@@ -43,6 +43,7 @@ class Scores(NamedTuple):
     probs: np.ndarray  # (n_arms,) float64: of the next duel
     played: np.ndarray  # (n_arms,) float64: sums of the probabilities so far
     rates: np.ndarray  # (2,) float64: eta and g
+    capped: np.ndarray  # (1,) float64: probabilities below 1e-12 that were met
 
 
 @kernel
@@ -53,7 +54,7 @@ def init(params, task, rng):
         pace = numeric.log(K * 1.0) / (max(task.horizon, 1) * math.sqrt(K))
         eta = numeric.exp(2.0 / 3.0 * numeric.log(pace))
     rates = np.array([eta, min(math.sqrt(eta * K), 1.0)])
-    return Scores(np.zeros(K), np.full(K, 1.0 / K), np.zeros(K), rates)
+    return Scores(np.zeros(K), np.full(K, 1.0 / K), np.zeros(K), rates, np.zeros(1))
 
 
 @kernel
@@ -67,7 +68,9 @@ def update(params, state, t, left, right, win, rng):
     for k in range(K):
         state.played[k] += state.probs[k]
     p, q = state.probs[left], state.probs[right]
-    state.scores[left] += win / K * inverse(p) * inverse(q)
+    state.scores[left] += (
+        win / K * counted_inverse(p, state.capped) * counted_inverse(q, state.capped)
+    )
     softmax(state.rates[0], state.scores, state.probs)
     for k in range(K):
         state.probs[k] = (1.0 - state.rates[1]) * state.probs[k] + state.rates[1] / K

@@ -26,7 +26,7 @@ import numpy as np
 
 from banditlab import numeric
 from banditlab.core import kernel
-from banditlab.parts.duels import inverse, needs_horizon, recommend_average, softmax
+from banditlab.parts.duels import counted_inverse, needs_horizon, recommend_average, softmax
 from banditlab.protocols.duel import Duel
 from banditlab.random import categorical
 from banditlab.validate import nonnegative
@@ -45,6 +45,7 @@ class Sides(NamedTuple):
     probs: np.ndarray  # (2, n_arms) float64: of the next duel
     played: np.ndarray  # (n_arms,) float64: sums of both sides' probabilities so far
     eta: np.ndarray  # (1,) float64: learning rate
+    capped: np.ndarray  # (1,) float64: probabilities below 1e-12 that were met
 
 
 @kernel
@@ -53,7 +54,8 @@ def init(params, task, rng):
     eta = params.eta
     if not eta > 0.0:
         eta = math.sqrt(2.0 * numeric.log(K * 1.0) / (max(task.horizon, 1) * K))
-    return Sides(np.zeros((2, K)), np.full((2, K), 1.0 / K), np.zeros(K), np.full(1, eta))
+    probs = np.full((2, K), 1.0 / K)
+    return Sides(np.zeros((2, K)), probs, np.zeros(K), np.full(1, eta), np.zeros(1))
 
 
 @kernel
@@ -65,8 +67,8 @@ def act(params, state, t, rng):
 def update(params, state, t, left, right, win, rng):
     for k in range(state.played.size):
         state.played[k] += state.probs[0, k] + state.probs[1, k]
-    state.scores[0, left] -= (1.0 - win) * inverse(state.probs[0, left])
-    state.scores[1, right] -= win * inverse(state.probs[1, right])
+    state.scores[0, left] -= (1.0 - win) * counted_inverse(state.probs[0, left], state.capped)
+    state.scores[1, right] -= win * counted_inverse(state.probs[1, right], state.capped)
     for side in range(2):
         softmax(state.eta[0], state.scores[side], state.probs[side])
 

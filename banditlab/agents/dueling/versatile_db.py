@@ -29,7 +29,7 @@ import numpy as np
 
 from banditlab.agents.adversarial.tsallis_inf import weigh
 from banditlab.core import kernel
-from banditlab.parts.duels import inverse, recommend_average
+from banditlab.parts.duels import counted_inverse, recommend_average
 from banditlab.protocols.duel import Duel
 from banditlab.random import categorical
 from banditlab.validate import integer
@@ -48,12 +48,13 @@ class Sides(NamedTuple):
     losses: np.ndarray  # (2, n_arms) float64: estimated, of left and right
     probs: np.ndarray  # (2, n_arms) float64: of the next duel
     played: np.ndarray  # (n_arms,) float64: sums of both sides' probabilities so far
+    capped: np.ndarray  # (1,) float64: probabilities below 1e-12 that were met
 
 
 @kernel
 def init(params, task, rng):
     K = task.n_arms
-    return Sides(np.zeros((2, K)), np.full((2, K), 1.0 / K), np.zeros(K))
+    return Sides(np.zeros((2, K)), np.full((2, K), 1.0 / K), np.zeros(K), np.zeros(1))
 
 
 @kernel
@@ -68,16 +69,17 @@ def act(params, state, t, rng):
 
 
 @kernel
-def estimate(params, eta, probs, arm, loss, share, losses):
+def estimate(params, state, eta, side, arm, loss, share):
     """Add ``share`` of the estimated losses of a side that played ``arm``."""
+    probs, losses = state.probs[side], state.losses[side]
     if params.reduced_variance == 0:
-        losses[arm] += share * loss * inverse(probs[arm])
+        losses[arm] += share * loss * counted_inverse(probs[arm], state.capped)
         return
     for k in range(losses.size):
         base = 0.5 if probs[k] >= eta * eta else 0.0
         losses[k] += share * base
         if k == arm:
-            losses[k] += share * (loss - base) * inverse(probs[k])
+            losses[k] += share * (loss - base) * counted_inverse(probs[k], state.capped)
 
 
 @kernel
@@ -86,8 +88,8 @@ def update(params, state, t, left, right, win, rng):
         state.played[k] += state.probs[0, k] + state.probs[params.two, k]
     eta, side = rate(params, t), params.two
     share = 1.0 if side == 1 else 0.5
-    estimate(params, eta, state.probs[0], left, 1.0 - win, share, state.losses[0])
-    estimate(params, eta, state.probs[side], right, win, share, state.losses[side])
+    estimate(params, state, eta, 0, left, 1.0 - win, share)
+    estimate(params, state, eta, side, right, win, share)
     for s in range(side + 1):
         weigh(rate(params, t + 1), state.losses[s], state.probs[s])
 
