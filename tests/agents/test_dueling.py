@@ -306,9 +306,9 @@ def test_rmed1_follows_the_paper(K, rounds):
 
 
 def test_if2_follows_the_paper():
-    K, T = 4, 20_000
-    P, rng = MATRICES["mslr_cond5"][:K, :K], np.random.default_rng(3)
-    for seed in range(8):
+    K, T = 4, 200
+    P, rng, crowned = np.array(ORDER)[:K, :K] * 0.9 + 0.05, np.random.default_rng(3), set()
+    for seed in range(6):
         agent = banditlab.Agent("if2", n_arms=K, horizon=T, seed=seed)
         incumbent = agent.act()[0]
         active = [k for k in range(K) if k != incumbent]
@@ -332,7 +332,8 @@ def test_if2_follows_the_paper():
         assert agent.act() == (incumbent, incumbent)  # and so for ever
         agent.update((incumbent, incumbent), 1)
         assert agent.act() == (incumbent, incumbent) and agent.recommend()[incumbent] == 1.0
-        assert heirs <= K
+        crowned.add(heirs)
+    assert {0, 1, 2} <= crowned
 
 
 def test_btm_follows_the_paper():
@@ -510,10 +511,10 @@ def test_borda_etc_explores_in_turn_and_commits():
 
 @pytest.mark.parametrize("name", [name for name in AGENTS if name != "random_pair"])
 def test_where_the_better_arm_always_wins_the_best_is_found(name):
-    """Of 20 runs: the last pair, or, for who goes on drawing, most plays of the second half."""
+    """In all of 20 runs it is the last pair; for who goes on trying, most of the second half."""
     T, problem = 5000, banditlab.make_problem("duel_matrix", matrix=ORDER)
     strong = measure(played(name, problem, [T // 2, T - 1, T], 20), "strong")
-    if name in ("sparring_ucb", "sparring_exp3", "versatile_db", "dexp3"):
+    if name in ("multisbm", "sparring_ucb", "sparring_exp3", "versatile_db", "dexp3"):
         others = (strong[:, 2] - strong[:, 0]) / 0.25  # plays of other arms than the best
         assert (others < T / 2).all()
     else:
