@@ -1,0 +1,141 @@
+"""MEX, maximize to explore, for two-player zero-sum Markov games (Liu et al. 2023).
+
+The paper lets the max player take the hypothesis of the largest max-min value minus eta times its
+loss, and an exploiter the one under which that player's mixture is worth least. As for one player
+(``mex_mf``) the losses of tables turn into bonuses, which is our reduction. For steps h from the
+last to the first, with rewards in [0, 1], means over the n visits of a pair (a, b), and caps::
+
+    up(s, a, b) = min(H - h + 1, mean reward + mean V_up(after) + 1 / (4 eta n))    n = 0: the cap
+    mu(s), V_up(s)  the max-min mixture of rows of up(s), and what it guarantees
+
+    low(s, a, b) = max(0, mean reward + mean V_low(after) - 1 / (4 eta n))          n = 0: 0
+    nu(s), V_low(s)  the column of the least sum_a mu(a) low(s, a, b), and that sum
+
+Episodes are played by mu against nu, both of them this agent's: it acts by ``a * columns + b``,
+and a is what it is judged by. Of several max-min mixtures the middle one is played where there are
+two rows (banditlab.parts.zero_sum); equal columns are drawn. ``eta = inf`` plays the mixtures of
+the means, once every pair that it meets was tried. A problem that is no game has one column.
+
+>>> import banditlab
+>>> agent = banditlab.Agent("mex_mg", n_states=1, n_actions=4, steps=1, columns=2)
+>>> agent.policy()[0, 0].reshape(2, 2).sum(axis=1)  # nothing known yet: even odds of the rows
+array([0.5, 0.5])
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from banditlab.core import kernel
+from banditlab.parts import tabular, zero_sum
+from banditlab.parts.mex import eta_of, given_pace, schedule_of, width
+from banditlab.protocols.episodic import Episodic
+from banditlab.random import uniform
+from banditlab.validate import positive
+
+example = {"name": "markov_game", "n_states": 2, "rows": 2, "columns": 2, "steps": 2}
+
+
+class MexMG(NamedTuple):
+    """Hyper-parameters."""
+
+    eta: float  # > 0, or inf
+    schedule: int  # place in banditlab.parts.mex.SCHEDULES
+    reference: float  # > 0: the episode at which eta is meant, read by the schedule "sqrt"
+
+
+class State(NamedTuple):
+    """What was seen, and what both players make of it."""
+
+    model: tabular.Model  # counts; its Q and V are those of the max player
+    low: np.ndarray  # (A, B) float64: scratch, what the exploiter believes
+    V_low: np.ndarray  # (H + 1, S + 1) float64: what it believes the plan is worth
+    cost: np.ndarray  # (B,) float64: scratch, of each column
+    mu: np.ndarray  # (H, S, A) float64: mixtures of rows
+    nu: np.ndarray  # (H, S) int64: columns
+    pace: np.ndarray  # (2,) float64: see banditlab.parts.mex
+
+
+@kernel
+def init(params, task, means, rng):
+    model = tabular.new_model(params, task, means, rng)
+    H, S, B = task.steps, task.n_states, task.columns
+    A = task.n_actions // B
+    V_low = np.zeros((H + 1, S + 1))
+    for h in range(H + 1):
+        V_low[h, S] = model.V[h, S]
+    pace = given_pace(params.eta, params.schedule, params.reference)
+    mu, nu = np.full((H, S, A), 1.0 / A), np.zeros((H, S), np.int64)
+    return State(model, np.zeros((A, B)), V_low, np.zeros(B), mu, nu, pace)
+
+
+@kernel
+def plan(params, state, k, rng):
+    m, low = state.model, state.low
+    H, S, A = state.mu.shape
+    B = state.cost.size
+    spread = width(state.pace, k)
+    for h in range(H - 1, -1, -1):
+        i = tabular.row(m, h)
+        for s in range(S):
+            for pair in range(A * B):
+                up = tabular.untried(m, i, h, s, pair)
+                down = max(0.0, m.r[i, s, pair])
+                if m.n[i, s, pair] > 0.0:
+                    bonus = spread / m.n[i, s, pair]
+                    r = m.r[i, s, pair]
+                    up = min(m.cap[h], r + tabular.ahead(m, i, s, pair, m.V[h + 1]) + bonus)
+                    down = max(0.0, r + tabular.ahead(m, i, s, pair, state.V_low[h + 1]) - bonus)
+                m.Q[h, s, pair] = up
+                low[pair // B, pair % B] = down
+            mu = state.mu[h, s]
+            m.V[h, s], _ = zero_sum.solve(m.Q[h, s].reshape((A, B)), mu, zero_sum.GAP)
+            for b in range(B):
+                state.cost[b] = 0.0
+                for a in range(A):
+                    state.cost[b] -= mu[a] * low[a, b]
+            state.nu[h, s] = tabular.best(state.cost, rng)
+            state.V_low[h, s] = -state.cost[state.nu[h, s]]
+
+
+@kernel
+def act(params, state, h, s, rng):
+    A = state.mu.shape[2]
+    u = uniform(rng)
+    a = 0
+    reached = state.mu[h, s, 0]
+    while a < A - 1 and u >= reached:
+        a += 1
+        reached += state.mu[h, s, a]
+    return a * state.cost.size + state.nu[h, s]
+
+
+@kernel
+def update(params, state, h, s, a, r, after, rng):
+    tabular.see(params, state.model, h, s, a, r, after, rng)
+
+
+@kernel
+def rule(params, state, out):
+    H, S, AB = out.shape
+    B = state.cost.size
+    for h in range(H):
+        for s in range(S):
+            for pair in range(AB):
+                played = pair % B == state.nu[h, s]
+                out[h, s, pair] = state.mu[h, s, pair // B] if played else 0.0
+
+
+def mex_mg(
+    eta: float = 0.3, schedule: str | int = "constant", reference: float = 1000.0
+) -> Episodic:
+    """MEX for games with ``eta`` > 0, or inf for the means.
+
+    ``schedule`` "constant", or "sqrt" for ``eta * sqrt(reference / episode)``. Raises ValueError
+    for anything else.
+    """
+    eta = float(eta_of(eta))
+    params = MexMG(eta, schedule_of(schedule, eta), positive("reference", reference))
+    return Episodic(params, init, plan, act, update, rule)
