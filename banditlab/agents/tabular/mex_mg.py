@@ -52,7 +52,7 @@ class State(NamedTuple):
     model: tabular.Model  # counts; its Q and V are those of the max player
     low: np.ndarray  # (A, B) float64: scratch, what the exploiter believes
     V_low: np.ndarray  # (H + 1, S + 1) float64: what it believes the plan is worth
-    cost: np.ndarray  # (B,) float64: scratch, of each column
+    cost: np.ndarray  # (1, 1, B) float64: scratch, minus what each column costs its player
     mu: np.ndarray  # (H, S, A) float64: mixtures of rows
     nu: np.ndarray  # (H, S) int64: columns
     pace: np.ndarray  # (2,) float64: see banditlab.parts.mex
@@ -68,36 +68,39 @@ def init(params, task, means, rng):
         V_low[h, S] = model.V[h, S]
     pace = given_pace(params.eta, params.schedule, params.reference)
     mu, nu = np.full((H, S, A), 1.0 / A), np.zeros((H, S), np.int64)
-    return State(model, np.zeros((A, B)), V_low, np.zeros(B), mu, nu, pace)
+    return State(model, np.zeros((A, B)), V_low, np.zeros((1, 1, B)), mu, nu, pace)
 
 
 @kernel
 def plan(params, state, k, rng):
-    m, low = state.model, state.low
+    m, low, cost, V_low = state.model, state.low, state.cost, state.V_low
+    told, r, n, kinds, succ, times = m.told, m.r, m.n, m.kinds, m.succ, m.times
+    cap, Q, V = m.cap, m.Q, m.V
     H, S, A = state.mu.shape
-    B = state.cost.size
+    B = cost.shape[2]
     spread = width(state.pace, k)
     for h in range(H - 1, -1, -1):
-        i = tabular.row(m, h)
+        i = h if n.shape[0] > 1 else 0
         for s in range(S):
             for pair in range(A * B):
-                up = tabular.untried(m, i, h, s, pair)
-                down = max(0.0, m.r[i, s, pair])
-                if m.n[i, s, pair] > 0.0:
-                    bonus = spread / m.n[i, s, pair]
-                    r = m.r[i, s, pair]
-                    up = min(m.cap[h], r + tabular.ahead(m, i, s, pair, m.V[h + 1]) + bonus)
-                    down = max(0.0, r + tabular.ahead(m, i, s, pair, state.V_low[h + 1]) - bonus)
-                m.Q[h, s, pair] = up
+                up = tabular.untried(told, r, cap, i, h, s, pair)
+                down = max(0.0, r[i, s, pair])
+                if n[i, s, pair] > 0.0:
+                    hope = tabular.ahead(succ, times, kinds, i, s, pair, h, V) + spread
+                    fear = tabular.ahead(succ, times, kinds, i, s, pair, h, V_low) - spread
+                    up = min(cap[h], r[i, s, pair] + hope / n[i, s, pair])
+                    down = max(0.0, r[i, s, pair] + fear / n[i, s, pair])
+                Q[h, s, pair] = up
                 low[pair // B, pair % B] = down
             mu = state.mu[h, s]
-            m.V[h, s], _ = zero_sum.solve(m.Q[h, s].reshape((A, B)), mu, zero_sum.GAP)
+            V[h, s], _ = zero_sum.solve(Q[h, s].reshape((A, B)), mu, zero_sum.GAP)
             for b in range(B):
-                state.cost[b] = 0.0
+                cost[0, 0, b] = 0.0
                 for a in range(A):
-                    state.cost[b] -= mu[a] * low[a, b]
-            state.nu[h, s] = tabular.best(state.cost, rng)
-            state.V_low[h, s] = -state.cost[state.nu[h, s]]
+                    cost[0, 0, b] -= mu[a] * low[a, b]
+            b = tabular.pick(cost, 0, 0, rng)
+            state.nu[h, s] = b
+            V_low[h, s] = -cost[0, 0, b]
 
 
 @kernel
@@ -109,7 +112,7 @@ def act(params, state, h, s, rng):
     while a < A - 1 and u >= reached:
         a += 1
         reached += state.mu[h, s, a]
-    return a * state.cost.size + state.nu[h, s]
+    return a * state.cost.shape[2] + state.nu[h, s]
 
 
 @kernel
@@ -120,7 +123,7 @@ def update(params, state, h, s, a, r, after, rng):
 @kernel
 def rule(params, state, out):
     H, S, AB = out.shape
-    B = state.cost.size
+    B = state.cost.shape[2]
     for h in range(H):
         for s in range(S):
             for pair in range(AB):
