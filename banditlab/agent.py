@@ -20,6 +20,7 @@ import numpy as np
 
 from banditlab import random, registry, saved
 from banditlab.core import Task
+from banditlab.machine import check_room
 from banditlab.validate import integer
 
 LARGEST = 2**53  # arms, rounds and all else that is counted: more are not exact as float64
@@ -117,6 +118,7 @@ class Agent:
 
     def _begin(self) -> None:
         """Make the state, when the task is known."""
+        check_room(self.name, self.task._asdict())
         try:
             with quiet():
                 self.state = self.algorithm.init(self.algorithm.params, self.task, self._rng)

@@ -16,6 +16,7 @@ from types import ModuleType
 from typing import Any
 
 from banditlab.core import Algorithm
+from banditlab.machine import check_room
 
 AGENTS = Path(__file__).parent / "agents"
 PROBLEMS = Path(__file__).parent / "problems"
@@ -162,6 +163,7 @@ def _make(kind: str, name: str, hyper: dict[str, Any]) -> Any:
     missing = [p.name for p in allowed.values() if p.default is p.empty and p.name not in hyper]
     if missing:
         raise ValueError(f"{name}: {', '.join(missing)} must be given")
+    check_room(name, hyper)
     try:
         return build(**hyper)
     except (ValueError, TypeError) as error:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from banditlab import Agent, registry
+from banditlab import Agent, machine, registry
 from banditlab.arena import runner
 from banditlab.arena.spec import read_arena
 from banditlab.arena.store import Store
@@ -155,6 +155,50 @@ def test_a_task_beyond_all_numbers_is_refused(given):
 def test_a_task_beyond_memory_is_refused():
     with pytest.raises(ValueError, match="exp3: there is no memory for n_arms=2, n_contexts=4"):
         Agent("exp3", n_arms=2, n_contexts=2**52)
+
+
+SIZES = [
+    ({"name": "deterministic_gap", "gap": 0.2, "n_arms": 2**31}, "n_arms=2147483648"),
+    ({"name": "deterministic_gap", "gap": 0.2, "n_arms": 10**21}, "n_arms=1000000000000000000000"),
+    ({"name": "linear", "n_arms": 10**6, "dim": 10**6}, "n_arms=1000000, dim=1000000"),
+    ({"name": "random_walk", "n_arms": 2**31}, "n_arms=2147483648"),
+    ({"name": "cb_composition", "C": 2.0, "S": 10**7, "A": 10**5}, "S=10000000, A=100000"),
+    ({"name": "delayed", "mean_delay": 2.0, "max_delay": 10**12}, "max_delay=1000000000000"),
+]
+
+
+@pytest.mark.parametrize(("problem", "words"), SIZES, ids=[words for _, words in SIZES])
+def test_problems_beyond_memory_are_refused_by_name(problem, words):
+    """One line, before anything of that size is made."""
+    made = {key: value for key, value in problem.items() if key != "name"}
+    if problem["name"] == "delayed":
+        made["problem"] = {"name": "bernoulli", "means": [0.2, 0.8]}
+    with pytest.raises(ValueError, match=f"{problem['name']}: there is no memory for {words}$"):
+        registry.make_problem(problem["name"], **made)
+
+
+def test_agents_and_tables_beyond_memory_are_refused_by_name(capsys, monkeypatch):
+    with pytest.raises(ValueError, match="sliding_ucb: there is no memory for window=4294967296$"):
+        registry.make("sliding_ucb", window=2**32)
+    with pytest.raises(ValueError, match="ucb: there is no memory for n_arms=1000000000$"):
+        Agent("ucb", n_arms=10**9)
+    monkeypatch.setattr(machine, "available", lambda: 8 * machine.TABLES * 2 * 10**6)
+    assert Agent("ucb", n_arms=2 * 10**6).t == 0
+    with pytest.raises(ValueError, match="there is no memory for n_arms=2, n_contexts=1000001"):
+        Agent("ucb", n_arms=2, n_contexts=10**6 + 1)
+    monkeypatch.setattr(machine, "SMALL", 1)
+    monkeypatch.setattr(machine, "available", lambda: 100)  # what a file holds is asked, too
+    code, line = error_of(capsys, "--arena", arena(), "--out", "out")
+    assert code == 2 and "panel 'main': bernoulli: there is no memory for n_arms=2" in line
+
+
+def test_a_block_without_memory_says_whose_it_was(capsys, monkeypatch):
+    def full(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(runner, "run_block", full)
+    code, line = error_of(capsys, "--arena", arena(), "--out", "out")
+    assert code == 2 and "agent 'uniform' in panel 'main': there is no memory for n_arms=2" in line
 
 
 def test_a_reward_of_a_round_to_come_is_refused():

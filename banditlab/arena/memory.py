@@ -11,10 +11,10 @@ first ten thousand replications has exactly those.
 
 from __future__ import annotations
 
-import os
 import re
 from contextlib import suppress
-from pathlib import Path
+
+from banditlab.machine import available
 
 UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 SHARE = 0.5  # of what is available that an arena may take by default
@@ -40,31 +40,6 @@ def words(count: float) -> str:
         if count >= value:
             return f"{count / value:.3g} {unit}"
     return f"{count / 1000:.3g} kB"
-
-
-def available() -> int | None:
-    """Bytes that this process may still take; None where the system does not say."""
-    found = []
-    with suppress(OSError, ValueError, IndexError, StopIteration):
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        found.append(1024 * int(next(x for x in lines if x.startswith("MemAvailable")).split()[1]))
-    group = Path("/sys/fs/cgroup")
-    for most, now in (
-        ("memory.max", "memory.current"),
-        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
-    ):
-        with suppress(OSError, ValueError):  # "max" is no number: there is no limit
-            found.append(int((group / most).read_text()) - int((group / now).read_text()))
-    with suppress(ImportError, OSError, ValueError):
-        import resource
-
-        limit, _ = resource.getrlimit(resource.RLIMIT_AS)
-        if limit != resource.RLIM_INFINITY:
-            found.append(limit)
-    if not found:
-        with suppress(AttributeError, OSError, ValueError):
-            found.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    return max(0, min(found)) if found else None
 
 
 def need(shapes: list[Shape], copies: int = 1) -> int:

@@ -110,6 +110,17 @@ class _Curve:
             return pieces.play(self.job.play, first, rows[0], progress, keeper)
         return run_block(self.job, first, rows, progress)
 
+    def named(self, error: BaseException) -> BaseException:
+        """What a block has raised; for want of memory, in a line that says whose."""
+        if not isinstance(error, MemoryError):
+            return error
+        sizes = ", ".join(
+            f"{key}={value}"
+            for key, value in getattr(self.job.loop.task, "_asdict", dict)().items()
+        )
+        who = f"agent {self.job.agent.label!r} in panel {self.job.panel.name!r}"
+        return ValueError(f"{who}: there is no memory for {sizes}")
+
     def go_over(self) -> None:
         """Play in pieces from now on, if that can be."""
         if self.in_pieces is None:
@@ -265,7 +276,7 @@ class Runner:
                         self._turn.notify_all()
             except BaseException as error:  # the main thread raises it
                 with self._turn:
-                    self._broken = self._broken or error
+                    self._broken = self._broken or curve.named(error)
                     self._turn.notify_all()
                 return
 

@@ -19,6 +19,7 @@ import numpy as np
 
 from banditlab.agent import Agent
 from banditlab.core import Task
+from banditlab.machine import check_room
 
 
 class Measure(NamedTuple):
@@ -198,6 +199,9 @@ class Protocol:
             raise ValueError(
                 f"{terms.who} learns from a log: give the panel log = ROUNDS, at least 1"
             )
+        shape = getattr(problem, "shape", ())
+        sizes = zip(("n_arms", "n_contexts", "dim"), shape, strict=False)
+        check_room(f"{terms.where}: {terms.what}", dict(sizes))
         self.refuse(terms)
         self._supplied(terms)
         low, high = problem.rewards
