@@ -11,7 +11,7 @@ import copy
 import html
 import inspect
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast
@@ -193,7 +193,12 @@ class Agent:
             made.append(face._remade(name, hyper, about))
             return made[0]._about(), made[0]._arrays()
 
-        _, arrays = saved.read(path, fresh, algorithm)
+        def sound(arrays: Mapping[str, np.ndarray]) -> None:
+            state = made[0].state
+            found = iter([arrays[f"state{i}"] for i in range(len(leaves(state)))])
+            saved.check_state(state, found, getattr(made[0].task, "n_arms", saved.LARGEST))
+
+        _, arrays = saved.read(path, fresh, algorithm, sound)
         for name, array in made[0]._arrays().items():
             array[...] = arrays[name]
         return made[0]

@@ -7,7 +7,8 @@ describes has: shapes and types are compared with those of a fresh agent before 
 
 A checksum over all of it tells a file that was damaged or edited. It is no signature: whoever can
 write a file can write its checksum, and what a kernel does with numbers that were made up, it does.
-So values are checked as well, as far as a fresh agent shows what they may be.
+So values are checked as well, as far as a fresh agent shows what they may be; above all the whole
+numbers, with which kernels look things up where nothing stops them: see `check_state`.
 """
 
 from __future__ import annotations
@@ -37,6 +38,22 @@ LARGEST_ABOUT = 1 << 24  # bytes
 LARGEST_TASK = 10**8  # pairs of arms, contexts and features, unless the file itself is that large
 LARGEST = 2**62  # of whole numbers
 
+# What arrays of whole numbers in a state hold, by their names. Settled before the first round:
+FIXED = ("task", "terms", "sizes", "pulls", "horizon", "budget", "dim", "share", "targets", "long")
+# Arms, -1 for none:
+ARMS = (
+    "arm", "arms", "chosen", "last", "champion", "leader", "answer", "deck", "order",
+    "turn", "active", "pulled", "basis",
+)  # fmt: skip
+# How many of something, by the state that holds it: the most that its other arrays have room for.
+MOST: dict[str, Callable[[Any], int]] = {
+    "head": lambda state: state.arms.shape[-1] - 1,
+    "phases": lambda state: len(state.released) - 1,
+    "phase": lambda state: len(state.released),
+    "round": lambda state: len(state.released),
+    "planned": lambda state: state.alpha.shape[1] or state.alpha.shape[0],
+}
+
 # The facts and the arrays of a new agent, given the facts of a saved one.
 Fresh = Callable[[dict[str, Any]], tuple[Mapping[str, Any], Mapping[str, np.ndarray]]]
 
@@ -61,14 +78,17 @@ def write(path: str | Path, about: Mapping[str, Any], arrays: Mapping[str, np.nd
 
 
 def read(
-    path: str | Path, fresh: Fresh, algorithm: str | None = None
+    path: str | Path,
+    fresh: Fresh,
+    algorithm: str | None = None,
+    sound: Callable[[Mapping[str, np.ndarray]], None] = lambda arrays: None,
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """What `write` saved: the facts about an agent, and its arrays.
 
     ``fresh(about)`` makes the agent that ``about`` describes, and gives its facts but ``name`` and
     ``hyper``, and its arrays. ``about["name"]`` is then a name of the library's. An agent that was
     made from a file is read only if the caller hands that file over as ``algorithm``; then it is
-    ``about["name"]``.
+    ``about["name"]``. ``sound(arrays)`` may raise ValueError for values that cannot be.
 
     Raises ValueError, in one line that names ``path``, for everything that is no saved agent.
     """
@@ -91,6 +111,7 @@ def read(
             raise ValueError("it was damaged or edited: its checksum does not fit")
         for name, like in wanted.items():
             _check_values(name, like, arrays[name])
+        sound(arrays)
     except FileNotFoundError:
         raise ValueError(f"no such file: {where}") from None
     except ValueError as error:
@@ -300,6 +321,33 @@ def _check_values(name: str, like: np.ndarray, array: np.ndarray) -> None:
         raise ValueError(f"array {name} must hold truth values")
     if array.dtype.kind in "fc" and np.isnan(array).any() and not np.isnan(like).any():
         raise ValueError(f"array {name} must not hold nan")
+
+
+def check_state(
+    state: Any, found: Iterator[np.ndarray], n_arms: int, name: str = "", owner: Any = None
+) -> None:
+    """Refuse whole numbers that a state like the fresh ``state`` cannot hold.
+
+    ``found``: its arrays, in the order of its fields. Their names say what the numbers are; of
+    others only that none is negative where no fresh one is. ValueError, with the name of the field.
+    """
+    if not isinstance(state, np.ndarray):
+        names = getattr(state, "_fields", (name,) * len(state))
+        for field, value in zip(names, state, strict=True):
+            check_state(value, found, n_arms, field, state)
+        return
+    array = next(found)
+    if array.dtype.kind not in "iu" or array.size == 0:
+        return
+    if name in FIXED and not np.array_equal(array, state):
+        raise ValueError(f"{name} must be {_short(state.tolist())}, got {_short(array.tolist())}")
+    most = n_arms - 1 if name in ARMS else LARGEST
+    with suppress(AttributeError):  # an agent of one's own may call something else so
+        most = MOST[name](owner) if name in MOST else most
+    least = min(0, int(state.min()))
+    if array.min() < least or array.max() > most:
+        allowed = f"{name} must hold whole numbers from {least} to {most}"
+        raise ValueError(f"{allowed}, got {_short(array.tolist())}")
 
 
 def _checksum(about: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> str:

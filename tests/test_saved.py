@@ -4,8 +4,12 @@ import io
 import json
 import os
 import stat
+import subprocess
+import sys
 import tracemalloc
 import zipfile
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -13,6 +17,7 @@ import pytest
 from banditlab import Agent, saved
 from banditlab.agent import leaves
 
+HERE = Path(__file__).parent
 GIVEN = {"n_arms": 3, "n_contexts": 1, "dim": 0, "horizon": 100}
 GOOD = np.array([1, 2, 3, 4], np.uint64)
 
@@ -90,7 +95,8 @@ def test_what_is_read_is_what_was_written(tmp_path, name, given):
     agent = Agent(name, **given)
     if name in ("exp3", "dp_sequential_halving"):
         for array in leaves(agent.state):
-            array.reshape(-1)[: array.size // 2] = 1
+            if array.dtype.kind == "f":
+                array.reshape(-1)[: array.size // 2] = 1
         agent.t = 5
     agent.save(tmp_path / "a")
     assert os.listdir(tmp_path) == ["a"]
@@ -412,3 +418,54 @@ def test_mutated_files_are_refused_or_say_the_same(path):
 @pytest.mark.slow
 def test_many_mutated_files(path):
     fuzz(path, 300, 20_000)
+
+
+# --- whole numbers with which kernels look things up --------------------------------------------
+
+
+def test_no_forged_number_leads_outside_an_array():
+    """See tests/forged.py, which runs the kernels where each bad index is an error."""
+    words = [sys.executable, str(HERE / "forged.py")]
+    env = {**os.environ, "NUMBA_DISABLE_JIT": "1", "PYTHONPATH": str(HERE.parent)}
+    done = subprocess.run(words, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    rows = [line.split() for line in done.stdout.splitlines()]
+    assert len(rows) > 30 and sum(int(refused) for _, refused, _ in rows) > 1000
+
+
+FORGED = [
+    ("sliding_ucb", {"n_arms": 3, "window": 5}, "arms", -1, 3, "from -1 to 2"),
+    ("sliding_ucb", {"n_arms": 3, "window": 5}, "head", 0, 5, "from 0 to 4"),
+    ("sliding_ucb", {"n_arms": 3, "window": 5}, "head", 0, -1, "from 0 to 4"),
+    ("ucb", {"n_arms": 3, "horizon": 9}, "task", 0, 4, "task must be [3, 1, 0, 9], got [4, 1, 0"),
+    ("top_two_thompson", {"n_arms": 3, "horizon": 9}, "chosen", 0, 3, "from 0 to 2"),
+    ("sequential_halving", {"n_arms": 4, "horizon": 90}, "order", 1, 4, "from 0 to 3"),
+    ("sequential_halving", {"n_arms": 4, "horizon": 90}, "round", 0, 3, "from 0 to 2"),
+    ("adap_tt", {"n_arms": 3, "horizon": 90}, "phases", 2, 64, "from 0 to 63"),
+]
+
+
+@pytest.mark.parametrize(("name", "given", "field", "at", "odd", "words"), FORGED)
+def test_whole_numbers_beyond_what_a_state_has_are_refused(
+    tmp_path, name, given, field, at, odd, words
+):
+    agent = Agent(name, **given)
+    array = getattr(agent.state, field).reshape(-1)
+    array[at] = odd + (-1 if odd > 0 else 1)  # the last that is allowed
+    if field != "task":
+        agent.save(tmp_path / "agent.npz")
+        Agent.load(tmp_path / "agent.npz")
+    array[at] = odd
+    agent.save(tmp_path / "agent.npz")
+    refused(tmp_path / "agent.npz", words)
+
+
+def test_names_mean_nothing_where_a_state_lacks_what_they_are_measured_by():
+    class State(NamedTuple):
+        head: np.ndarray
+        other: np.ndarray
+
+    fresh = State(np.zeros(1, np.int64), np.zeros(2, np.int64))
+    saved.check_state(fresh, iter([np.full(1, 10**6), np.full(2, 5)]), 3)
+    with pytest.raises(ValueError, match="^other must hold whole numbers from 0 to"):
+        saved.check_state(fresh, iter([np.full(1, 10**6), np.full(2, -1)]), 3)

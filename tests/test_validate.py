@@ -47,7 +47,10 @@ def test_numbers_of_every_kind_come_back_as_floats():
 
 
 CAUSES = [
-    (OSError(errno.ENOSPC, "No space left on device", "a/b.csv"), "a/b.csv: No space left on device"),
+    (
+        OSError(errno.ENOSPC, "No space left on device", "a/b.csv"),
+        "a/b.csv: No space left on device",
+    ),
     (OSError(errno.ENOSPC, "No space left on device"), "No space left on device"),
     (OSError("a sentence\nof two lines"), "a sentence of two lines"),
     (PermissionError(errno.EACCES, "Permission denied", 3), "3: Permission denied"),
