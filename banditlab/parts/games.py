@@ -97,7 +97,7 @@ def value_against_best_response(params, world, rule):
 def game_of(
     prob: Any, reward: Any, start: Any, steps: int, columns: int, **terms: Any
 ) -> EpisodicMDP:
-    """A Markov game with dense transitions ``prob`` (L, S, A * B, S).
+    """A Markov game with dense transitions ``prob`` (L, S, A * B, S), or S + 1 with the end.
 
     Mean rewards ``reward`` (L, S, A * B) do not depend on the next state; ``terms`` as those of
     `banditlab.protocols.episodic.tabular`, which also says what is refused; so are columns that do

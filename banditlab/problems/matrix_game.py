@@ -36,6 +36,5 @@ def matrix_game(
     if game.ndim != 2 or game.size == 0 or not ((game >= 0.0) & (game <= 1.0)).all():
         raise ValueError(f"payoffs must be rows of numbers in [0, 1], got {payoffs!r}")
     pairs = game.reshape(1, 1, -1)
-    return game_of(
-        np.ones((1, 1, game.size, 1)), pairs, 0, 1, game.shape[1], noise=-1.0, pooled=True
-    )
+    over = np.broadcast_to([0.0, 1.0], (1, 1, game.size, 2))  # the one move is the end
+    return game_of(over, pairs, 0, 1, game.shape[1], noise=-1.0, pooled=True)
