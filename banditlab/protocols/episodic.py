@@ -35,7 +35,7 @@ import numpy as np
 from banditlab import random
 from banditlab.agent import LARGEST, Agent, quiet
 from banditlab.core import kernel, kernel_inline
-from banditlab.protocols.base import Contract, Loop, Measure, Protocol, Terms, refused
+from banditlab.protocols.base import Contract, Loop, Measure, Pieces, Protocol, Terms, refused
 from banditlab.protocols.online import ANY_REWARD
 from banditlab.random import AGENT, NATURE, normal, stream, uniform
 from banditlab.validate import flag, integer, number
@@ -352,8 +352,8 @@ class Run(NamedTuple):
 
 
 @kernel_inline
-def start(algorithm, problem, task, key, replication):
-    """A fresh replication."""
+def start(algorithm, problem, task, key, replication, log_rounds):
+    """A fresh replication. ``log_rounds`` belongs to the common shape and is not used."""
     nature = stream(key, replication, NATURE)
     agent = stream(key, replication, AGENT)
     world = problem.init(problem.params, nature)
@@ -404,14 +404,26 @@ def advance(algorithm, problem, task, run, k0, k1):
 
 
 @kernel_inline
+def score(run, k, row):
+    """What is recorded after ``k`` episodes, into ``row`` (measures,).
+
+    ``solved`` is the number of episodes so far while it is not.
+    """
+    row[0] = run.totals[0]
+    row[1] = run.totals[1]
+    row[2] = run.totals[2]
+    row[3] = run.totals[3] if run.totals[3] > 0.0 else k * 1.0
+
+
+@kernel_inline
 def run_block(algorithm, problem, task, key, first, log_rounds, checkpoints, progress, record):
     """Replications ``first, first + 1, ...``, as many as ``record`` has rows.
 
     ``log_rounds`` belongs to the common shape of a block and is not used. For ``record`` and
-    ``progress`` see online.run_block. ``solved`` is the number of episodes so far while it is not.
+    ``progress`` see online.run_block.
     """
     for i in range(record.shape[0]):
-        run = start(algorithm, problem, task, key, first + i)
+        run = start(algorithm, problem, task, key, first + i, log_rounds)
         k = 0
         for c in range(checkpoints.size):
             while k < checkpoints[c]:
@@ -421,10 +433,16 @@ def run_block(algorithm, problem, task, key, first, log_rounds, checkpoints, pro
                 k = k1
                 if progress[1] != 0:
                     return
-            record[i, c, 0] = run.totals[0]
-            record[i, c, 1] = run.totals[1]
-            record[i, c, 2] = run.totals[2]
-            record[i, c, 3] = run.totals[3] if run.totals[3] > 0.0 else k * 1.0
+            score(run, k, record[i, c])
+
+
+@kernel_inline
+def play(algorithm, problem, task, run, t, end, most, row):
+    """A piece of one replication, see base.Pieces."""
+    t1 = min(t + most, end)
+    advance(algorithm, problem, task, run, t, t1)
+    score(run, t1, row)
+    return t1
 
 
 # --- in other code ------------------------------------------------------------------------------
@@ -658,7 +676,9 @@ def task_of(terms: Terms) -> Episodes:
 def loop(terms: Terms, checkpoints: np.ndarray) -> Loop:
     """One episode after the other."""
     made = task_of(terms)
-    return Loop(run_block, terms.algorithm, terms.problem, made, checkpoints, PROTOCOL.names)
+    nouns = (terms.algorithm, terms.problem)
+    pieces = Pieces(start, play, *nouns)
+    return Loop(run_block, *nouns, made, checkpoints, PROTOCOL.names, pieces=pieces)
 
 
 def refuse(terms: Terms) -> None:
