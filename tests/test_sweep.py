@@ -183,6 +183,11 @@ def test_overrides_keep_what_still_makes_sense():
     assert panel.sweep["horizon, problem.N"] == [50]
     [panel] = read_arena(SWEPT, problem={"name": "bernoulli", "means": [0.1, 0.9]}).panels
     assert panel.sweep == {} and panel.worst == [] and panel.x == ""
+    swept = {**OFFLINE, "sweep": {"lcb.c": [1.0, 2.0]}, "x": "lcb.c"}
+    [panel] = read_arena(swept, hyper={"bc": {}}).panels
+    assert panel.x == "lcb.c"
+    [panel] = read_arena(swept, hyper={"lcb": {"c": 3.0}}).panels  # one value is no axis
+    assert panel.sweep == {} and panel.x == ""
 
 
 @pytest.mark.parametrize(

@@ -86,6 +86,8 @@ def overridden(panel: Table, given: Overrides, notes: list[str]) -> Table:
         panel["agents"] = [{"name": a} if isinstance(a, str) else a for a in panel["agents"]]
     if isinstance(panel.get("problem"), str):
         panel["problem"] = _problem(panel["problem"])
+    x, sweep = panel.get("x"), panel.get("sweep")
+    swept = isinstance(x, str) and isinstance(sweep, dict) and x in sweep
     for key in ("horizon", "replications", "problem"):
         value = getattr(given, key)
         if value is not None:
@@ -110,6 +112,8 @@ def overridden(panel: Table, given: Overrides, notes: list[str]) -> Table:
     agents = panel.get("agents", [])
     if isinstance(agents, list):
         panel["agents"] = [_set(panel, agent, given.hyper) for agent in agents]
+    if swept and x not in panel["sweep"]:  # the axis is set: nothing is left to draw along it
+        panel["x"] = ""
     return panel
 
 
