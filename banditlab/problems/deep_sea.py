@@ -29,12 +29,17 @@ COST = 0.01  # of going right in all rows
 
 
 def deep_sea(
-    N: int = 10, mapping: int = 0, deterministic: bool = True, known_rewards: bool = False
+    N: int = 10,
+    mapping: int = 0,
+    deterministic: bool = True,
+    known_rewards: bool = False,
+    until_solved: bool = False,
 ) -> EpisodicMDP:
     """DeepSea of ``N`` rows and columns, at least 2.
 
     ``mapping`` is the seed of the bits that tell right from left. ``known_rewards``: whether agents
-    are told the mean rewards. Raises ValueError, in one line, for whatever is out of range.
+    are told the mean rewards; ``until_solved``: whether a run is over once it is solved. Raises
+    ValueError, in one line, for whatever is out of range.
     """
     N, mapping = integer("N", N, 2), integer("mapping", mapping, 0)
     sure = flag("deterministic", deterministic)
@@ -55,6 +60,6 @@ def deep_sea(
     noise = np.zeros(shape[:3])
     if not sure:
         noise[N - 1, [0, N - 1]] = 1.0
-    return tabular(
-        succ, prob, reward, 0, N, noise=noise, known=flag("known_rewards", known_rewards), good=0.5
-    )
+    told = flag("known_rewards", known_rewards)
+    problem = tabular(succ, prob, reward, 0, N, noise=noise, known=told, good=0.5)
+    return problem._replace(until_solved=flag("until_solved", until_solved))

@@ -100,6 +100,7 @@ class EpisodicMDP(NamedTuple):
     columns: int = 1  # actions of an opponent
     most: float = math.inf  # no episode earns more
     good: float = math.inf  # return from which on an episode is not a bad one
+    until_solved: bool = False  # whether nothing is played, or lost, any more once it is solved
 
 
 # --- what algorithms read off the task ----------------------------------------------------------
@@ -352,7 +353,7 @@ class Run(NamedTuple):
 
 
 @kernel_inline
-def start(algorithm, problem, task, key, replication, log_rounds):
+def begin(algorithm, problem, task, key, replication, log_rounds):
     """A fresh replication. ``log_rounds`` belongs to the common shape and is not used."""
     nature = stream(key, replication, NATURE)
     agent = stream(key, replication, AGENT)
@@ -380,6 +381,8 @@ def advance(algorithm, problem, task, run, k0, k1):
     nature, agent = run.nature, run.agent
     best = problem.optimum(given, world)
     for k in range(k0, k1):
+        if problem.until_solved and totals[3] > 0.0:
+            break
         algorithm.plan(known, state, k, agent)
         algorithm.rule(known, state, rule)
         lost = lost_by(best, problem.value(given, world, rule))
@@ -419,11 +422,10 @@ def score(run, k, row):
 def run_block(algorithm, problem, task, key, first, log_rounds, checkpoints, progress, record):
     """Replications ``first, first + 1, ...``, as many as ``record`` has rows.
 
-    ``log_rounds`` belongs to the common shape of a block and is not used. For ``record`` and
-    ``progress`` see online.run_block.
+    For ``record`` and ``progress`` see online.run_block.
     """
     for i in range(record.shape[0]):
-        run = start(algorithm, problem, task, key, first + i, log_rounds)
+        run = begin(algorithm, problem, task, key, first + i, log_rounds)
         k = 0
         for c in range(checkpoints.size):
             while k < checkpoints[c]:
@@ -437,12 +439,12 @@ def run_block(algorithm, problem, task, key, first, log_rounds, checkpoints, pro
 
 
 @kernel_inline
-def play(algorithm, problem, task, run, t, end, most, row):
+def play(algorithm, problem, task, run, k, end, most, row):
     """A piece of one replication, see base.Pieces."""
-    t1 = min(t + most, end)
-    advance(algorithm, problem, task, run, t, t1)
-    score(run, t1, row)
-    return t1
+    k1 = min(k + most, end)
+    advance(algorithm, problem, task, run, k, k1)
+    score(run, k1, row)
+    return k1
 
 
 # --- in other code ------------------------------------------------------------------------------
@@ -675,10 +677,9 @@ def task_of(terms: Terms) -> Episodes:
 
 def loop(terms: Terms, checkpoints: np.ndarray) -> Loop:
     """One episode after the other."""
-    made = task_of(terms)
     nouns = (terms.algorithm, terms.problem)
-    pieces = Pieces(start, play, *nouns)
-    return Loop(run_block, *nouns, made, checkpoints, PROTOCOL.names, pieces=pieces)
+    pieces = Pieces(begin, play, *nouns)
+    return Loop(run_block, *nouns, task_of(terms), checkpoints, PROTOCOL.names, pieces=pieces)
 
 
 def refuse(terms: Terms) -> None:
