@@ -202,6 +202,11 @@ def report(name: str, **hyper: Any) -> str:
     return str(own if own is not None else protocol_of(make(name, **hyper)).report)
 
 
+def environment(name: str, **hyper: Any) -> str:
+    """The module of banditlab.reports that takes the agent to a Gymnasium environment."""
+    return str(protocol_of(make(name, **hyper)).environment)
+
+
 def is_baseline(name: str) -> bool:
     """Whether the algorithm is a point of comparison that need not learn anything."""
     return bool(getattr(_module("agent", name), "is_baseline", False))

@@ -83,21 +83,21 @@ def _replay(args: argparse.Namespace) -> int:
 
 
 def environment(args: argparse.Namespace) -> int:
-    """A Gymnasium environment: an arena if its transitions are known, else a log of it."""
+    """A Gymnasium environment: an arena if its transitions are known, else it is played."""
     from banditlab.arena import spec
-    from banditlab.reports import environment as played
-    from banditlab.reports.plans import algorithms, company
-    from banditlab.reports.transitions import render
+    from banditlab.reports.environment import has_table
 
     only(args, "--env", *RUN, "env")
     hyper = settings(args.set)
     parameters = hyper.pop("problem", {})
-    names = company(args.agent, args.vs)
-    algorithms(names, hyper)
-    if played.has_table(args.env, parameters.get("options")):
-        asked = given(args, "horizon", "replications", "seed")
-        made = played.arena(args.env, names, hyper, parameters, **asked)
-        arena = spec.read_arena(made)
+    named = [*([args.agent] if args.agent else []), *args.vs]
+    kind = registry.environment(named[0], **hyper.get(named[0], {})) if named else "environment"
+    module = importlib.import_module(f"banditlab.reports.{kind}")
+    names = module.company(args.agent, args.vs)
+    module.algorithms(names, hyper)
+    asked = given(args, "horizon", "replications", "seed")
+    if has_table(args.env, parameters.get("options")):
+        arena = spec.read_arena(module.arena(args.env, names, hyper, parameters, **asked))
         return run(args, arena, local(arena))
     only(
         args, "an environment without a table of its transitions", "agent", "vs", "env", "horizon",
@@ -107,21 +107,12 @@ def environment(args: argparse.Namespace) -> int:
     if folder is not None:
         check_writable(folder)
     with Bar(quiet=args.quiet) as bar:
-        found, data = played.play(
-            args.env,
-            names,
-            hyper,
-            parameters,
-            rows=args.horizon or played.ROWS,
-            episodes=args.replications or played.EPISODES,
-            seed=args.seed or 0,
-            progress=bar.show,
-        )
+        found, data = module.command(args.env, names, hyper, parameters, **asked, progress=bar.show)
     if folder is not None:
-        played.save(found, data, folder)
-    code = _show(args, found, render)
+        module.save(found, data, folder)
+    code = _show(args, found, module.render)
     if folder is not None and not (args.json or args.quiet):
-        print(f"log and summary in {folder}")
+        print(f"{module.SAVED} in {folder}")
     return code
 
 

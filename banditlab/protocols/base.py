@@ -169,6 +169,7 @@ class Protocol:
     exact: bool = False  # whether a panel may ask for exact sums
     supply: str = "the rewards that each arm of {} has"  # what a problem's supply counts
     report: str = ""  # the module of banditlab.reports for a user's file, if there is one
+    environment: str = "environment"  # and that for a Gymnasium environment
 
     def speaks(self, algorithm: Any, log: int = 1) -> bool:
         """Whether the algorithm can play, with so many rounds of a log beforehand."""

@@ -793,6 +793,7 @@ PROTOCOL = Protocol(
     loop=loop,
     refuse=refuse,
     face=EpisodicAgent,
+    environment="episodes",
     contract=Contract(
         example=lambda algorithm: ("river_swim", {"S": 2, "H": 4}),
         by_hand=by_hand,

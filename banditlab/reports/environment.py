@@ -30,6 +30,7 @@ from banditlab.reports.plans import (
     Settings,
     Stages,
     algorithms,
+    company,
     cut_note,
     cuts_of,
     facts,
@@ -38,9 +39,14 @@ from banditlab.reports.plans import (
     task_of,
     values_of,
 )
+from banditlab.reports.transitions import render
 from banditlab.statistics import t_interval
 from banditlab.validate import integer
 
+# What the command line asks of a module that takes agents to an environment.
+__all__ = ["SAVED", "algorithms", "arena", "command", "company", "has_table", "render", "save"]
+
+SAVED = "log and summary"
 ROWS, REPLICATIONS, EPISODES = 100_000, 20, 1000  # logged, of an arena, played
 TAIL = 1e-4  # play until gamma^t is below
 
@@ -221,6 +227,24 @@ def _own_cut(cuts: np.ndarray, limit: int) -> tuple[int, str | None]:
         f"{own.max()} steps: played is the return until then, FQE the return if they went on, "
         "which is what agents plan for; the two are not of the same thing"
     )
+
+
+def command(
+    id: str,
+    names: Sequence[str],
+    settings: Settings,
+    parameters: Mapping[str, Any],
+    *,
+    horizon: int | None = None,
+    replications: int | None = None,
+    seed: int | None = None,
+    progress: Progress | None = None,
+) -> tuple[dict[str, Any], Dataset]:
+    """`play`, as the command line asks for it."""
+    return play(
+        id, names, settings, parameters,
+        rows=horizon or ROWS, episodes=replications or EPISODES, seed=seed or 0, progress=progress,
+    )  # fmt: skip
 
 
 def save(found: Mapping[str, Any], data: Dataset, folder: Path) -> None:
