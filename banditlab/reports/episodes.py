@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from banditlab import registry
-from banditlab.agent import Agent
 from banditlab.data.atomic import Together
 from banditlab.data.collect import Numbered, numbered
 from banditlab.protocols import episodic
@@ -172,12 +171,11 @@ def play(
         for i, label in enumerate(known):
             stages.begin(f"{label} learns")
             for r in range(runs):
-                agent = Agent(
+                agent = episodic.EpisodicAgent(
                     known[label], n_states=len(states.names), n_actions=len(actions.names),
                     steps=steps, horizon=episodes, pooled=parameters.get("pooled", True),
                     low=low, high=high, seed=int(luck[r]),
                 )  # fmt: skip
-                assert isinstance(agent, episodic.EpisodicAgent)
                 for k in range(episodes):
                     reset = {"seed": int(luck[r])} if k == 0 else {}
                     returns[i, r, k] = _episode(env, agent, states, actions, steps, reset)
