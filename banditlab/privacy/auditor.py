@@ -340,7 +340,7 @@ def _transcribe(algorithm, problem, task, key, pulls, means, output):
     """Play a replication per row of ``output`` and write down what it shows."""
     rule = np.zeros(task.n_arms)
     for i in range(output.size):
-        run = begin(algorithm, problem, task, key, i)
+        run = begin(algorithm, problem, task, key, i, 0)
         phase = 0
         while advance(algorithm, problem, task, run) > 0:
             for k in range(task.n_arms):  # phases beyond the room share the last row
