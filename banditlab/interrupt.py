@@ -25,9 +25,12 @@ ENDED = 1  # the exit code
 
 Hook = Callable[[], str | None]
 
+NOTHING = "interrupted; nothing was written"
+
 _hooks: list[Hook] = []
 _last: list[Hook] = []
 _armed = False
+_otherwise = [NOTHING]
 
 
 @contextmanager
@@ -35,13 +38,23 @@ def hook(call: Hook) -> Iterator[None]:
     """Have ``call`` called, in another thread, if the program is interrupted meanwhile.
 
     The hook that came last is called first. What they return is said; if none says anything,
-    that nothing was written.
+    `otherwise`.
     """
     _hooks.append(call)
     try:
         yield
     finally:
         _hooks.remove(call)
+
+
+def say_otherwise(line: str = NOTHING) -> None:
+    """What is said of an interruption from now on, where no hook has anything to say."""
+    _otherwise[0] = line
+
+
+def otherwise() -> str:
+    """What is said where no hook has anything to say: at first, that nothing was written."""
+    return _otherwise[0]
 
 
 def finally_call(call: Hook) -> None:
@@ -88,7 +101,7 @@ def end() -> None:
     said: list[str] = []
     _patiently(_hooks, said)
     _patiently(_last, said)
-    line = " ".join("".join(said).split()) or "interrupted; nothing was written"
+    line = " ".join("".join(said).split()) or otherwise()
     with suppress(OSError):
         os.write(2, f"{line}\n".encode(errors="replace"))
     os._exit(ENDED)

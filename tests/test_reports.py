@@ -12,9 +12,15 @@ import pandas as pd
 import pytest
 
 import banditlab
+from banditlab import interrupt
+from banditlab.cli import files
+from banditlab.cli.main import main
+from banditlab.data.log import Log
+from banditlab.offpolicy import resample
 from banditlab.privacy import mechanisms
 from banditlab.reports import budget as buying
 from banditlab.reports import release as ratings
+from banditlab.reports import rules
 
 ROOT = Path(__file__).parent.parent
 LOSSES = ROOT / "arenas" / "logs" / "digits_losses.csv"
@@ -26,7 +32,81 @@ def run(*words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+# --- rules --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rows", [4, 101, 400])
+def test_the_halves_of_a_log_are_drawn_whatever_its_order(rows):
+    """One to learn from, one to value by: a log sorted by day has each day in both."""
+    log = Log(np.arange(rows) % 2, np.arange(rows) / rows)
+    halves = []
+
+    def policies(training, test):
+        halves.append([np.round(part.reward * rows).astype(int) for part in (training, test)])
+        return {}
+
+    for seed in (0, 0, 1):
+        rules._valued(log, policies, seed, False)
+    for training, test in halves:
+        assert sorted([*training, *test]) == list(range(rows))
+        assert len(training) == rows // 2
+    same = [np.array_equal(halves[0][0], other[0]) for other in halves[1:]]
+    assert same == [True, rows == 4 and halves[0][0].tolist() == halves[2][0].tolist()]
+    if rows > 100:
+        early = sum(training < rows // 2)  # of the first half: half of it, to 4 sigma
+        assert abs(early - rows / 4) < 4 * np.sqrt(rows / 16)
+        in_turn = abs(np.corrcoef(np.isin(np.arange(rows), training), np.arange(rows) % 2)[0, 1])
+        assert in_turn < 0.5
+
+
+def test_draws_that_are_shared_are_those_that_would_be_drawn():
+    """By policies valued one after the other; and the generator goes on as if it had drawn."""
+    copies = np.array([3, 1, 2, 1])
+    resample._drawn.clear()
+    found = []
+    for _ in range(2):
+        rng = np.random.default_rng(4)
+        found.append((*resample.bootstrap(lambda c: c @ [1.0, 2, 3, 4], copies, 0.9, 50, rng, 4),
+                      rng.random()))  # fmt: skip
+    fresh = np.random.default_rng(4)
+    replicates = fresh.multinomial(7, copies / 7, size=50) @ [1.0, 2, 3, 4]
+    assert found[0] == found[1] == (15.0, *np.quantile(replicates, (0.05, 0.95)), fresh.random())
+    assert len(resample._drawn) == 1
+    for seed in range(5):
+        resample.bootstrap(lambda c: c[:, 0], copies, 0.9, 50, np.random.default_rng(seed), 4)
+    assert len(resample._drawn) == resample.KEPT
+    other = resample.bootstrap(
+        lambda c: c @ [1.0, 2, 3, 4], copies[::-1].copy(), 0.9, 50, np.random.default_rng(4), 4
+    )
+    assert other[0] == 20.0  # of other copies nothing is shared
+
+
 # --- losses -------------------------------------------------------------------------------------
+
+
+def test_columns_say_which_are_arms_and_what_they_are_called(tmp_path, capsys):
+    table = pd.DataFrame({"day": ["mo", "tu"], "r7": [3.0, 1.0], "r9": [1.0, 2.0]})
+    table.to_csv(tmp_path / "losses.csv", index=False)
+    terms = {"low": 0, "high": 5, "replications": 3, "budget": 2}
+    want = buying.report(table[["r7", "r9"]], "batched_omd", **terms)
+    found = buying.report(table, "batched_omd", columns={"left": "r9", "right": "r7"}, **terms)
+    assert want.pop("best_arm") == "r9" and found.pop("best_arm") == "left"
+    assert want == found
+    words = ["--agent", "batched_omd", "--log", str(tmp_path / "losses.csv"), "--high", "5"]
+    words += ["--replications", "3", "--json", "--columns"]
+    assert main([*words, "left=r9,right=r7"]) == 0
+    assert json.loads(capsys.readouterr().out)["best_arm"] == "left"
+    for given, line in {
+        "left=r9": "at least 2 columns",
+        "left=r9,right=r8": "no column 'r8'",
+        "left=r9,right=r9": "'r9' stands for two columns",
+        "left=r9,right=day": "column 'right', row 0 has mo",
+    }.items():
+        assert main([*words, given]) == 2
+        said = capsys.readouterr().err
+        assert line in said and said.count("\n") == 1
+    with pytest.raises(ValueError, match="day"):  # all columns are arms where nothing is said
+        buying.report(table, "batched_omd", **terms)
 
 
 def test_regret_in_the_users_units_is_what_is_paid_beyond_the_best_arm(tmp_path):
@@ -277,6 +357,47 @@ def test_the_ledger_is_charged_before_noise_is_drawn_and_at_no_refusal(
     assert all(set(line["released"]) == facts for line in lines)  # no arm, no mean
     with pytest.raises(ValueError, match="--epsilon-total needs --ledger"):
         ratings.report(str(people), "dp_bai", low=0, high=5, epsilon_total=2.0)
+
+
+def test_who_interrupts_a_charged_release_is_not_told_that_nothing_was_written(
+    people, tmp_path, monkeypatch, capsys
+):
+    """Neither while noise is drawn nor later, by whichever way Ctrl-C comes."""
+    book = tmp_path / "ledger"
+    words = ["--agent", "dp_uniform", "--log", str(people), "--low", "0", "--high", "5"]
+    words += ["--ledger", str(book), "--replications", "5", "--json"]
+
+    def ctrl_c(*_):
+        raise KeyboardInterrupt
+
+    def signalled():
+        """What the thread that waits for signals would say now."""
+        said = []
+        monkeypatch.setattr(interrupt.os, "write", lambda _, line: said.append(line.decode()))
+        monkeypatch.setattr(interrupt.os, "_exit", said.append)
+        monkeypatch.setattr(interrupt, "_last", [])
+        interrupt.end()
+        assert said[1] == interrupt.ENDED
+        return said[0]
+
+    with monkeypatch.context() as patch:  # before anything is charged
+        patch.setattr(ratings, "_compared", ctrl_c)
+        assert main(words) == 1
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said == "interrupted; nothing was written" and not book.exists()
+    with monkeypatch.context() as patch:
+        patch.setattr(mechanisms, "secret_discrete_laplace", ctrl_c)
+        assert main(words) == 1
+    lines = ["the ledger has counted epsilon = 1, but nothing was released", "interrupted"]
+    assert capsys.readouterr().err.splitlines()[-2:] == lines
+    with monkeypatch.context() as patch:  # while the answer is printed
+        patch.setattr(files, "_show", ctrl_c)
+        assert main(words) == 1
+    line = "interrupted; the ledger has counted epsilon = 1, whether or not the arm was shown"
+    assert capsys.readouterr().err.splitlines()[-1] == line
+    with monkeypatch.context() as patch:
+        assert signalled() == f"{line}\n"
+    assert main(["--list"]) == 0 and interrupt.otherwise() == "interrupted; nothing was written"
 
 
 def test_names_of_columns_do_not_matter(tmp_path):

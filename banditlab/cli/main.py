@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from banditlab import interrupt
 from banditlab.cli import output
 from banditlab.cli.flags import RUN, only, parser
 
@@ -23,6 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     gc.set_threshold(50_000)
     atexit.register(gc.freeze)
     output.ready()
+    interrupt.say_otherwise()
     try:
         code = _main(parser().parse_args(words))
         output.flush()
@@ -31,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("interrupted; nothing was written", file=sys.stderr)
+        print(interrupt.otherwise(), file=sys.stderr)
         return 1
     except BrokenPipeError:
         output.silence()

@@ -86,7 +86,7 @@ def _snips(rows: Rows, copies: np.ndarray) -> np.ndarray:
 
 
 def _direct_method(rows: Rows, copies: np.ndarray) -> np.ndarray:
-    return (copies * rows.predict(copies)[0]).sum(axis=1) / rows.copies.sum()
+    return (copies * rows.predict(copies, both=False)[0]).sum(axis=1) / rows.copies.sum()
 
 
 def _doubly_robust(rows: Rows, copies: np.ndarray) -> np.ndarray:
@@ -185,12 +185,12 @@ def on_log(log: Log, policy: Any, by_row: bool = False) -> tuple[Log, np.ndarray
     Names of the log that are numbers of the policy's rows or columns mean these; as many other
     names are counted in order. Raises ValueError, in one line, for whatever does not fit.
     """
-    policy = np.array(policy, dtype=np.float64)
+    policy = np.asarray(policy, dtype=np.float64)
     if policy.ndim != 2:
         raise ValueError(f"policy must have shape (n_contexts, n_arms), got {policy.shape}")
     if by_row and len(policy) != len(log):
         raise ValueError(f"policy: {len(policy)} rows, but the log has {len(log)}")
-    wrong = np.flatnonzero(~((policy >= 0).all(axis=1) & (np.abs(policy.sum(axis=1) - 1) < 1e-8)))
+    wrong = np.flatnonzero(~((policy.min(axis=1) >= 0) & (np.abs(policy.sum(axis=1) - 1) < 1e-8)))
     if wrong.size:
         raise ValueError(
             f"policy: row {wrong[0]} must be probabilities that sum to 1, got {policy[wrong[0]]}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -50,13 +50,32 @@ def bootstrap(
     chunk = max(1, CHUNK // width)
     for start in range(0, draws, chunk):
         size = min(chunk, draws - start)
-        taken = rng.multinomial(n, copies / n, size=size).astype(np.float64)
+        taken = _taken(rng, n, copies, size)
         replicates[start : start + size] = estimator(taken)
     replicates = replicates[np.isfinite(replicates)]  # self-normalised: a draw without any weight
     lo, hi = np.nan, np.nan
     if replicates.size and math.isfinite(value):
         lo, hi = np.quantile(replicates, (0.5 - level / 2, 0.5 + level / 2))
     return value, float(lo), float(hi)
+
+
+# The last few draws, and the state of the generator after them. Whoever values several policies on
+# one log with one seed takes the same rows for all of them, and to draw them takes a quarter of it.
+_drawn: dict[Any, tuple[np.ndarray, Any]] = {}
+KEPT = 2
+
+
+def _taken(rng: np.random.Generator, n: int, copies: np.ndarray, size: int) -> np.ndarray:
+    """How often each unit is taken in ``size`` draws of ``n``: (size, units) float64, read-only."""
+    key = (repr(rng.bit_generator.state), n, size, copies.tobytes())
+    if key not in _drawn:
+        taken = rng.multinomial(n, copies / n, size=size).astype(np.float64)
+        taken.flags.writeable = False
+        while len(_drawn) >= KEPT:
+            _drawn.pop(next(iter(_drawn)), None)
+        _drawn[key] = taken, rng.bit_generator.state
+    taken, rng.bit_generator.state = _drawn[key]
+    return taken
 
 
 def effective(copies: np.ndarray, weight: np.ndarray) -> float:

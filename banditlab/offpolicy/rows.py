@@ -109,11 +109,11 @@ class Rows:
 
     # --- reward models --------------------------------------------------------------------------
 
-    def predict(self, copies: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def predict(self, copies: np.ndarray, both: bool = True) -> tuple[np.ndarray, np.ndarray]:
         """What the model says of every row: the worth of the target, and of the logged action.
 
-        Both have shape (draws, u). The model is the one given, or that of the fold that the row
-        is not in.
+        Both have shape (draws, u); without ``both`` the second may be empty. The model is the one
+        given, or that of the fold that the row is not in.
         """
         if self.model is not None:
             policy = self.policy if self._place is None else self.policy[self._place]
@@ -121,7 +121,7 @@ class Rows:
             of_action = self.model[np.arange(self.copies.size), self.arm[self.cell]]
             shape = (len(copies), self.copies.size)
             return np.broadcast_to(of_target, shape), np.broadcast_to(of_action, shape)
-        return self._by_table(copies) if self.x is None else _by_ridge(self, self.x, copies)
+        return self._by_table(copies, both) if self.x is None else _by_ridge(self, self.x, copies)
 
     @cached_property
     def _others(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -138,22 +138,36 @@ class Rows:
         of_cell = _find(group * n_arms + self.arm, other * n_arms + self.arm)
         return begins, of_group, of_cell, group
 
-    def _by_table(self, copies: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _by_table(self, copies: np.ndarray, both: bool) -> tuple[np.ndarray, np.ndarray]:
         begins, of_group, of_cell, _ = self._others
         counts, sums = self.by_cell(copies), self.by_cell(copies * self.reward)
         second = int(np.searchsorted(self.fold, 1))
-        overall = np.stack(
-            [sums[:, part].sum(axis=1) / np.maximum(counts[:, part].sum(axis=1), 1.0)
-             for part in (slice(0, second), slice(second, None))], axis=1,
-        )  # fmt: skip
+        folds = slice(0, second), slice(second, None)
+        overall = [
+            (sums[:, part].sum(axis=1) / np.maximum(counts[:, part].sum(axis=1), 1.0))[:, None]
+            for part in folds
+        ]
         # What a cell is worth beyond the mean of its fold; a cell without data is worth that mean.
-        excess = np.where(counts > 0.0, sums / np.maximum(counts, 1.0) - overall[:, self.fold], 0.0)
-        nothing = np.zeros((len(copies), 1))
+        excess = sums / np.maximum(counts, 1.0)
+        for part, mean in zip(folds, overall, strict=True):
+            excess[:, part] -= mean
+        excess[counts == 0.0] = 0.0
         weighted = np.add.reduceat(excess * self.policy[self.context, self.arm], begins, axis=1)
-        mean = overall[:, 1 - self.fold]
-        of_target = mean + np.append(weighted, nothing, axis=1)[:, of_group]
-        of_action = mean + np.append(excess, nothing, axis=1)[:, of_cell]
-        return of_target[:, self.cell], of_action[:, self.cell]
+        found = []
+        for table, where in ((weighted, of_group), (excess, of_cell))[: 2 if both else 1]:
+            each = _or_nothing(table, where)
+            for part, mean in zip(folds, overall[::-1], strict=True):
+                each[:, part] += mean
+            found.append(each if self.copies.size == each.shape[1] else each[:, self.cell])
+        return found[0], found[-1] if both else np.empty(0)
+
+
+def _or_nothing(table: np.ndarray, where: np.ndarray) -> np.ndarray:
+    """Columns of ``table``, 0 for the number of its columns."""
+    there = where < table.shape[1]
+    found = np.zeros((len(table), where.size))
+    found[:, there] = table[:, where[there]]
+    return found
 
 
 def _find(sorted_keys: np.ndarray, wanted: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ which holds for any losses and knows none of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -84,6 +84,7 @@ def report(
     replications: int = REPLICATIONS,
     seed: int = 0,
     workers: int | None = None,
+    columns: Mapping[str, str] | None = None,
     progress: Callable[[str, int, int], None] | None = None,
     **hyper: Any,
 ) -> dict[str, Any]:
@@ -93,14 +94,18 @@ def report(
 
     ``low`` and ``high`` bound a loss, ``price`` and ``look_price`` are in its unit. A ``budget``
     replaces the grid. ``extra``: the loss of the arm played is shown for free. The first
-    ``horizon`` rows are played, by default all. Raises ValueError, in one line, for whatever
-    cannot be.
+    ``horizon`` rows are played, by default all. Where not every column is an arm, ``columns`` says
+    which are, by names of one's own: ``{"left": "route_7"}``. Raises ValueError, in one line, for
+    whatever cannot be.
     """
     from banditlab.arena.simulate import simulate
     from banditlab.statistics import t_interval
 
     price, look_price = nonnegative("price", price), nonnegative("look_price", look_price)
-    table = read_table(path, "table of losses", every=True)
+    ours = tuple(columns or ())
+    table = read_table(
+        path, "table of losses", columns=columns, known=ours, required=ours, every=not columns
+    )
     losses = registry.make_problem("loss_table", losses=table, low=low, high=high)
     n_arms, width = losses.shape[0], losses.params.high - losses.params.low
     rounds = losses.supply if horizon is None else integer("--horizon", horizon, 1)
@@ -248,7 +253,7 @@ def _money(value: float) -> str:
 
 # --- the command line ---------------------------------------------------------------------------
 
-FLAGS = ("low", "high", "horizon", "replications", "seed", "workers")
+FLAGS = ("low", "high", "horizon", "replications", "seed", "workers", "columns")
 SPENDS = False
 TERMS = ("price", "look_price", "budget", "extra")
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from banditlab import random, registry
+from banditlab import interrupt, random, registry
 from banditlab.compile import compiled
 from banditlab.core import Task
 from banditlab.data.table import where_of
@@ -124,6 +124,8 @@ def report(
     def charge() -> None:
         if book is not None:
             spent.append(book.charge(entry))
+            told = f"interrupted; the ledger has counted epsilon = {epsilon:g}"
+            interrupt.say_otherwise(f"{told}, whether or not the arm was shown")
 
     chosen = contenders[0]
     try:
@@ -141,6 +143,7 @@ def report(
     except BaseException:
         if spent:
             tell(f"the ledger has counted epsilon = {epsilon:g}, but nothing was released")
+            interrupt.say_otherwise("interrupted")  # all else has been said
         raise
     width = ratings.high - ratings.low
     return {

@@ -102,11 +102,12 @@ def report(
     counts, sums = log.counts(shape), log.sums(shape)
     policies = {rule: learned(rules[rule], log, shape) for rule in CHOOSERS}
     bounds = lower_bounds(pessimist, counts, sums)
+    chosen = {rule: _by_row(policies[rule]) for rule in CHOOSERS}
     contexts = []
     for s in range(log.n_contexts):
         row: dict[str, Any] = {"context": log.contexts[s], "rows": int(counts[s].sum())}
         for rule in CHOOSERS:
-            arms = np.flatnonzero(policies[rule][s])
+            arms = chosen[rule][s]
             k = arms[0]  # arms in a tie are alike to the rule; the first stands for them
             row[rule] = {
                 "arms": [log.actions[arm] for arm in arms],
@@ -236,6 +237,12 @@ def linear_report(
         "rows_valued": len(log) - len(log) // 2 if estimates else 0,
         "estimates": estimates,
     }
+
+
+def _by_row(policy: np.ndarray) -> list[np.ndarray]:
+    """The arms that have a probability, by context."""
+    rows, arms = np.nonzero(policy)
+    return np.split(arms, np.searchsorted(rows, np.arange(1, len(policy))))
 
 
 def _in_range(log: Log, rule: str, low: float, high: float, where: str) -> None:
