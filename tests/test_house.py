@@ -178,7 +178,7 @@ FLOORS = (
     ("numeric", "linalg", "statistics", "bounds"),
     ("random",),
     ("registry", "console"),
-    ("mdp", "compile", "saved"),
+    ("mdp", "compile", "saved", "robust"),
     ("agent", "data"),
     ("protocols",),
     ("parts",),

@@ -12,6 +12,8 @@ functions, all ``kernel_inline``s::
 The last three find y, if w does not do without: ``first`` is where to begin, ``step`` the next step
 given the totals of weights and of slopes. They default to y = 0.
 
+A policy that draws an arm evenly now and then brings ``share(rate, n_arms)``, how often.
+
 The state holds the probabilities of the next act, so they are computed once a round and
 ``propensities`` is exact. A reward is weighted by the probability that its arm has when the
 reward arrives: with delays that may differ from the probability with which it was chosen.
@@ -209,6 +211,30 @@ def weighing(
 
 
 @cache
+def _mixing(
+    weigh: Callable[..., None], weigh_lanes: Callable[..., None], share: Callable[..., float]
+) -> tuple[Callable[..., None], Callable[..., None]]:
+    """`weighing` with a share of even draws: kernels of its own, which cost the others nothing."""
+
+    @kernel
+    def weigh_evenly_too(eta, losses, out):
+        weigh(eta, losses, out)
+        even = share(eta, out.size)
+        for k in range(out.size):
+            out[k] = (1.0 - even) * out[k] + even / out.size
+
+    @kernel_in_loop
+    def weigh_evenly_too_lanes(eta, losses, spare, out):
+        weigh_lanes(eta, losses, spare, out)
+        even = share(eta, out.shape[1])
+        for k in range(out.shape[1]):
+            for lane in range(out.shape[0]):
+                out[lane, k] = (1.0 - even) * out[lane, k] + even / out.shape[1]
+
+    return weigh_evenly_too, weigh_evenly_too_lanes
+
+
+@cache
 def _learning(
     rate: Callable[..., float],
     estimate: Callable[..., float],
@@ -266,12 +292,16 @@ def weight_policy(
     first: Callable[..., float] = nowhere,
     slope: Callable[..., float] = flat,
     step: Callable[..., float] = stay,
+    share: Callable[..., float] | None = None,
 ) -> Online:
     """The algorithm that draws from the weights; see the top of the file for the functions.
 
     Rewards lie in [0, 1].
     """
-    update, fit, update_lanes = _learning(rate, estimate, *weighing(weight, first, slope, step))
+    weigh = weighing(weight, first, slope, step)
+    if share is not None:
+        weigh = _mixing(*weigh, share)
+    update, fit, update_lanes = _learning(rate, estimate, *weigh)
     return Online(
         params,
         new_weights,

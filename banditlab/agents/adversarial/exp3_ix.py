@@ -17,8 +17,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from banditlab.agents.adversarial.exp3 import rate, weight
-from banditlab.core import kernel_inline
+from banditlab.agents.adversarial.exp3 import implicit, rate, weight
 from banditlab.parts.weights import weight_policy
 from banditlab.protocols.online import Online
 from banditlab.validate import nonnegative
@@ -30,14 +29,9 @@ class Exp3IX(NamedTuple):
     eta: float = 0.0  # >= 0; 0: the theorem's learning rate
 
 
-@kernel_inline
-def estimate(rate, p, loss, played):
-    return loss / (p + 0.5 * rate) if played else 0.0
-
-
 def exp3_ix(eta: float = 0.0) -> Online:
     """Exp3-IX with learning rate ``eta`` >= 0, where 0 stands for the theorem's; rewards in [0, 1].
 
     Raises ValueError when ``eta`` is negative.
     """
-    return weight_policy(Exp3IX(nonnegative("eta", eta)), rate, estimate, weight)
+    return weight_policy(Exp3IX(nonnegative("eta", eta)), rate, implicit, weight)

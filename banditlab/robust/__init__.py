@@ -1,0 +1,1 @@
+"""Robust policies, exactly: matrix games, dominance by mixtures, state-adversarial MDPs."""
