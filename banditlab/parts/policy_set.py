@@ -27,12 +27,13 @@ import numpy as np
 from banditlab.core import kernel
 from banditlab.protocols.policies import PolicySet
 from banditlab.random import below, normal, uniform
-from banditlab.robust.dominance import TOLERANCE, as_payoffs
+from banditlab.robust.dominance import as_payoffs
 from banditlab.robust.games import spread
 from banditlab.validate import between, choice, inside, integer, nonnegative, number
 
 SCHEDULES = ("static", "periodic", "prob_switch", "cycle", "given", "adaptive")
 CYCLE, SEQUENCE, SWITCH, ADAPTIVE = range(4)
+ROUNDING = 1e-12  # of means, in units of the payoffs' range: what differs by less is a tie
 
 
 class Schedule(NamedTuple):
@@ -68,7 +69,7 @@ class World(NamedTuple):
 @kernel
 def fresh(payoffs):
     n = payoffs.shape[0]
-    tie = np.full(1, TOLERANCE * spread(payoffs))
+    tie = np.full(1, ROUNDING * spread(payoffs))
     return World(payoffs, np.zeros(1, np.int64), np.full(n, 1.0 / n), tie)
 
 
@@ -163,7 +164,7 @@ def scheduled(
     choice("schedule", schedule, SCHEDULES)
     last = n_attackers - 1
     if schedule in ("static", "periodic", "prob_switch"):
-        attacker = integer("attacker", attacker, 0, last)
+        attacker = min(integer("attacker", attacker, 0, max(last, 1)), last)
     length = integer("block", block, 0) or (50 if schedule == "prob_switch" else 200)
     if columns is not None and schedule not in ("cycle", "given"):
         raise ValueError(f"columns are for schedule cycle or given, not for {schedule!r}")
@@ -201,7 +202,7 @@ def clipped_mean(centre: float, sd: float, low: float, high: float) -> float:
         density = math.exp(-0.5 * z * z) / math.sqrt(2.0 * math.pi)
         return (edge - centre) * 0.5 * math.erfc(-z / math.sqrt(2.0)) + sd * density
 
-    return low + below_mean(high) - below_mean(low)
+    return high + below_mean(low) - below_mean(high)
 
 
 def bounds(low: Any, high: Any) -> tuple[float, float]:
