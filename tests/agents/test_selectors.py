@@ -274,10 +274,33 @@ def test_who_has_no_bound_fails_where_it_should():
     assert cycle["follow_leader"] == pytest.approx(1.6)
 
 
+def leader_by_hand(T):
+    """Regret of following the leader on the ring whose attacker answers, all written out."""
+    M = np.array(RING)
+    often, pulls, sums, counts, earned = (
+        np.full(4, 0.25),
+        np.zeros(4),
+        np.zeros(4),
+        np.zeros(3),
+        0.0,
+    )
+    for t in range(T):
+        means = often @ M
+        j = int(np.flatnonzero(means <= means.min() + 1e-12 * np.ptp(M))[0])
+        arm = t if t < 4 else int(np.argmax(sums / pulls))
+        earned += M[arm, j]
+        counts[j] += 1
+        pulls[arm] += 1
+        sums[arm] += (M[arm, j] + 1) / 2
+        often = 0.99 * often + 0.01 * np.eye(4)[arm]
+    return ((M @ counts).max() - earned) / 2
+
+
 def test_following_the_leader_by_hand():
-    """Under the attacker that answers: 1,414 in 10,000 episodes, deterministic."""
+    """Under the attacker that answers it is fooled; the number hangs on what counts as a tie."""
     lost = regrets({"name": "ring_sa", "schedule": "adaptive"}, OTHERS[1:2], 10_000, 2)
-    assert lost["follow_leader"] == pytest.approx(1414.4)
+    assert lost["follow_leader"] == pytest.approx(leader_by_hand(10_000))
+    assert lost["follow_leader"].min() > 2 * bounds(4, 10_000)["loss_iw"]
 
 
 @pytest.mark.slow
