@@ -38,4 +38,4 @@ def index(params, clock, mean, inv):
 
 def follow_leader() -> Online:
     """Follow the leader; takes no arguments. Ties go to the lowest arm."""
-    return index_policy(FollowLeader(), clock, index)
+    return index_policy(FollowLeader(), clock, index, in_lanes=False)
