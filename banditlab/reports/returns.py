@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from banditlab import registry
 from banditlab.agent import Agent
 from banditlab.core import kernel
 from banditlab.data.returns import Returns, read_returns
 from banditlab.parts.policy_set import bounds
-from banditlab.protocols.discovery import DiscoveryAgent
 from banditlab.reports import refuse_others
 from banditlab.reports.render import SHOWN, name, rest, sentences
 from banditlab.robust.dominance import maximin, mix_gap
@@ -125,9 +125,9 @@ def report(
         share = f"{outside:,} of {table.pool.size:,}"
         notes.append(f"{share} returns were clipped to [{low:g}, {high:g}]")
         table.pool = np.clip(table.pool, low, high)
-    picker = Agent(agent, **hyper)
-    if not isinstance(picker, DiscoveryAgent):
+    if not __name__.endswith(registry.report(agent, **hyper) or "?"):
         raise ValueError(f"{agent} picks no set of policies; discover does")
+    picker: Any = Agent(agent, **hyper)
     found = picker.fit(table.means).state
     kept = [int(i) for i in found.kept]
     policies = _gaps(table, kept, seed, notes)
