@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 # Other people's names of columns, read where ours are absent.
 ALIASES = {
     "pscore": "propensity", "propensity_score": "propensity", "done": "terminated",
-    "terminal": "terminated", "timeout": "truncated",
+    "terminal": "terminated", "timeout": "truncated", "model_a": "left", "model_b": "right",
+    "judge": "annotator",
 }  # fmt: skip
 NAMELESS = re.compile(r"\s*|Unnamed: \d+(_level_\d+)?|__index_level_\d+__")
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")

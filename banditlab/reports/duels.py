@@ -1,0 +1,448 @@
+"""A file of duels: who wins, by which idea of winning, how sure that is, and what to ask next.
+
+How winners are resampled, cycles tested and pairs chosen is told in
+:mod:`banditlab.reports.winners`, what the winners are in :mod:`banditlab.games`. Agents play on a
+simulator that draws the file's own answers, pair by pair, and are judged by the exploitability of
+what they would name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from banditlab import games, registry
+from banditlab.data.duels import Duels
+from banditlab.data.names import listed
+from banditlab.data.table import named, where_of
+from banditlab.reports import winners
+from banditlab.reports.render import name, percent, rest, sentences, value_and_interval
+from banditlab.validate import integer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+Progress = Callable[[str, int, int], None]
+MOST = 300  # things that are compared
+DRAWS = 400  # of the bootstrap; fewer where there is much to compare
+WORK = 4e8  # draws times the cube of the number of things
+PAIRS = 10  # that are named as worth asking
+FEW, FEW_GROUPS = 5, 20  # duels of a pair, and annotators, below which intervals are too narrow
+CONTROL = "random_pair"
+IDEAS = {"copeland": "Copeland", "borda": "Borda", "bradley_terry": "Bradley-Terry",
+         "von_neumann": "von Neumann"}  # fmt: skip
+EVEN = 1e-9  # differences that are rounding
+
+
+def report(
+    source: Any,
+    names: Sequence[str] = ("spo_batch",),
+    settings: Mapping[str, Mapping[str, Any]] | None = None,
+    *,
+    seed: int = 0,
+    columns: Mapping[str, str] | None = None,
+    horizon: int = 10_000,
+    replications: int = 20,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """What duels say, and what agents make of them; plain data, ready for JSON.
+
+    Parameters
+    ----------
+    source
+        Whatever :meth:`banditlab.data.duels.Duels.of` reads: a file, a frame, a dict, Duels.
+    names, settings
+        Agents that play on the duels, none for none, and their hyper-parameters by name.
+    seed, progress
+        One seed, one result. ``progress`` is told what is under way, how much is done, and of how
+        much.
+    columns
+        The source's names of columns by ours, ``{"left": "first"}``.
+    horizon, replications, workers
+        Duels of each agent, how often it plays, and in how many threads.
+
+    Raises ValueError, in one line, for whatever does not fit.
+    """
+    tell = progress or (lambda what, done, total: None)
+    players = {label: registry.make(label, **(settings or {}).get(label, {})) for label in names}
+    duels = Duels.of(source, columns)
+    K = len(duels.names)
+    with named(where_of(source)):
+        if K > MOST:
+            raise ValueError(f"{K:,} things are more than the {MOST} that are compared")
+    rng = np.random.default_rng(integer("seed", seed, 0))
+    draws = int(min(DRAWS, max(50, WORK / K**3)))
+    found = winners.resampled(
+        duels, draws, rng, lambda done: tell("winners drawn again", done, draws)
+    )
+    wins = duels.wins()
+    P = winners.estimate(wins)
+    majority = winners.majorities(duels)
+    fitted = games.bradley_terry(wins)
+    scores = {
+        "copeland": games.copeland(P),
+        "borda": games.borda(P),
+        "bradley_terry": fitted.scores,
+        "von_neumann": games.von_neumann(P),
+    }
+    verdict = _verdict(duels, P, majority)
+    worth = winners.worth(
+        wins, draws // 2, rng, lambda done: tell("pairs worth asking", done, draws // 2)
+    )
+    return {
+        "log": where_of(source) or None,
+        "duels": len(duels),
+        "ties": int((duels.score == 0.5).sum()),
+        "lists": duels.lists or None,
+        "annotators": None if duels.annotators is None else duels.n_groups,
+        "draws": draws,
+        "items": _items(duels, wins, scores, found),
+        "winners": _winners(duels, P, scores, found, fitted.component.max() > 0),
+        **verdict,
+        "ask_next": _asked(duels, wins, worth),
+        "agents": _played(duels, players, settings or {}, horizon, replications, seed, workers,
+                          tell),
+        "notes": [*duels.notes, *_doubts(duels, wins, P, scores, fitted, found)],
+    }  # fmt: skip
+
+
+# --- what the report holds ----------------------------------------------------------------------
+
+
+def _items(
+    duels: Duels, wins: np.ndarray, scores: dict[str, np.ndarray], found: winners.Draws
+) -> list[dict[str, Any]]:
+    """A row for each thing, the best first."""
+    ties = duels.ties()
+    order = np.lexsort((-scores["borda"], -scores["von_neumann"].round(9)))
+    rows = []
+    for k in order:
+        row: dict[str, Any] = {
+            "name": duels.names[k],
+            "duels": int((wins[k] + wins[:, k]).sum()),
+            "won": int((wins[k] - ties[k] / 2).sum()),
+            "tied": int(ties[k].sum()),
+        }
+        for idea in IDEAS:
+            lo, hi = np.quantile(getattr(found, idea)[:, k], (0.025, 0.975))
+            row[idea] = {"value": float(scores[idea][k]), "lo": float(lo), "hi": float(hi)}
+        rows.append(row)
+    return rows
+
+
+def _first(score: np.ndarray) -> np.ndarray:
+    """Where the best are, in each row of (..., K)."""
+    return np.asarray(score >= score.max(axis=-1, keepdims=True) - EVEN)
+
+
+def _winners(
+    duels: Duels, P: np.ndarray, scores: dict[str, np.ndarray], found: winners.Draws, apart: bool
+) -> dict[str, Any]:
+    """By each idea who wins, in which share of the draws as well, and what beats that."""
+    told: dict[str, Any] = {}
+    for idea in IDEAS:
+        if idea == "bradley_terry" and apart:
+            told[idea] = None  # scores of those that never met cannot be compared
+            continue
+        mixes = idea == "von_neumann"
+        best = scores[idea] > EVEN if mixes else _first(scores[idea])
+        drawn = getattr(found, idea)
+        again = (drawn > EVEN) if mixes else _first(drawn)
+        strategy = scores[idea] if mixes else best / best.sum()
+        against = (2.0 * P - 1.0) @ strategy
+        loses_to = int(np.argmax(against)) if against.max() > 1e-7 else None
+        told[idea] = {
+            "names": [duels.names[k] for k in np.flatnonzero(best)],
+            "same": float((again == best).all(axis=1).mean()),
+            "exploitability": float(max(against.max(), 0.0)),
+            "loses_to": None if loses_to is None else duels.names[loses_to],
+        }
+    return told
+
+
+def _verdict(duels: Duels, P: np.ndarray, majority: winners.Majority) -> dict[str, Any]:
+    """Whether one beats all others, whether there is a cycle, and what would settle it."""
+    K = len(P)
+    best = games.condorcet(P)
+    everyone = np.arange(K)
+    top = winners.top_set(P)
+    ring, p = winners.cycle(majority, top if best is None else everyone)
+    at_the_top = best is None and bool(ring)
+    if best is None and not ring:  # those at the top are even; there may be a cycle below
+        ring, p = winners.cycle(majority, everyone)
+    told: dict[str, Any] = {"condorcet": None, "cycle": None}
+    if best is not None:
+        rivals = np.delete(everyone, best)
+        pairs, tests = [(best, int(k)) for k in rivals], float(K)
+        sure = min(1.0, K * float(majority.pvalue[best, rivals].max()))
+        told["condorcet"] = {
+            "name": duels.names[best], "p": sure, "certain": sure <= winners.LEVEL
+        }  # fmt: skip
+        what = "that it beats every other"
+    elif at_the_top:
+        pairs, tests = list(zip(ring, ring[1:] + ring[:1], strict=True)), winners.tests_of(majority)
+        what = "that the cycle is real"
+    else:
+        pairs = [(int(i), int(j)) for i in top for j in top if i != j and (P[i, j] > 0.5 or i < j)]
+        pairs, tests = [(i, j) for i, j in pairs if P[i, j] >= 0.5], float(K)
+        what = "which of those at the top is best"
+    if ring:
+        told["cycle"] = {
+            "names": [duels.names[k] for k in ring],
+            "shares": [float(P[i, j]) for i, j in zip(ring, ring[1:] + ring[:1], strict=True)],
+            "p": p,
+            "real": p <= winners.LEVEL,
+            "at_the_top": at_the_top,
+        }
+    told["top"] = [duels.names[k] for k in top]
+    told["settle"] = {"what": what, **winners.still_to_ask(majority, duels, pairs, tests)}
+    return told
+
+
+def _asked(duels: Duels, wins: np.ndarray, worth: winners.Worth) -> list[dict[str, Any]]:
+    """The pairs most worth asking next, the best first."""
+    i, j = np.triu_indices(len(wins), 1)
+    value = worth.doubt[i, j] * (worth.winner[i] + worth.winner[j])
+    order = np.argsort(-value, kind="stable")[:PAIRS]
+    return [
+        {
+            "left": duels.names[i[k]],
+            "right": duels.names[j[k]],
+            "duels": int(wins[i[k], j[k]] + wins[j[k], i[k]]),
+            "doubt": float(worth.doubt[i[k], j[k]]),
+        }
+        for k in order
+        if value[k] > 1e-6
+    ]
+
+
+def _played(
+    duels: Duels,
+    players: dict[str, Any],
+    settings: Mapping[str, Mapping[str, Any]],
+    horizon: int,
+    replications: int,
+    seed: int,
+    workers: int | None,
+    tell: Progress,
+) -> list[dict[str, Any]]:
+    """How far from the von Neumann winner agents end that ask such judges."""
+    from banditlab.arena.simulate import simulate
+    from banditlab.statistics import t_interval
+
+    if not players:
+        return []
+    labels = [*dict.fromkeys([*players, CONTROL])]
+    arena = {
+        "name": "duels", "protocol": "duel", "seed": seed, "horizon": integer("horizon", horizon, 1),
+        "replications": integer("replications", replications, 1), "checkpoints": [horizon],
+        "problem": {"name": "duel_replay", "wins": duels.wins().tolist(),
+                    "ties": duels.ties().tolist()},
+        "agents": [{"name": label, **settings.get(label, {})} for label in labels],
+    }  # fmt: skip
+    curves = simulate(arena, workers=workers, progress=tell)
+    rows = []
+    for label in labels:
+        values = curves.raw(label, "exploitability")[:, -1]
+        found = t_interval(values[:, None])
+        many = len(values) > 1
+        rows.append({
+            "agent": label,
+            "exploitability": {
+                "value": float(values.mean()),
+                "lo": float(max(found.lo[0], 0.0)) if many else None,
+                "hi": float(found.hi[0]) if many else None,
+            },
+            "duels": horizon,
+        })  # fmt: skip
+    return rows
+
+
+def _doubts(
+    duels: Duels,
+    wins: np.ndarray,
+    P: np.ndarray,
+    scores: dict[str, np.ndarray],
+    fitted: games.BradleyTerry,
+    found: winners.Draws,
+) -> list[str]:
+    """Sentences on what the numbers cannot show."""
+    said = []
+    K = len(P)
+    asked = (wins + wins.T)[np.triu_indices(K, 1)]
+    never, seldom = int((asked == 0).sum()), int(((asked > 0) & (asked < FEW)).sum())
+    if never:
+        said.append(
+            f"{never:,} of {asked.size:,} pairs were never asked; they count as even, which can "
+            "make a winner of whoever met few"
+        )
+    if seldom:
+        said.append(
+            f"{seldom:,} of {asked.size:,} pairs have fewer than {FEW} duels: intervals are too "
+            "narrow there"
+        )
+    pieces = int(fitted.component.max()) + 1
+    if pieces > 1:
+        sizes = np.bincount(fitted.component)
+        inside = [duels.names[k] for k in np.flatnonzero(fitted.component == sizes.argmin())]
+        said.append(
+            f"no duel joins {pieces} groups of things (one is {listed(inside)}): Bradley-Terry "
+            "scores compare within a group only"
+        )
+    if fitted.penalty > 0:
+        said.append(
+            "some have won or lost every duel with the others, so their Bradley-Terry scores "
+            f"would be infinite; a penalty of {fitted.penalty:g} holds them"
+        )
+    elif found.held.any():
+        share = percent(float(found.held.mean()))
+        said.append(f"in {share} of the draws Bradley-Terry scores had to be held by a penalty")
+    groups = duels.n_groups
+    if duels.annotators is not None and groups == 1:
+        said.append(
+            "one annotator judged everything: intervals say how sure that one is, and nothing of "
+            "others"
+        )
+    elif duels.annotators is not None and groups < FEW_GROUPS:
+        said.append(f"{groups} annotators are few: intervals drawn from so few are too narrow")
+    if K <= 60 and games.condorcet(P) is None:
+        least, largest = games.von_neumann_range(P)
+        if (largest - least).max() > 1e-6:
+            said.append("the von Neumann winner is not the only one: other mixtures lose as little")
+    return said
+
+
+# --- printing -----------------------------------------------------------------------------------
+
+
+def render(found: Mapping[str, Any], console: Console) -> None:
+    """Print a report as tables and what follows from them."""
+    from rich.table import Table
+
+    who = "" if found["annotators"] is None else f" by {found['annotators']:,} annotators"
+    lists = "" if found["lists"] is None else f" from {found['lists']:,} lists"
+    console.print(
+        f"[bold]{name(found['log'] or 'duels')}[/]: {found['duels']:,} duels{lists}{who}, "
+        f"{found['ties']:,} of them ties, between {len(found['items']):,} things",
+        highlight=False,
+    )
+    table = Table(
+        title=f"Scores, with 95% intervals from {found['draws']} bootstrap draws",
+        title_justify="left",
+    )
+    for heading in ("", "duels", "won", "tied", *IDEAS.values()):
+        table.add_column(heading, justify="right" if heading else "left")
+    digits = {"copeland": ".0f", "borda": ".3f", "bradley_terry": ".2f", "von_neumann": ".2f"}
+    from banditlab.reports.render import SHOWN
+
+    for row in found["items"][:SHOWN]:
+        table.add_row(
+            name(row["name"]), f"{row['duels']:,}", f"{row['won']:,}", f"{row['tied']:,}",
+            *(value_and_interval(row[idea], digits[idea]) for idea in IDEAS),
+        )  # fmt: skip
+    console.print(table)
+    rest(len(found["items"]), "things", console)
+    table = Table(title="Winners", title_justify="left")
+    for heading in ("by", "winner", "the same in", "beaten by", "exploitability"):
+        table.add_column(heading, justify="right" if heading.startswith("ex") else "left")
+    for idea, title in IDEAS.items():
+        row = found["winners"][idea]
+        if row is None:
+            table.add_row(title, "cannot be compared", "", "", "")
+            continue
+        beaten = "nothing" if row["loses_to"] is None else name(row["loses_to"])
+        table.add_row(
+            title, _few(row["names"]), f"{percent(row['same'])} of draws", beaten,
+            f"{row['exploitability']:.3f}",
+        )  # fmt: skip
+    console.print(table)
+    if found["agents"]:
+        table = Table(
+            title=f"Agents that ask such judges {found['agents'][0]['duels']:,} times",
+            title_justify="left",
+        )
+        for heading in ("agent", "exploitability of what it names (95%)"):
+            table.add_column(heading)
+        for row in found["agents"]:
+            table.add_row(name(row["agent"]), value_and_interval(row["exploitability"]))
+        console.print(table)
+    for line in _told(found):
+        console.print(line, highlight=False)
+    sentences(found["notes"], console, style="dim")
+
+
+def _few(names: Sequence[Any]) -> str:
+    shown = ", ".join(name(label) for label in names[:4])
+    return f"{shown} and {len(names) - 4:,} more" if len(names) > 4 else shown
+
+
+def _told(found: Mapping[str, Any]) -> list[str]:
+    """What follows, in sentences fit for the markup of rich."""
+    best, ring, settle = found["condorcet"], found["cycle"], found["settle"]
+    said = []
+    if best is not None:
+        sure = "for certain" if best["certain"] else "but not for certain"
+        said.append(f"[bold]{name(best['name'])}[/] beats every other, {sure} ({_p(best['p'])}).")
+    else:
+        said.append(
+            f"Nothing beats every other: at the top {_few(found['top'])} beat all the rest, and "
+            "none of them all others of these."
+        )
+    if ring is not None:
+        shares = [percent(share) for share in ring["shares"]]
+        path = ", ".join(
+            f"{name(a)} beats {name(b)} ({share})"
+            for a, b, share in zip(
+                ring["names"], ring["names"][1:] + ring["names"][:1], shares, strict=True
+            )
+        )
+        where = "" if ring["at_the_top"] else " below the top"
+        verdict = "a real one" if ring["real"] else "which may be noise"
+        said.append(f"There is a cycle{where}, {verdict} ({_p(ring['p'])}): {path}.")
+    elif len(found["items"]) > 2:
+        said.append("There is no cycle.")
+    if found["ask_next"]:
+        pairs = "; ".join(
+            f"{name(row['left'])} - {name(row['right'])} (asked {row['duels']:,}, "
+            f"in doubt {percent(row['doubt'])})"
+            for row in found["ask_next"][:3]
+        )
+        said.append(f"Ask next: {pairs}.")
+    if settle["unsure"]:
+        said.append(
+            f"About {_many(settle['duels'])} more duels, at least {_many(settle['at_least'])}, of "
+            f"{settle['unsure']} of {settle['pairs']} pairs would settle {settle['what']}."
+        )
+    else:
+        said.append(f"No more duels are needed to settle {settle['what']}.")
+    return said
+
+
+def _p(p: float) -> str:
+    return f"p = {p:.2g}" if p > 1e-9 else "p below 1e-9"
+
+
+def _many(count: float) -> str:
+    """A number of duels, to two digits; beyond a million nobody would ask them."""
+    return "a million" if count >= 1e6 else f"{float(f'{count:.2g}'):,.0f}"
+
+
+# --- the command line ---------------------------------------------------------------------------
+
+FLAGS = ("vs", "seed", "columns", "horizon", "replications", "workers")
+SPENDS = False
+
+
+def command(
+    path: str, agent: str, settings: dict[str, dict[str, Any]], progress: Progress,
+    vs: Sequence[str] = (), **flags: Any,
+) -> dict[str, Any]:  # fmt: skip
+    """The report on a file of duels."""
+    names = [*dict.fromkeys([agent, *vs])]
+    for given in settings:
+        if given not in names:
+            raise ValueError(f"--set: {registry.unknown('agent', given, names)}")
+    return report(path, names, settings, progress=progress, **flags)
