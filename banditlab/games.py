@@ -28,7 +28,7 @@ import numpy as np
 from banditlab.validate import nonnegative
 
 TOLERANCE = 1e-8  # of P + P^T = 1
-ROUNDED = 2e-3  # of published tables, which are rounded
+ROUNDED = 1e-2  # of published tables, which are rounded
 PENALTY = 0.1  # of Bradley-Terry scores that would be infinite without one
 
 # --- matrices -----------------------------------------------------------------------------------
@@ -37,7 +37,7 @@ PENALTY = 0.1  # of Bradley-Terry scores that would be infinite without one
 def preference_matrix(P: Any, symmetrise: bool = False) -> np.ndarray:
     """``P`` as a fresh float64 matrix (K, K), checked.
 
-    ``symmetrise`` sets right what rounding has done to a published table, up to 0.002 an entry: P
+    ``symmetrise`` sets right what rounding has done to a published table, up to 0.01 an entry: P
     becomes (P + 1 - P^T) / 2.
 
     Raises ValueError, in one line with the first pair that is wrong, unless P is square, in [0, 1]
@@ -91,14 +91,15 @@ def condorcet(P: Any) -> int | None:
 
 def copeland(P: Any) -> np.ndarray:
     """How many others each arm beats with more than 1/2: float64 (K,), from 0 to K - 1."""
-    return np.sum(preference_matrix(P) > 0.5, axis=1, dtype=np.float64)
+    return (preference_matrix(P) > 0.5).sum(axis=1).astype(np.float64)
 
 
 def borda(P: Any) -> np.ndarray:
     """The mean probability to beat another arm: float64 (K,); 1/2 for a single arm."""
     matrix = preference_matrix(P)
-    others = max(len(matrix) - 1, 1)
-    return (matrix.sum(axis=1) - 0.5) / others if len(matrix) > 1 else np.full(1, 0.5)
+    if len(matrix) == 1:
+        return np.full(1, 0.5)
+    return np.asarray((matrix.sum(axis=1) - 0.5) / (len(matrix) - 1))
 
 
 def von_neumann(P: Any) -> np.ndarray:
@@ -215,9 +216,7 @@ def bradley_terry(
     def curvature(s: np.ndarray) -> np.ndarray:
         chance = expit(s[:, None] - s[None, :])
         weight = duels * chance * (1.0 - chance)
-        return np.asarray(
-            (np.diag(weight.sum(axis=1) + penalty) - weight) / total + hold
-        )
+        return np.asarray((np.diag(weight.sum(axis=1) + penalty) - weight) / total + hold)
 
     found = minimize(
         loss, np.zeros(K) if start is None else start, jac=slope, hess=curvature,

@@ -1,4 +1,5 @@
-"""Make arenas/logs/digits.csv; digits_x.csv with --features, digits_losses.csv with --losses.
+"""Make arenas/logs/digits.csv; digits_x.csv with --features, digits_losses.csv with --losses,
+drinks.csv with --duels.
 
 With --sparse it makes sparse.csv, which is simulated.
 
@@ -40,6 +41,16 @@ With ``--sparse`` the file has 600 rows, in random order: 200 arms, three times 
 features of -1 and 1. The mean reward of an arm is .5 x_5 - .4 x_20 + .3 x_41, and .1 more or less,
 a coin decides for every arm; a reward is normal about it with standard deviation .2, rounded to
 four places.
+
+With ``--duels`` nobody is asked and no digit is seen: 400 made-up people judge 8 pairs of drinks
+each. They are of three groups, whose tastes go round in a circle, so that most people prefer tea to
+coffee, coffee to cocoa and cocoa to tea::
+
+    36%   tea > coffee > cocoa > juice > water
+    34%   coffee > cocoa > tea > juice > water
+    30%   cocoa > tea > coffee > juice > water
+
+An answer is a tie with probability .06; else it is that of the group with probability .9.
 """
 
 from __future__ import annotations
@@ -68,6 +79,12 @@ from banditlab.offpolicy import learned, learned_by_row
 
 CONTEXTS, ARMS, ROUNDS, LABELLED, EXPLORE = 20, 10, 5000, 30, 0.10
 COMPONENTS, ROUNDS_X = 8, 2000
+GROUPS = {  # of people who judge drinks: their share
+    ("tea", "coffee", "cocoa", "juice", "water"): 0.36,
+    ("coffee", "cocoa", "tea", "juice", "water"): 0.34,
+    ("cocoa", "tea", "coffee", "juice", "water"): 0.30,
+}
+PEOPLE, JUDGED, TIED, ERRS = 400, 8, 0.06, 0.1
 TAUGHT = 200  # images that teach a classifier of --losses
 SEED = 20260101
 LOGS = Path(__file__).parent.parent / "arenas" / "logs"
@@ -152,10 +169,32 @@ def sparse() -> None:
     print(f"largest mean reward: {mean.max():.4f}, of offer_{mean.argmax():03}")
 
 
+def duels() -> None:
+    """Write drinks.csv."""
+    rng = np.random.default_rng(SEED)
+    orders, drinks = list(GROUPS), sorted(next(iter(GROUPS)))
+    rows = []
+    for person in range(1, PEOPLE + 1):
+        order = orders[rng.choice(len(orders), p=list(GROUPS.values()))]
+        for _ in range(JUDGED):
+            left, right = (drinks[k] for k in rng.choice(len(drinks), 2, replace=False))
+            best, other = sorted((left, right), key=order.index)
+            winner = best if rng.random() >= ERRS else other
+            winner = "tie" if rng.random() < TIED else winner
+            rows.append((f"p{person:03}", left, right, winner))
+    path = LOGS / "drinks.csv"
+    table = pd.DataFrame(rows, columns=["annotator", "left", "right", "winner"])
+    table.to_csv(path, index=False, lineterminator="\n")
+    print(f"{path.name}: {len(table)} rows, {path.stat().st_size:,} bytes")
+
+
 def main() -> None:
     """Write a log and print what policies are worth."""
     if "--sparse" in sys.argv[1:]:
         sparse()
+
+    if "--duels" in sys.argv[1:]:
+        duels()
         return
     if "--losses" in sys.argv[1:]:
         losses()

@@ -152,6 +152,18 @@ def recommend_average(params, state, rng, out):
         out[k] = state.played[k] / total if total > 0.0 else 1.0 / out.size
 
 
+OUTPUTS = ("average", "last")  # what self-play may recommend
+
+
+@kernel
+def recommend_average_or_last(params, state, rng, out):
+    """The mean of the probabilities of all plays, or those of the next, by ``params.output``."""
+    recommend_average(params, state, rng, out)
+    if params.output == 1:
+        for k in range(out.size):
+            out[k] = state.probs[k]
+
+
 CAP = 1e12  # of 1 / p: a probability below 1e-12 counts as that
 
 

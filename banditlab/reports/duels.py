@@ -28,7 +28,6 @@ Progress = Callable[[str, int, int], None]
 MOST = 300  # things that are compared
 DRAWS = 400  # of the bootstrap; fewer where there is much to compare
 WORK = 4e8  # draws times the cube of the number of things
-PAIRS = 10  # that are named as worth asking
 FEW, FEW_GROUPS = 5, 20  # duels of a pair, and annotators, below which intervals are too narrow
 CONTROL = "random_pair"
 IDEAS = {"copeland": "Copeland", "borda": "Borda", "bradley_terry": "Bradley-Terry",
@@ -43,7 +42,7 @@ def report(
     *,
     seed: int = 0,
     columns: Mapping[str, str] | None = None,
-    horizon: int = 10_000,
+    horizon: int = 100_000,
     replications: int = 20,
     workers: int | None = None,
     progress: Progress | None = None,
@@ -73,6 +72,7 @@ def report(
     with named(where_of(source)):
         if K > MOST:
             raise ValueError(f"{K:,} things are more than the {MOST} that are compared")
+    horizon, replications = integer("horizon", horizon, 1), integer("replications", replications, 1)
     rng = np.random.default_rng(integer("seed", seed, 0))
     draws = int(min(DRAWS, max(50, WORK / K**3)))
     found = winners.resampled(
@@ -88,7 +88,7 @@ def report(
         "bradley_terry": fitted.scores,
         "von_neumann": games.von_neumann(P),
     }
-    verdict = _verdict(duels, P, majority)
+    verdict = winners.verdict(duels, P, majority)
     worth = winners.worth(
         wins, draws // 2, rng, lambda done: tell("pairs worth asking", done, draws // 2)
     )
@@ -102,7 +102,7 @@ def report(
         "items": _items(duels, wins, scores, found),
         "winners": _winners(duels, P, scores, found, fitted.component.max() > 0),
         **verdict,
-        "ask_next": _asked(duels, wins, worth),
+        "ask_next": winners.worth_asking(duels, wins, worth),
         "agents": _played(duels, players, settings or {}, horizon, replications, seed, workers,
                           tell),
         "notes": [*duels.notes, *_doubts(duels, wins, P, scores, fitted, found)],
@@ -163,62 +163,6 @@ def _winners(
     return told
 
 
-def _verdict(duels: Duels, P: np.ndarray, majority: winners.Majority) -> dict[str, Any]:
-    """Whether one beats all others, whether there is a cycle, and what would settle it."""
-    K = len(P)
-    best = games.condorcet(P)
-    everyone = np.arange(K)
-    top = winners.top_set(P)
-    ring, p = winners.cycle(majority, top if best is None else everyone)
-    at_the_top = best is None and bool(ring)
-    if best is None and not ring:  # those at the top are even; there may be a cycle below
-        ring, p = winners.cycle(majority, everyone)
-    told: dict[str, Any] = {"condorcet": None, "cycle": None}
-    if best is not None:
-        rivals = np.delete(everyone, best)
-        pairs, tests = [(best, int(k)) for k in rivals], float(K)
-        sure = min(1.0, K * float(majority.pvalue[best, rivals].max()))
-        told["condorcet"] = {
-            "name": duels.names[best], "p": sure, "certain": sure <= winners.LEVEL
-        }  # fmt: skip
-        what = "that it beats every other"
-    elif at_the_top:
-        pairs, tests = list(zip(ring, ring[1:] + ring[:1], strict=True)), winners.tests_of(majority)
-        what = "that the cycle is real"
-    else:
-        pairs = [(int(i), int(j)) for i in top for j in top if i != j and (P[i, j] > 0.5 or i < j)]
-        pairs, tests = [(i, j) for i, j in pairs if P[i, j] >= 0.5], float(K)
-        what = "which of those at the top is best"
-    if ring:
-        told["cycle"] = {
-            "names": [duels.names[k] for k in ring],
-            "shares": [float(P[i, j]) for i, j in zip(ring, ring[1:] + ring[:1], strict=True)],
-            "p": p,
-            "real": p <= winners.LEVEL,
-            "at_the_top": at_the_top,
-        }
-    told["top"] = [duels.names[k] for k in top]
-    told["settle"] = {"what": what, **winners.still_to_ask(majority, duels, pairs, tests)}
-    return told
-
-
-def _asked(duels: Duels, wins: np.ndarray, worth: winners.Worth) -> list[dict[str, Any]]:
-    """The pairs most worth asking next, the best first."""
-    i, j = np.triu_indices(len(wins), 1)
-    value = worth.doubt[i, j] * (worth.winner[i] + worth.winner[j])
-    order = np.argsort(-value, kind="stable")[:PAIRS]
-    return [
-        {
-            "left": duels.names[i[k]],
-            "right": duels.names[j[k]],
-            "duels": int(wins[i[k], j[k]] + wins[j[k], i[k]]),
-            "doubt": float(worth.doubt[i[k], j[k]]),
-        }
-        for k in order
-        if value[k] > 1e-6
-    ]
-
-
 def _played(
     duels: Duels,
     players: dict[str, Any],
@@ -237,8 +181,8 @@ def _played(
         return []
     labels = [*dict.fromkeys([*players, CONTROL])]
     arena = {
-        "name": "duels", "protocol": "duel", "seed": seed, "horizon": integer("horizon", horizon, 1),
-        "replications": integer("replications", replications, 1), "checkpoints": [horizon],
+        "name": "duels", "protocol": "duel", "seed": seed, "horizon": horizon,
+        "replications": replications, "checkpoints": [horizon], "measure": "exploitability",
         "problem": {"name": "duel_replay", "wins": duels.wins().tolist(),
                     "ties": duels.ties().tolist()},
         "agents": [{"name": label, **settings.get(label, {})} for label in labels],
@@ -387,10 +331,9 @@ def _told(found: Mapping[str, Any]) -> list[str]:
         sure = "for certain" if best["certain"] else "but not for certain"
         said.append(f"[bold]{name(best['name'])}[/] beats every other, {sure} ({_p(best['p'])}).")
     else:
-        said.append(
-            f"Nothing beats every other: at the top {_few(found['top'])} beat all the rest, and "
-            "none of them all others of these."
-        )
+        rest_of = len(found["items"]) > len(found["top"])
+        top = f"; {_few(found['top'])} beat all the rest" if rest_of else ""
+        said.append(f"Nothing beats every other{top}.")
     if ring is not None:
         shares = [percent(share) for share in ring["shares"]]
         path = ", ".join(

@@ -33,6 +33,7 @@ from banditlab.data.duels import Duels
 
 LEVEL = 0.05  # of a claim to be wrong
 RADEMACHER = 3.178  # 1 / (4 P(Z >= sqrt 2)), rounded up
+PAIRS = 10  # that are named as worth asking
 CHUNK = 4_000_000  # numbers held at once
 
 
@@ -86,7 +87,8 @@ def resampled(
         group = np.tile(duels.group, 2)
         copies = np.ones(duels.n_groups, dtype=np.int64)
     table = csr_matrix((score, (group, cells)), shape=(copies.size, K * K))
-    found = Draws(*np.empty((4, draws, K)), np.zeros(draws, np.bool_))
+    empty = [np.empty((draws, K)) for _ in range(4)]
+    found = Draws(empty[0], empty[1], empty[2], empty[3], np.zeros(draws, np.bool_))
     begin = games.bradley_terry(duels.wins()).scores
     chunk = max(1, min(draws, CHUNK // (copies.size + K * K)))
     for start in range(0, draws, chunk):
@@ -110,7 +112,7 @@ def resampled(
 
 def majorities(duels: Duels) -> Majority:
     """Who beats whom by how much certainty; ties are left out."""
-    from scipy.special import bdtrc, ndtr
+    from scipy.special import betainc, ndtr
 
     K = len(duels.names)
     decisive = np.flatnonzero(duels.score != 0.5)
@@ -131,7 +133,8 @@ def majorities(duels: Duels) -> Majority:
     squares, repeated = squares + squares.T, repeated | repeated.T
     lead = wins - wins.T
     with np.errstate(divide="ignore", invalid="ignore"):
-        exact = np.where(wins > 0, bdtrc(wins - 1.0, wins + wins.T, 0.5), 1.0)
+        # P(X >= wins) of a binomial X
+        exact = np.where(wins > 0, betainc(np.maximum(wins, 1.0), wins.T + 1.0, 0.5), 1.0)
         bound = np.minimum(1.0, RADEMACHER * ndtr(-lead / np.sqrt(squares)))
     p = np.where(lead > 0, np.where(repeated, np.maximum(bound, exact), exact), 1.0)
     return Majority(wins, p, _spread(d, np.bincount(place, minlength=keys.size), held))
@@ -263,3 +266,62 @@ def still_to_ask(
         "duels": float(np.ceil(more)),
         "at_least": float(np.ceil(least)),
     }
+
+
+# --- what follows -----------------------------------------------------------------------------
+
+
+def verdict(duels: Duels, P: np.ndarray, majority: Majority) -> dict[str, Any]:
+    """Whether one beats all others, whether there is a cycle, and what would settle it."""
+    K = len(P)
+    best = games.condorcet(P)
+    everyone = np.arange(K)
+    top = top_set(P)
+    ring, p = cycle(majority, top if best is None else everyone)
+    at_the_top = best is None and bool(ring)
+    if best is None and not ring:  # those at the top are even; there may be a cycle below
+        ring, p = cycle(majority, everyone)
+    told: dict[str, Any] = {"condorcet": None, "cycle": None}
+    if best is not None:
+        rivals = np.delete(everyone, best)
+        pairs, tests = [(best, int(k)) for k in rivals], float(K)
+        sure = min(1.0, K * float(majority.pvalue[best, rivals].max()))
+        told["condorcet"] = {
+            "name": duels.names[best], "p": sure, "certain": sure <= LEVEL
+        }  # fmt: skip
+        what = "that it beats every other"
+    elif at_the_top:
+        pairs, tests = list(zip(ring, ring[1:] + ring[:1], strict=True)), tests_of(majority)
+        what = "that the cycle is real"
+    else:
+        pairs = [(int(i), int(j)) for i in top for j in top if i != j and (P[i, j] > 0.5 or i < j)]
+        pairs, tests = [(i, j) for i, j in pairs if P[i, j] >= 0.5], float(K)
+        what = "which of those at the top is best"
+    if ring:
+        told["cycle"] = {
+            "names": [duels.names[k] for k in ring],
+            "shares": [float(P[i, j]) for i, j in zip(ring, ring[1:] + ring[:1], strict=True)],
+            "p": p,
+            "real": p <= LEVEL,
+            "at_the_top": at_the_top,
+        }
+    told["top"] = [duels.names[k] for k in top]
+    told["settle"] = {"what": what, **still_to_ask(majority, duels, pairs, tests)}
+    return told
+
+
+def worth_asking(duels: Duels, wins: np.ndarray, worth: Worth) -> list[dict[str, Any]]:
+    """The pairs most worth asking next, the best first."""
+    i, j = np.triu_indices(len(wins), 1)
+    value = worth.doubt[i, j] * (worth.winner[i] + worth.winner[j])
+    order = np.argsort(-value, kind="stable")[:PAIRS]
+    return [
+        {
+            "left": duels.names[i[k]],
+            "right": duels.names[j[k]],
+            "duels": int(wins[i[k], j[k]] + wins[j[k], i[k]]),
+            "doubt": float(worth.doubt[i[k], j[k]]),
+        }
+        for k in order
+        if value[k] > 1e-6
+    ]
