@@ -514,6 +514,7 @@ PROTOCOL = Protocol(
     loop=loop,
     refuse=refuse,
     face=DuelAgent,
+    report="duels",
     contract=Contract(
         example=lambda algorithm: (
             "duel_matrix",

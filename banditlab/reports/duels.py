@@ -18,7 +18,7 @@ from banditlab.data.duels import Duels
 from banditlab.data.names import listed
 from banditlab.data.table import named, where_of
 from banditlab.reports import winners
-from banditlab.reports.render import name, percent, rest, sentences, value_and_interval
+from banditlab.reports.render import SHOWN, name, percent, rest, sentences, value_and_interval
 from banditlab.validate import integer
 
 if TYPE_CHECKING:
@@ -277,16 +277,14 @@ def render(found: Mapping[str, Any], console: Console) -> None:
         title=f"Scores, with 95% intervals from {found['draws']} bootstrap draws",
         title_justify="left",
     )
-    for heading in ("", "duels", "won", "tied", *IDEAS.values()):
+    for heading in ("", "duels", *IDEAS.values()):
         table.add_column(heading, justify="right" if heading else "left")
     digits = {"copeland": ".0f", "borda": ".3f", "bradley_terry": ".2f", "von_neumann": ".2f"}
-    from banditlab.reports.render import SHOWN
-
     for row in found["items"][:SHOWN]:
+        cells = (value_and_interval(row[idea], digits[idea]) for idea in IDEAS)
         table.add_row(
-            name(row["name"]), f"{row['duels']:,}", f"{row['won']:,}", f"{row['tied']:,}",
-            *(value_and_interval(row[idea], digits[idea]) for idea in IDEAS),
-        )  # fmt: skip
+            name(row["name"]), f"{row['duels']:,}", *(cell.replace(" (", "\n(") for cell in cells)
+        )
     console.print(table)
     rest(len(found["items"]), "things", console)
     table = Table(title="Winners", title_justify="left")
