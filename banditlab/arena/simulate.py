@@ -199,9 +199,9 @@ def _curves(swept: Swept) -> Iterator[tuple[tuple[str, str], list[int]]]:
 def _records(swept: Swept, done: list[Record]) -> dict[tuple[str, str], Record]:
     """The curves by panel and name, from the record of each job."""
     parts: dict[tuple[str, str], list[Record]] = {}
-    which = (cell for shown, cell in swept for _ in shown.agents)
-    for (key, rivals), cell in zip(_curves(swept), which, strict=True):
-        record = _worst([done[i] for i in rivals])._replace(cell=cell.name)
+    which = ((shown, cell) for shown, cell in swept for _ in shown.agents)
+    for (key, rivals), (shown, cell) in zip(_curves(swept), which, strict=True):
+        record = _worst([done[i] for i in rivals], shown.measure)._replace(cell=cell.name)
         if cell.x is not None:
             record = record._replace(checkpoints=np.array([cell.x]))
         parts.setdefault(key, []).append(record)
@@ -252,10 +252,14 @@ def _pair(resolver: Resolver, arena: Arena, panel: Panel, entry: AgentEntry, i: 
     return resolver.job(arena, panel, entry).play.pairs[i]
 
 
-def _worst(rivals: list[Record]) -> Record:
-    """At every point the values of the problem on which the first measure's mean is largest."""
+def _worst(rivals: list[Record], measure: str) -> Record:
+    """At every point the values of the problem on which the mean of ``measure`` is largest.
+
+    It is the one that the panel shows; empty: the first.
+    """
     values = np.stack([record.values for record in rivals])
-    worst = values[..., 0].mean(axis=1).argmax(axis=0)
+    shown = rivals[0].measures.index(measure) if measure else 0
+    worst = values[..., shown].mean(axis=1).argmax(axis=0)
     picked = np.take_along_axis(values, worst[None, None, :, None], axis=0)
     return rivals[0]._replace(values=picked[0])
 
