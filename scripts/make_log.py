@@ -1,7 +1,6 @@
-"""Make arenas/logs/digits.csv; digits_x.csv with --features, digits_losses.csv with --losses,
-drinks.csv with --duels.
+"""Make arenas/logs/digits.csv; digits_x.csv with --features, digits_losses.csv with --losses.
 
-With --sparse it makes sparse.csv, which is simulated.
+With --sparse it makes sparse.csv and with --duels drinks.csv, which are simulated.
 
 Data: the 1,797 handwritten digits of scikit-learn's ``load_digits``, the test set of "Optical
 Recognition of Handwritten Digits" (Alpaydin & Kaynak 1998, UCI Machine Learning Repository,
@@ -192,7 +191,7 @@ def main() -> None:
     """Write a log and print what policies are worth."""
     if "--sparse" in sys.argv[1:]:
         sparse()
-
+        return
     if "--duels" in sys.argv[1:]:
         duels()
         return
