@@ -507,7 +507,7 @@ PROTOCOL = Protocol(
         Measure("weak", "weak Condorcet regret"),
         Measure("copeland", "Copeland regret"),
         Measure("borda", "Borda regret"),
-        Measure("exploitability", "exploitability of what is recommended"),
+        Measure("exploitability"),
     ),
     xlabel="duel",
     rounds=True,

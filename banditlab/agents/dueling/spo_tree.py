@@ -40,7 +40,7 @@ from banditlab.protocols.duel import Duel
 from banditlab.random import categorical
 from banditlab.validate import integer, nonnegative
 
-example = {"name": "duel_circle", "n_arms": 4, "kappa": 0.9}  # what the contract plays it on
+example = {"name": "duel_random", "n_arms": 8, "seed": 1}  # what the contract plays it on
 
 
 class SPOTree(NamedTuple):
