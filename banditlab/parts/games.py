@@ -85,7 +85,7 @@ def value_against_best_response(params, world, rule):
                 for b in range(B):
                     mu[a] += rule[h, s, a * B + b]
             payoffs(world, h, s, ahead, game)
-            V[s], _ = zero_sum.guarantee(game, mu)
+            V[s] = zero_sum.guarantee(game, mu)
         for s in range(S):
             ahead[s] = V[s]
     total = 0.0

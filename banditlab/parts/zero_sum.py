@@ -28,7 +28,7 @@ POINT = 1e-6  # an interval as short is a point, and its length an error of roun
 
 @kernel
 def guarantee(game, mu):
-    """What the mixture ``mu`` of rows gains at least, and the first column that holds it to that.
+    """What the mixture ``mu`` of rows gains at least.
 
     ``mu`` may be any non-negative vector: it counts by its share of the sum.
     """
@@ -36,15 +36,13 @@ def guarantee(game, mu):
     for i in range(mu.size):
         total += mu[i]
     least = np.inf
-    worst = 0
     for j in range(game.shape[1]):
         gain = 0.0
         for i in range(mu.size):
             gain += mu[i] * game[i, j]
         gain /= total
-        worst = j if gain < least else worst
         least = min(least, gain)
-    return least, worst
+    return least
 
 
 @kernel
@@ -156,7 +154,7 @@ def solve_by_matching(game, mu, gap):
         # The averages converge by theory, the last mixtures sooner where there is a pure solution.
         for last in range(2):
             mixed = x if last == 1 else sum_x
-            low, _ = guarantee(game, mixed)
+            low = guarantee(game, mixed)
             if low > best:
                 best = low
                 total = 0.0
@@ -179,7 +177,7 @@ def solve(game, mu, gap):
     """
     if game.shape[0] == 1:
         mu[0] = 1.0
-        low, _ = guarantee(game, mu)
+        low = guarantee(game, mu)
         return low, low
     if game.shape[0] == 2:
         return solve_two_rows(game, mu)

@@ -207,6 +207,26 @@ def test_fifty_thousand_episodes_complete_the_pulls():
 # --- classes ------------------------------------------------------------------------------------
 
 
+def test_hidden_arms_are_what_they_say():
+    found = hypotheses.hidden_arms(4)
+    assert found.transitions.shape == (5, 1, 4, 5, 5)
+    for hidden, best in ((0, 0.3), (2, 0.5)):
+        problem = banditlab.make_problem("hidden_arm", n_arms=4, hidden=hidden)
+        assert problem.params.best[0] == pytest.approx(best, abs=1e-15) and problem.most == 1.0
+        even = problem.value(problem.params, problem.params, np.full((2, 4, 5), 0.2))
+        paid = [0.3, 0.25, 0.25 if hidden == 0 else 0.5, 0.25, 0.25]
+        assert even == pytest.approx(np.mean(paid), abs=1e-15)
+        P = problem.params.prob[0]
+        assert (P == found.transitions[hidden, 0, :, :, :4]).all()
+
+
+def test_rows_may_be_off_by_rounding_only():
+    P = np.full((1, 2, 1, 2), 0.5)
+    hypotheses.checked(P + 4e-9, np.zeros((2, 1)))
+    with pytest.raises(ValueError, match=r"state 0, action 0 sum to 1\.00000002, not 1"):
+        hypotheses.checked(P + 1e-8, np.zeros((2, 1)))
+
+
 def test_simplex_has_all_points_once():
     points = hypotheses.simplex(3, 50)
     assert points.shape == (1326, 3) and np.unique(points, axis=0).shape == points.shape
@@ -218,7 +238,7 @@ def test_the_mixture_problem_is_one_of_its_class():
     problem = banditlab.make_problem("linear_mixture", weights=[0.2, 0.3, 0.5])
     found = hypotheses.linear_mixture()
     at = np.flatnonzero((np.abs(hypotheses.simplex(3, 50) - [0.2, 0.3, 0.5]) < 1e-12).all(axis=1))
-    assert at.size == 1
+    assert at.size == 1 and problem.known and problem.pooled
     assert problem.params.prob[0] == pytest.approx(found.transitions[at[0], 0, :, :, :5], abs=1e-15)
     assert problem.params.mean[0] == pytest.approx(found.rewards[at[0], 0], abs=1e-15)
 

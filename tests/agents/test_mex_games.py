@@ -74,6 +74,8 @@ def test_middle_of_the_optimal_interval():
     # Column 0 pays 1/2 whatever is played; the others leave 0.25 <= p <= 0.75.
     mu, low, _ = solved([[0.5, 0.2, 1.4], [0.5, 1.4, 0.2]])
     assert (mu[0], low) == pytest.approx((0.5, 0.5), abs=1e-10)
+    mu, _, _ = solved([[0.5, 0.3, 1.0], [0.5, 1.0, 0.4]])  # 1/6 <= p <= 5/7
+    assert mu[0] == pytest.approx((1 / 6 + 5 / 7) / 2, abs=1e-10)
     mu, _, _ = solved([[0.5, 0.0, 0.5], [0.5, 1.0, 0.5]])  # p <= 1/2
     assert mu[0] == pytest.approx(0.25, abs=1e-10)
     # Differences of rounding are none.
@@ -173,7 +175,7 @@ def taught(data, S=2, A=2, B=2, H=2, pooled=False, **hyper):
 def some_data(rng, S, pairs, H, rows):
     return [
         (int(rng.integers(H)), int(rng.integers(S)), int(rng.integers(pairs)),
-         float(rng.random()), int(rng.integers(S)))
+         float(rng.random()), int(rng.integers(S + 1)))  # S: the end
         for _ in range(rows)
     ]  # fmt: skip
 
@@ -186,9 +188,9 @@ def test_plan_is_that_of_plain_numpy(A, B, pooled):
     rng = np.random.default_rng(A)
     data = some_data(rng, S, A * B, H, 70)
     agent = taught(data, S, A, B, H, pooled, eta=eta)
-    up, low = np.zeros(S), np.zeros(S)
+    up, low = np.zeros(S + 1), np.zeros(S + 1)  # the end is worth nothing
     for h in range(H - 1, -1, -1):
-        new_up, new_low = np.zeros(S), np.zeros(S)
+        new_up, new_low = np.zeros(S + 1), np.zeros(S + 1)
         for s in range(S):
             over, under = np.full(A * B, H - h * 1.0), np.zeros(A * B)
             for pair in range(A * B):
