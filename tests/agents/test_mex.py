@@ -218,6 +218,16 @@ def test_regret_is_that_of_another_implementation(horizon, eta):
 
 
 @compiled_only
+def test_large_eta_is_a_gamble():
+    """Half of the runs do better than any other eta's, while a tenth and more are lost for good."""
+    some, most = regrets(10_000, 400, eta=0.1), regrets(10_000, 400, eta=1.0)
+    assert np.median(some) < 50 < 0.5 * some.mean()
+    assert 0.05 < (some > 500).mean() < 0.16  # 0.10 of 1,000
+    assert np.median(most) > 950
+    assert 0.58 < (most > 500).mean() < 0.74  # 0.66
+
+
+@compiled_only
 def test_regret_at_the_theory_grows_like_the_root():
     horizons = np.array([1000, 10_000, 100_000])
     means = [regrets(int(T), 100).mean() for T in horizons]
