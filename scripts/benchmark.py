@@ -7,7 +7,7 @@ our arithmetic, and Thompson sampling with our sampler; of UCB in NumPy, vectori
 replications; and of the libraries of ``scripts/peers.py`` that are installed. Then what a short
 replication costs beside its rounds, the gain of a second core, seconds to compile a pair and from
 process start to the figure of ``--agent lcb``, the memory of 10^10 pulls, and how time grows with
-the horizon, the arms, the replications and the dimension.
+the horizon, the arms, the replications and the dimension; and duels per second (``duels.py``).
 
 Rates are per second of CPU time, the best of several rounds, and the rounds of all contestants are
 interleaved, so that a busy neighbour hurts all alike. Writes ``results/benchmark/``.
@@ -30,6 +30,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import duels
 import numpy as np
 import pandas as pd
 import peers
@@ -458,6 +459,7 @@ def measure(quick: bool) -> dict[str, Any]:
         "overhead_microseconds": overhead_microseconds(),
         "second_core": second_core(256 if quick else 1024),
         "growth": growth(quick),
+        "duels": duels.rates(quick),
     }
     found["ratios"] = ratios(best, found["peers"])
     if not quick:
@@ -534,6 +536,7 @@ def show(found: dict[str, Any]) -> None:
     lines += [f"two workers are {found['second_core']:.2f} times as fast as one"]
     for name, curve in found["growth"].items():
         lines.append(f"time grows like {name}^{curve['exponent']:.2f}")
+    lines += duels.lines(found["duels"])
     for name, seconds in found.get("start_to_figure_seconds", {}).items():
         lines.append(f"start to figure, --agent lcb, {name}: {seconds:.1f} s")
     for name, seconds in found.get("other_protocols_seconds", {}).items():

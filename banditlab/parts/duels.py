@@ -46,15 +46,6 @@ def loss_to(wins, i, j):
 
 
 @kernel
-def lost_to_all(wins, i):
-    """The largest of `loss_to` over all j."""
-    most = 0.0
-    for j in range(wins.shape[0]):
-        most = max(most, loss_to(wins, i, j))
-    return most
-
-
-@kernel
 def recommend_copeland(params, state, rng, out):
     """Even odds over the arms that beat most others in ``state.wins``."""
     wins = state.wins

@@ -30,7 +30,7 @@ import numpy as np
 
 from banditlab import numeric
 from banditlab.core import kernel
-from banditlab.parts.duels import any_largest, any_of, count, lost_to_all, recommend_copeland
+from banditlab.parts.duels import any_largest, any_of, count, loss_to, recommend_copeland
 from banditlab.protocols.duel import Duel
 from banditlab.random import uniform
 from banditlab.validate import positive
@@ -45,73 +45,83 @@ class RUCB(NamedTuple):
 
 
 class Relative(NamedTuple):
-    """What RUCB remembers."""
+    """What RUCB remembers; C, its champion and its bounds are those of the next duel."""
 
     wins: np.ndarray  # (n_arms, n_arms) float64: of row over column, ties half
-    lost: np.ndarray  # (n_arms,) float64 >= 0: how surely the arm loses to somebody
-    champion: np.ndarray  # (1,) int64: the arm remembered, -1: none
-    inside: np.ndarray  # (n_arms,) bool: scratch
+    lost: np.ndarray  # (n_arms, n_arms) float64 >= 0: how surely row loses to column
+    most: np.ndarray  # (n_arms,) float64: the largest of each row
+    inside: np.ndarray  # (n_arms,) bool: the set C
+    champion: np.ndarray  # (2,) int64: the arm remembered, -1: none; how many C holds
+    width: np.ndarray  # (1,) float64: alpha ln t
     bounds: np.ndarray  # (n_arms,) float64: scratch
+    chosen: np.ndarray  # (n_arms,) bool: scratch
 
 
 @kernel
 def init(params, task, rng):
     K = task.n_arms
-    return Relative(
-        np.zeros((K, K)), np.zeros(K), np.full(1, -1), np.zeros(K, np.bool_), np.zeros(K)
+    state = Relative(
+        np.zeros((K, K)),
+        np.zeros((K, K)),
+        np.zeros(K),
+        np.ones(K, np.bool_),
+        np.array([-1, K]),
+        np.zeros(1),
+        np.zeros(K),
+        np.ones(K, np.bool_),
     )
+    prepare(state)
+    return state
 
 
 @kernel
-def candidates(params, state, t, inside):
-    """Fill ``inside`` with C; how many there are."""
-    width = params.alpha * numeric.log(t + 1.0)
-    n = 0
-    for i in range(inside.size):
-        inside[i] = state.lost[i] <= width
-        n += inside[i]
-    return n
+def prepare(state):
+    """Find C and the champion of the next duel."""
+    n, last = 0, -1
+    for i in range(state.inside.size):
+        state.inside[i] = state.most[i] <= state.width[0]
+        n += state.inside[i]
+        last = i if state.inside[i] else last
+    if n == 1:
+        state.champion[0] = last
+    elif state.champion[0] >= 0 and not state.inside[state.champion[0]]:
+        state.champion[0] = -1
+    state.champion[1] = n
 
 
 @kernel
-def rival(params, state, t, left, rng):
+def rival(state, left, rng):
     """An arm of largest U against ``left``."""
-    width = params.alpha * numeric.log(t + 1.0)
     for j in range(state.bounds.size):
         won, n = state.wins[j, left], state.wins[j, left] + state.wins[left, j]
-        state.bounds[j] = won / n + math.sqrt(width / n) if n > 0.0 else 1.0
+        state.bounds[j] = won / n + math.sqrt(state.width[0] / n) if n > 0.0 else 1.0
     state.bounds[left] = BELOW_HALF
     return any_largest(state.bounds, rng)
 
 
 @kernel
 def act(params, state, t, rng):
-    n = candidates(params, state, t, state.inside)
+    champion, n = state.champion[0], state.champion[1]
     coin = uniform(rng)
-    champion = state.champion[0]
-    left = champion if champion >= 0 else 0
-    known = champion >= 0 and state.inside[left]
-    if n == 0:
-        for i in range(state.inside.size):
-            state.inside[i] = True
-    if n > 1 and known:
-        state.inside[left] = False
-    if n < 2 or not known or coin >= 0.5:
-        left = any_of(state.inside, rng)
-    return left, rival(params, state, t, left, rng)
+    if champion >= 0 and (n == 1 or coin < 0.5):
+        return champion, rival(state, champion, rng)
+    for i in range(state.chosen.size):
+        state.chosen[i] = (state.inside[i] and i != champion) or n == 0
+    left = any_of(state.chosen, rng)
+    return left, rival(state, left, rng)
 
 
 @kernel
 def update(params, state, t, left, right, win, rng):
-    n = candidates(params, state, t, state.inside)  # as act found them
-    if n == 1:
-        for i in range(state.inside.size):
-            state.champion[0] = i if state.inside[i] else state.champion[0]
-    elif state.champion[0] >= 0 and not state.inside[state.champion[0]]:
-        state.champion[0] = -1
-    count(state.wins, left, right, win)
-    state.lost[left] = lost_to_all(state.wins, left)
-    state.lost[right] = lost_to_all(state.wins, right)
+    if left != right:
+        count(state.wins, left, right, win)
+        for i, j in ((left, right), (right, left)):
+            state.lost[i, j] = loss_to(state.wins, i, j)
+            state.most[i] = 0.0
+            for k in range(state.most.size):
+                state.most[i] = max(state.most[i], state.lost[i, k])
+    state.width[0] = params.alpha * numeric.log(t + 2.0)
+    prepare(state)
 
 
 def rucb(alpha: float = 0.51) -> Duel:
