@@ -49,16 +49,19 @@ from hypothesis import strategies as st
 
 from banditlab import Agent, registry, saved
 from banditlab.cli.main import main as command
+from banditlab.reports import returns
 
 SECONDS = 30  # of one input
 MEMORY = 2 * 10**9  # bytes
 ODD = 2**64
+returns.DRAWS = 20  # of the bootstrap: its programs are solved in plain Python here
 
 TABLE = "context,action,reward\n" + "0,a,1\n0,b,0\n1,a,0.5\n1,b,1\n" * 5
 LOSSES = "a,b\n0.1,0.9\n0.8,0.3\n" * 1 + "0.2,0.4\n" * 6
 STEPS = "episode,state,action,reward,next_state,terminated,truncated\n" + "".join(
     f"{i},0,{i % 2},{i % 2},1,0,0\n{i},1,0,1,0,1,0\n" for i in range(8)
 )
+RETURNS = "policy,condition,return\n" + "a,none,1\nb,none,0\na,push,0\nb,push,0.5\n" * 4
 RATINGS = "a,b\n" + "0.1,0.9\n0.8,0.3\n" * 20
 ARENA = """horizon = 10
 replications = 2
@@ -71,6 +74,7 @@ FILES = {
     "log.csv": TABLE,
     "losses.csv": LOSSES,
     "steps.csv": STEPS,
+    "returns.csv": RETURNS,
     "ratings.csv": RATINGS,
     "arena.toml": ARENA,
 }
@@ -229,6 +233,7 @@ BASES = [
     ["--log", "log.csv", "--estimate-propensity"],
     ["--agent", "batched_omd", "--log", "losses.csv", "--replications", "2"],
     ["--agent", "vi_lcb", "--log", "steps.csv"],
+    ["--agent", "discover", "--log", "returns.csv", "--horizon", "10", "--replications", "2"],
     ["--agent", "dp_bai", "--log", "ratings.csv", "--low", "0", "--high", "1", "--replications",
     "3"],
     ["--agent", "dp_bai", "--log", "ratings.csv", "--low", "0", "--high", "1", "--replications",
@@ -616,6 +621,16 @@ LOSS_WORDS = st.sampled_from([
 losses = sheets(
     {"a": NUMBERS, "b": NUMBERS}, {"c": NUMBERS, "0": ["0"], "round": ["1", "2"]}, LOSS_WORDS
 )
+KEEP = ["--agent", "discover", "--horizon", "10", "--replications", "2", "--json"]
+KEEP_WORDS = st.sampled_from([
+    KEEP, KEEP, KEEP, KEEP, KEEP[:-1], [*KEEP, "--low", "0.2", "--high", "0.9"],
+    [*KEEP, "--set", "discover.gap=pure"],
+    [*KEEP, "--columns", "policy=model"],
+])  # fmt: skip
+kept = sheets(
+    {"policy": ["a", "b"], "condition": ["none", "push", "push", "none"], "return": NUMBERS},
+    {"model": ["a", "b"], "episode": ["1", "2", "3"], "note": ["", "x"]}, KEEP_WORDS,
+)  # fmt: skip
 RATE = ["--agent", "noisy_max", "--replications", "3", "--json"]
 RATE_WORDS = st.sampled_from([
     [*RATE, "--low", "0", "--high", "1"], [*RATE, "--low", "0", "--high", "1", "--ledger",
@@ -728,6 +743,32 @@ def try_losses(case: tuple[Sheet, Any], folder: Path) -> bool:
         ensure(told["rounds"] == min(asked, len(rows)), f"{told['rounds']} rounds of {len(rows)}")
         ensure(told["n_arms"] == len(names), f"{told['n_arms']} arms of {names}")
         ensure(told["best_arm"] in names, f"best arm {told['best_arm']!r} of {names}")
+    return True
+
+
+def try_returns(case: tuple[Sheet, Any], folder: Path) -> bool:
+    found = try_sheet(case, folder)
+    if found is None or found[1] is None:
+        return found is not None
+    done, names, rows = found
+    words = case[0].words
+    earned = [number(row[names.index("return")]) for row in rows]
+    ensure(all(map(math.isfinite, earned)), f"accepted returns {earned}")
+    if "--json" not in words:
+        return True
+    told = plain(done.out)
+    ensure(told["rows"] == len(rows), f"{told['rows']} rows told of {len(rows)}")
+    ensure(set(told["kept"]) <= set(told["policies"]) and told["kept"], f"kept {told['kept']}")
+    means = dict(zip(told["policies"], told["means"], strict=True))
+    for row in told["gaps"]:
+        by = row["dominated_by"]
+        ensure(bool(by) != row["kept"], f"{row} is kept and dominated")
+        if by:  # by no less under every condition, as a look at the means says
+            ensure(abs(sum(part["weight"] for part in by) - 1) < 1e-9, f"weights of {by}")
+            mixed = sum(part["weight"] * np.array(means[part["policy"]]) for part in by)
+            rounding = 1e-8 + 1e-9 * float(np.ptp(list(means.values())))
+            no_less = (mixed >= np.array(means[row["policy"]]) - rounding).all()
+            ensure("pure" in str(words) or no_less, f"{row} is not dominated")
     return True
 
 
@@ -989,6 +1030,7 @@ TARGETS = {
     "logs": Target(st.tuples(logs, edits), try_log, 150),
     "steps": Target(st.tuples(steps, edits), try_steps, 100),
     "losses": Target(st.tuples(losses, edits), try_losses, 75),
+    "returns": Target(st.tuples(kept, edits), try_returns, 50),
     "ratings": Target(st.tuples(ratings, edits), try_ratings, 75),
     "saved": Target(saved_cases, try_saved, 125),
     "faces": Target(face_cases(), try_face, 125),

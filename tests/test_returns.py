@@ -1,4 +1,4 @@
-"""A user's table of returns: the set worth keeping, gaps with intervals, selectors, and messy input."""
+"""A user's table of returns: the set worth keeping, intervals of gaps, selectors, messy input."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ def test_which_condition_is_no_attack():
         ("policy,condition,return\n", "has no rows"),
         ("", "is empty"),
         ("policy,condition,return\na,none,1\n", "at least 2 are needed, got one: a"),
-        ("policy,condition,return\na,none,1\nb,push,1\n", "policy a has no episode under condition"),
+        ("policy,condition,return\na,none,1\nb,push,1\n", "policy a has no episode under"),
         ("policy,condition,return\na,none,1\nb,none,x\n", "return: row 1 has x"),
         ("policy,condition,return\na,none,1\nb,none,nan\n", "return: row 1 has nan"),
         ("policy,condition,return\na,none,1\nb,none,inf\n", "return: row 1 has inf"),

@@ -33,7 +33,16 @@ import numpy as np
 
 from banditlab import random
 from banditlab.core import kernel, kernel_inline
-from banditlab.protocols.base import SLICE, Contract, Loop, Measure, Protocol, Terms, bandit_task
+from banditlab.protocols.base import (
+    SLICE,
+    Contract,
+    Loop,
+    Measure,
+    Pieces,
+    Protocol,
+    Terms,
+    bandit_task,
+)
 from banditlab.protocols.online import Online, OnlineAgent
 from banditlab.random import AGENT, NATURE, stream
 
@@ -76,8 +85,8 @@ class Run(NamedTuple):
 
 
 @kernel_inline
-def begin(algorithm, problem, task, key, replication):
-    """A fresh replication."""
+def begin(algorithm, problem, task, key, replication, log_rounds):
+    """A fresh replication. ``log_rounds`` belongs to the common shape and is not used."""
     nature = stream(key, replication, NATURE)
     agent = stream(key, replication, AGENT)
     world = problem.init(problem.params, nature)
@@ -131,6 +140,18 @@ def best_fixed(payoffs, counts):
 
 
 @kernel_inline
+def score(problem, run, t, row):
+    """What is recorded after ``t`` episodes, into ``row`` (measures,)."""
+    best, who = best_fixed(run.world.payoffs, run.counts)
+    row[0] = (best - run.totals[0]) / (problem.high - problem.low)
+    row[1] = run.totals[1] / t
+    row[2] = run.totals[2]
+    row[3] = run.totals[3] / t
+    row[4] = run.totals[4] / t
+    row[5] = run.plays[who] / t
+
+
+@kernel_inline
 def run_block(algorithm, problem, task, key, first, log_rounds, checkpoints, progress, record):
     """Replications ``first, first + 1, ...``, as many as ``record`` has rows.
 
@@ -138,7 +159,7 @@ def run_block(algorithm, problem, task, key, first, log_rounds, checkpoints, pro
     ``progress`` see online.run_block.
     """
     for i in range(record.shape[0]):
-        run = begin(algorithm, problem, task, key, first + i)
+        run = begin(algorithm, problem, task, key, first + i, log_rounds)
         t = 0
         for c in range(checkpoints.size):
             while t < checkpoints[c]:
@@ -148,19 +169,25 @@ def run_block(algorithm, problem, task, key, first, log_rounds, checkpoints, pro
                 t = t1
                 if progress[1] != 0:
                     return
-            best, who = best_fixed(run.world.payoffs, run.counts)
-            record[i, c, 0] = (best - run.totals[0]) / (problem.high - problem.low)
-            record[i, c, 1] = run.totals[1] / t
-            record[i, c, 2] = run.totals[2]
-            record[i, c, 3] = run.totals[3] / t
-            record[i, c, 4] = run.totals[4] / t
-            record[i, c, 5] = run.plays[who] / t
+            score(problem, run, t, record[i, c])
+
+
+@kernel_inline
+def play(algorithm, problem, task, run, t, end, most, row):
+    """A piece of one replication, see base.Pieces."""
+    t1 = min(t + most, end)
+    advance(algorithm, problem, run, t, t1)
+    score(problem, run, t1, row)
+    return t1
 
 
 def loop(terms: Terms, checkpoints: np.ndarray) -> Loop:
     """One episode after the other; lanes are for problems with means that agents cannot change."""
-    played = terms.algorithm._replace(lanes=None, many=None)
-    return Loop(run_block, played, terms.problem, bandit_task(terms), checkpoints, PROTOCOL.names)
+    nouns = (terms.algorithm._replace(lanes=None, many=None), terms.problem)
+    pieces = Pieces(begin, play, *nouns)
+    return Loop(
+        run_block, *nouns, bandit_task(terms), checkpoints, PROTOCOL.names, pieces=pieces
+    )  # fmt: skip
 
 
 # --- the contract -------------------------------------------------------------------------------

@@ -28,7 +28,7 @@ from banditlab.data.returns import Returns, read_returns
 from banditlab.parts.policy_set import bounds
 from banditlab.reports import refuse_others
 from banditlab.reports.render import SHOWN, name, rest, sentences
-from banditlab.robust.dominance import maximin, mix_gap
+from banditlab.robust.dominance import TOLERANCE, maximin, mix_gap
 from banditlab.robust.games import mixed_gap
 from banditlab.validate import integer
 
@@ -131,6 +131,9 @@ def report(
     found = picker.fit(table.means).state
     kept = [int(i) for i in found.kept]
     policies = _gaps(table, kept, seed, notes)
+    rounding = TOLERANCE * float(np.ptp(table.means))
+    if any(0.0 < row["gap"] <= rounding and not row["kept"] for row in policies):
+        notes.append(f"differences of up to {rounding:.3g}, 1e-9 of the range, count as none")
     value, weights = maximin(table.means)
     terms = (low, high, horizon, replications, seed, workers)
     return {
