@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from banditlab.arena.simulate import simulate
     from banditlab.arena.spec import Arena
     from banditlab.curves import Curves
+    from banditlab.data.duels import Duels
     from banditlab.data.log import Log
     from banditlab.data.transitions import Dataset
     from banditlab.privacy import audit
@@ -35,6 +36,7 @@ LATER = {
     "Arena": "banditlab.arena.spec",
     "Curves": "banditlab.curves",
     "Dataset": "banditlab.data.transitions",
+    "Duels": "banditlab.data.duels",
     "Log": "banditlab.data.log",
     "audit": "banditlab.privacy",
     "simulate": "banditlab.arena.simulate",
@@ -44,6 +46,7 @@ __all__ = [
     "Arena",
     "Curves",
     "Dataset",
+    "Duels",
     "Log",
     "audit",
     "cache_info",

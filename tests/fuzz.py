@@ -49,6 +49,7 @@ from hypothesis import strategies as st
 
 from banditlab import Agent, registry, saved
 from banditlab.cli.main import main as command
+from banditlab.reports import duels as duels_report
 from banditlab.reports import returns
 
 SECONDS = 30  # of one input
@@ -648,6 +649,27 @@ ratings = st.one_of(
     ),
 )
 
+DUELED = ["--horizon", "10", "--replications", "2"]
+DUEL_WORDS = st.sampled_from([
+    ["--agent", "spo_exp3", *DUELED], *[["--agent", "spo_exp3", *DUELED, "--json"]] * 4,
+    ["--agent", "bt_argmax", "--vs", "hedge_selfplay", *DUELED, "--json"],
+    ["--agent", "spo_exp3", *DUELED, "--json", "--columns", "left=first"],
+    ["--agent", "spo_exp3", *DUELED, "--json", "--columns", "annotator=person"],
+])  # fmt: skip
+dueled = st.one_of(
+    sheets(
+        {"left": ["a", "b", "c"], "right": ["b", "c", "d", "a"],
+         "winner": ["left", "right", "tie", "left"]},
+        {"annotator": ["x", "y", "z"], "person": ["1", "2"], "judge": ["u"], "time": ["1", "2"]},
+        DUEL_WORDS,
+    ),
+    sheets(
+        {"ranking": ["a > b", "b>c=a", "c > d > a", "d"], "annotator": ["x", "y"]}, {"rank": ["1"]},
+        DUEL_WORDS,
+    ),
+    sheets({"rank_1": ["a", "b"], "rank_2": ["c", "d"]}, {"rank_3": ["e", ""]}, DUEL_WORDS),
+)  # fmt: skip
+
 
 def number(text: str) -> float:
     """A cell as a number, with a point or a comma; nan for what is none."""
@@ -791,6 +813,31 @@ def try_ratings(case: tuple[Sheet, Any], folder: Path) -> bool:
     ensure(not long or "" not in arms, "released an arm without a name")
     if long and "--unit" not in words:
         ensure(told["not_private"]["rewards"] == len(rows), f"{told['not_private']} of {len(rows)}")
+    return True
+
+
+def try_dueled(case: tuple[Sheet, Any], folder: Path) -> bool:
+    duels_report.DRAWS = 8  # of the bootstrap: what is drawn is not what is looked for here
+    found = try_sheet(case, folder)
+    if found is None or found[1] is None:
+        return found is not None
+    done, names, rows = found
+    if "--json" not in case[0].words:
+        return True
+    told = plain(done.out)
+    ensure(told["duels"] <= len(rows) * len(names) ** 2 * 8, f"{told['duels']} of {len(rows)} rows")
+    for row in told["items"]:
+        ensure(str(row["name"]).strip() != "", "accepted a thing without a name")
+        ensure(abs(row["borda"]["value"] - 0.5) <= 0.5, f"{row}")
+    ensure(abs(sum(r["von_neumann"]["value"] for r in told["items"]) - 1) < 1e-9, "no strategy")
+    ensure(told["winners"]["von_neumann"]["exploitability"] < 1e-6, f"{told['winners']}")
+    if {"left", "right", "winner"} <= {*names}:
+        pairs = [[row[names.index(n)].strip() for n in ("left", "right", "winner")] for row in rows]
+        ensure(all(left and right for left, right, _ in pairs), f"accepted {pairs}")
+        met = [(left, right, who) for left, right, who in pairs if left != right]
+        # "1" and "1.0" are one thing, so that a few more rows may set it against itself.
+        ensure(told["duels"] <= len(met), f"{told['duels']} duels of {len(met)}")
+        ensure(all(who for *_, who in met), f"accepted {met}")
     return True
 
 
@@ -1032,6 +1079,7 @@ TARGETS = {
     "losses": Target(st.tuples(losses, edits), try_losses, 75),
     "returns": Target(st.tuples(kept, edits), try_returns, 50),
     "ratings": Target(st.tuples(ratings, edits), try_ratings, 75),
+    "duels": Target(st.tuples(dueled, edits), try_dueled, 75),
     "saved": Target(saved_cases, try_saved, 125),
     "faces": Target(face_cases(), try_face, 125),
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,12 +12,14 @@ from rich.console import Console
 from scipy.stats import binomtest
 
 from banditlab import games
+from banditlab.cli.main import main
 from banditlab.data.duels import Duels
 from banditlab.problems.duel_matrix import MATRICES
 from banditlab.reports import duels as duels_report
 from banditlab.reports import winners
 from banditlab.reports.duels import render, report
 
+ROOT = Path(__file__).parent.parent
 GROUPS = np.array([[0.5, 0.65, 0.4], [0.35, 0.5, 0.75], [0.6, 0.25, 0.5]])
 
 
@@ -339,3 +342,63 @@ def test_one_seed_one_report_and_progress(few_draws):
     )  # fmt: skip
     assert one == two and one["items"] != other["items"]
     assert {("winners drawn again", True), ("pairs worth asking", True)} <= {*seen}
+
+
+# --- the command line ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def drinks(tmp_path, monkeypatch):
+    monkeypatch.setattr(duels_report, "DRAWS", 40)
+    monkeypatch.chdir(tmp_path)
+    return str(ROOT / "arenas" / "logs" / "drinks.csv")
+
+
+def test_the_command_line_tells_what_python_tells(drinks, capsys):
+    words = ["--agent", "spo_exp3", "--horizon", "2000", "--replications", "4", "--workers", "1"]
+    assert main([*words, "--log", drinks, "--json", "--seed", "3"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    found = report(drinks, ["spo_exp3"], horizon=2000, replications=4, seed=3, workers=1)
+    assert told == json.loads(json.dumps(found))
+    assert (told["duels"], told["annotators"], told["ties"]) == (3200, 400, 194)
+    assert [row["agent"] for row in told["agents"]] == ["spo_exp3", "random_pair"]
+    assert main([*words, "--log", drinks]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert (
+        "3,200 duels by 400 annotators" in text and "There is a cycle, which may be noise" in text
+    )
+    assert "Agents that ask such judges 2,000 times" in text
+
+
+def test_other_columns_other_rivals_and_hyper_parameters(tmp_path, drinks, capsys):
+    rows = "".join(f"{a};{b};{a}\n" for a, b in ["xy", "yz", "zx"] * 30)
+    Path("own.csv").write_text(f"first;second;winner\n{rows}")
+    words = ["--agent", "spo_batch", "--vs", "hedge_selfplay", "--log", "own.csv",
+             "--horizon", "500", "--replications", "3", "--set", "spo_batch.queue=10",
+             "--json"]  # fmt: skip
+    assert main([*words, "--columns", "left=first,right=second"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [row["agent"] for row in told["agents"]] == [
+        "spo_batch",
+        "hedge_selfplay",
+        "random_pair",
+    ]
+    assert told["winners"]["von_neumann"]["names"] == ["x", "y", "z"] and told["cycle"]["real"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "own.csv: winner: row 1 has q; allowed there are a, b, left, right and tie"),
+        (["--columns", "left=links"], "the table of duels has no column 'links'"),
+        (["--set", "spo_exp3.eta=1"], "--set: unknown agent 'spo_exp3'"),
+        (["--set", "spo_batch.queue=0"], "spo_batch: queue must be at least 1, got 0"),
+        (["--low", "0"], "--low is not for a report on own.csv"),
+        (["--horizon", "0"], "--horizon must be at least 1, got 0"),
+    ],
+)
+def test_refusals_are_one_line(words, said, drinks, capsys):
+    Path("own.csv").write_text("left,right,winner\na,b,a\na,b,q\n")
+    assert main(["--agent", "spo_batch", "--log", "own.csv", *words]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and said in err and err.count("\n") == 1

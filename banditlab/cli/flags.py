@@ -21,6 +21,7 @@ EXAMPLES = """examples:
   python -m banditlab.arena --agent batched_omd --log losses.csv --set problem.look_price=0.1
   python -m banditlab.arena --agent dp_bai --log ratings.csv --low 1 --high 5
   python -m banditlab.arena --agent discover --log returns.csv
+  python -m banditlab.arena --agent spo_batch --log drinks.csv
   python -m banditlab.arena --agent vi_lcb --env FrozenLake-v1 --set problem.gamma=0.9
   python -m banditlab.arena --list
 """

@@ -101,7 +101,7 @@ def test_a_clear_winner_is_found_fast():
 def test_hedge_against_a_few_lines_of_numpy():
     P, eta = MATRICES["six_rankers"], 0.2
     S, bar = np.zeros(6), np.zeros(6)
-    for t in range(200):
+    for _ in range(200):
         p = softmax(eta * S)
         bar += p / 200
         S += (2 * P - 1) @ p
