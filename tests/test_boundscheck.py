@@ -35,7 +35,8 @@ def test_problem_stays_within_bounds(name):
     record = testing.run(
         testing.facing(name, registry.example("problem", name)), rounds=40, count=2
     )
-    assert np.isfinite(record).all()
+    recorded = ~np.isnan(record).all(axis=(0, 1))  # some regrets need a winner of all duels
+    assert np.isfinite(record[..., recorded]).all() and recorded[0]
 
 
 def test_the_variable_does_what_this_file_relies_on():
