@@ -239,12 +239,11 @@ class IdentifyAgent(BanditAgent):
         super().__init__(
             algorithm, hyper, n_arms=n_arms, dim=dim, horizon=horizon, least_horizon=1, seed=seed
         )
-        if dim == 0:
-            self._suits(self.features(None))
+        self._suits(None if dim else self.features(None))
         self._begin()
 
-    def _suits(self, x: np.ndarray) -> None:
-        """Let the algorithm refuse a task that it cannot meet, now that features are known."""
+    def _suits(self, x: np.ndarray | None) -> None:
+        """Let the algorithm refuse a task that it cannot meet; features may not be known yet."""
         if self.algorithm.check is not None:
             self.algorithm.check(self.task, x)
 
@@ -291,7 +290,8 @@ class IdentifyAgent(BanditAgent):
     def rehearse(self) -> None:
         """Make one batch that means nothing, on a copy: all kernels are compiled then."""
         low, high = self.algorithm.rewards
-        x = self._nothing()
+        n_arms, dim = self.task.n_arms, self.task.dim
+        x = np.eye(n_arms, dim) if dim else None
         pulls = self.act(x)
         self.update(x, pulls, pulls * (low if low > -np.inf else min(high, 0.0)))
         self.act(x)
