@@ -145,9 +145,9 @@ def checking(params: Any) -> Callable[[Task, np.ndarray | None], None]:
 
 
 def check_net(params: Any, task: Task, x: np.ndarray | None) -> None:
-    """Refuse features that are none, a sparsity beyond them, and a net that is too large."""
-    if params.sparsity > task.dim:
-        raise ValueError(f"sparsity must be at most dim, {task.dim}, got {params.sparsity}")
+    """Refuse features that are none, more of them to choose than there are, and a net that is too large."""
+    if params.s > task.dim:
+        raise ValueError(f"s must be at most dim, {task.dim}, got {params.s}")
     if x is not None:
         if x.shape != (task.n_arms, task.dim) or not np.isfinite(x).all():
             raise ValueError(
@@ -155,28 +155,28 @@ def check_net(params: Any, task: Task, x: np.ndarray | None) -> None:
             )
         if not x.any():
             raise ValueError("features must not all be 0: no direction tells arms apart")
-    size = net_size(task.dim, params.sparsity, params.zeta)
+    size = net_size(task.dim, params.s, params.zeta)
     if size > MOST:
         raise ValueError(
-            f"the net of dim {task.dim}, sparsity {params.sparsity} and zeta {params.zeta:g} has "
-            f"{size:.3g} directions, more than {MOST:.0e}: take a larger zeta, a smaller sparsity, "
+            f"the net of dim {task.dim}, s {params.s} and zeta {params.zeta:g} has "
+            f"{size:.3g} directions, more than {MOST:.0e}: take a larger zeta, a smaller s, "
             "or sparse_commit, which needs no net"
         )
 
 
 def net_arguments(
-    sparsity: int,
+    s: int,
     eps: float,
     zeta: float | None,
     bound: float,
     norm: float,
-    noise: float,
+    sigma: float,
     omega: float | None,
     delta: float,
 ) -> tuple[int, float, float, float, float, float, float, float]:
     """The arguments of an agent with a net, checked, with defaults put in; see `sparse_mis`."""
     eps, bound = nonnegative("eps", eps), positive("bound", bound)
-    norm, noise = positive("norm", norm), nonnegative("noise", noise)
+    norm, sigma = positive("norm", norm), nonnegative("sigma", sigma)
     if zeta is None:
         if eps == 0.0:
             raise ValueError("zeta must be given where eps is 0: it cannot follow from eps")
@@ -184,24 +184,24 @@ def net_arguments(
     zeta = positive("zeta", zeta)
     if zeta > 1.0:
         raise ValueError(f"zeta must be at most 1, got {zeta!r}")
-    if noise == 0.0:
+    if sigma == 0.0:
         omega = 0.0
     elif omega is None:
         if eps == 0.0:
-            raise ValueError("omega must be given where eps is 0 and noise is not")
+            raise ValueError("omega must be given where eps is 0 and sigma is not")
         omega = eps
     else:
         omega = positive("omega", omega)
     delta = inside("delta", delta, 0.0, 1.0)
-    return integer("sparsity", sparsity, 1), eps, zeta, bound, norm, noise, float(omega), delta
+    return integer("s", s, 1), eps, zeta, bound, norm, sigma, float(omega), delta
 
 
 @kernel
 def repeats(params, n_arms):
     """Pulls of an arm that bring its mean within omega, for all arms with probability 1 - delta."""
     n = 1
-    if params.noise > 0.0:
-        ratio = params.noise / params.omega
+    if params.sigma > 0.0:
+        ratio = params.sigma / params.omega
         n = int(math.ceil(2.0 * ratio * ratio * numeric.log(2.0 * n_arms / params.delta)))
     return max(1, n)
 
@@ -210,6 +210,6 @@ def repeats(params, n_arms):
 def tolerance(params, x):
     """eps + zeta x_s B + omega; for s = 1 the cover is exact, and zeta costs nothing."""
     covered = 0.0
-    if params.sparsity > 1:
-        covered = params.zeta * longest(x, params.sparsity) * params.bound
+    if params.s > 1:
+        covered = params.zeta * longest(x, params.s) * params.bound
     return params.eps + covered + params.omega

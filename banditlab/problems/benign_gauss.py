@@ -1,6 +1,6 @@
 """Sparse, misspecified, harmless: random unit features, a sparse theta, and errors of size eps.
 
-Rows are N(0, I) made unit length; theta has ``sparsity`` entries that are not 0, its direction on
+Rows are N(0, I) made unit length; theta has ``s`` entries that are not 0, its direction on
 them is uniform and its length U[1/2, 1]. To x . theta every arm adds its own error nu, chosen by
 ``mode`` (:mod:`banditlab.parts.misspecified`); rewards add ``noise`` times a standard normal. All
 is drawn anew for every replication.
@@ -9,7 +9,7 @@ Ours, for the setting of Dong & Yang 2023, "Does sparsity help in learning missp
 bandits?".
 
 >>> import banditlab
->>> banditlab.make_problem("benign_gauss", dim=16, n_arms=500, sparsity=2).shape
+>>> banditlab.make_problem("benign_gauss", dim=16, n_arms=500, s=2).shape
 (500, 1, 16)
 """
 
@@ -34,7 +34,7 @@ from banditlab.protocols.online import Problem
 from banditlab.random import uniform
 from banditlab.validate import choice, integer, nonnegative
 
-example = {"dim": 6, "n_arms": 20, "sparsity": 2, "noise": 0.05}
+example = {"dim": 6, "n_arms": 20, "s": 2, "noise": 0.05}
 
 
 class BenignGauss(NamedTuple):
@@ -42,7 +42,7 @@ class BenignGauss(NamedTuple):
 
     dim: int
     n_arms: int
-    sparsity: int  # 1 .. dim
+    s: int  # 1 .. dim
     eps: float  # >= 0: bound on the error of every arm
     noise: float  # >= 0: standard deviation of rewards
     mode: int  # its number in MODES
@@ -51,11 +51,11 @@ class BenignGauss(NamedTuple):
 @kernel
 def init(params, rng):
     x = rows_on_sphere(params.n_arms, params.dim, rng)
-    support = some_coordinates(params.dim, params.sparsity, rng)
-    direction = rows_on_sphere(1, params.sparsity, rng)[0]
+    support = some_coordinates(params.dim, params.s, rng)
+    direction = rows_on_sphere(1, params.s, rng)[0]
     length = 0.5 + 0.5 * uniform(rng)
     theta = np.zeros(params.dim)
-    for i in range(params.sparsity):
+    for i in range(params.s):
         theta[support[i]] = length * direction[i]
     linear = np.empty(params.n_arms)
     linalg.matvec(x, theta, linear)
@@ -78,12 +78,12 @@ def init(params, rng):
 def benign_gauss(
     dim: int,
     n_arms: int,
-    sparsity: int,
+    s: int,
     eps: float = 0.05,
     noise: float = 0.0,
     mode: str = "sign",
 ) -> Problem:
-    """``n_arms`` >= 2 unit vectors in ``dim`` >= 1, 1 <= ``sparsity`` <= ``dim``, ``eps`` >= 0.
+    """``n_arms`` >= 2 unit vectors in ``dim`` >= 1, 1 <= ``s`` <= ``dim``, ``eps`` >= 0.
 
     ``noise`` >= 0; ``mode`` is none, sign, uniform, hide or decoy (which needs as many arms as
     dimensions). Raises ValueError for an argument out of range.
@@ -95,7 +95,7 @@ def benign_gauss(
     params = BenignGauss(
         dim,
         n_arms,
-        integer("sparsity", sparsity, 1, dim),
+        integer("s", s, 1, dim),
         nonnegative("eps", eps),
         nonnegative("noise", noise),
         MODES.index(mode),

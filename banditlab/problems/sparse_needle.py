@@ -1,6 +1,6 @@
 """Which s of d items? Until more than m0 of them are hit every answer is 0.
 
-A set T of s = ``sparsity`` of d = ``dim`` items stands for the arm with features 1_T / sqrt(s). For
+A set T of ``s`` of d = ``dim`` items stands for the arm with features 1_T / sqrt(s). For
 a hidden set S, theta = gap 1_S / sqrt(s) gives it the linear value gap abs(T & S) / s; the reward
 is that if abs(T & S) > m0 = ``overlap``, else 0. So the linear model is wrong by eps = gap m0 / s,
 and to find S is to be exact to gap = eps s / m0, which is eps s^delta for m0 = s^(1 - delta),
@@ -19,7 +19,7 @@ Our construction, for the claims of Dong & Yang 2023, "Does sparsity help in lea
 linear bandits?", of which we knew the abstract only.
 
 >>> import banditlab
->>> banditlab.make_problem("sparse_needle", sparsity=8, exponent=0.5).shape
+>>> banditlab.make_problem("sparse_needle", s=8, exponent=0.5).shape
 (64, 8)
 >>> round(1 / hit_probability(4, 16, 2), 3)
 37.143
@@ -38,13 +38,13 @@ from banditlab.protocols.combinatorial import Subsets
 from banditlab.random import below, normal
 from banditlab.validate import between, integer, nonnegative, positive
 
-example = {"sparsity": 2, "dim": 7, "overlap": 1}
+example = {"s": 2, "dim": 7, "overlap": 1}
 
 
 class SparseNeedle(NamedTuple):
     """Parameters."""
 
-    sparsity: int  # s >= 1
+    s: int  # s >= 1
     dim: int  # d >= s
     overlap: int  # m0, 0 .. s - 1
     gap: float  # > 0: what the hidden set pays
@@ -61,7 +61,7 @@ class World(NamedTuple):
 def init(params, rng):
     order = np.arange(params.dim)
     hidden = np.zeros(params.dim, np.bool_)
-    for i in range(params.sparsity):  # the first steps of a shuffle
+    for i in range(params.s):  # the first steps of a shuffle
         j = i + below(rng, params.dim - i)
         order[i], order[j] = order[j], order[i]
         hidden[order[i]] = True
@@ -74,7 +74,7 @@ def mean(params, world, items):
     hit = 0
     for item in items:
         hit += 1 if world.hidden[item] else 0
-    return params.gap * hit / params.sparsity if hit > params.overlap else 0.0
+    return params.gap * hit / params.s if hit > params.overlap else 0.0
 
 
 @kernel
@@ -90,47 +90,47 @@ def regret(params, world, items):
     return params.gap - mean(params, world, items)
 
 
-def hit_probability(sparsity: int, dim: int, overlap: int) -> float:
-    """p: the chance that a random set of ``sparsity`` shares more than ``overlap`` with another."""
+def hit_probability(s: int, dim: int, overlap: int) -> float:
+    """p: the chance that a random set of ``s`` shares more than ``overlap`` with another."""
     hits = sum(
-        math.comb(sparsity, j) * math.comb(dim - sparsity, sparsity - j)
-        for j in range(overlap + 1, sparsity + 1)
+        math.comb(s, j) * math.comb(dim - s, s - j)
+        for j in range(overlap + 1, s + 1)
     )
-    return float(Fraction(hits, math.comb(dim, sparsity)))
+    return float(Fraction(hits, math.comb(dim, s)))
 
 
-def mean_queries(sparsity: int, dim: int, overlap: int) -> float:
+def mean_queries(s: int, dim: int, overlap: int) -> float:
     """The mean number of queries to the first reward of who never asks twice."""
-    total = math.comb(dim, sparsity)
+    total = math.comb(dim, s)
     hits = sum(
-        math.comb(sparsity, j) * math.comb(dim - sparsity, sparsity - j)
-        for j in range(overlap + 1, sparsity + 1)
+        math.comb(s, j) * math.comb(dim - s, s - j)
+        for j in range(overlap + 1, s + 1)
     )
     return float(Fraction(total + 1, hits + 1))
 
 
-def threshold(sparsity: int, exponent: float) -> int:
+def threshold(s: int, exponent: float) -> int:
     """m0 = s^(1 - delta), rounded, below s."""
-    return min(sparsity - 1, round(sparsity ** (1.0 - exponent)))
+    return min(s - 1, round(s ** (1.0 - exponent)))
 
 
 def sparse_needle(
-    sparsity: int,
+    s: int,
     dim: int = 0,
     exponent: float = 0.5,
     overlap: int | None = None,
     gap: float = 1.0,
     noise: float = 0.0,
 ) -> Subsets:
-    """Sets of ``sparsity`` >= 1 of ``dim`` items, sparsity squared of them if 0; ``gap`` > 0.
+    """Sets of ``s`` >= 1 of ``dim`` items, s^2 of them if 0; ``gap`` > 0.
 
-    ``overlap``, 0 to sparsity - 1, is sparsity^(1 - ``exponent``), rounded, unless it is given, with
+    ``overlap``, 0 to s - 1, is by default s^(1 - ``exponent``), rounded, with
     ``exponent`` in [0, 1]. ``noise`` >= 0. Raises ValueError for an argument out of range.
     """
-    s = integer("sparsity", sparsity, 1)
+    s = integer("s", s, 1)
     d = integer("dim", dim, 0) or s * s
     if d < s:
-        raise ValueError(f"dim must be at least sparsity, {s}, got {dim!r}")
+        raise ValueError(f"dim must be at least s, {s}, got {dim!r}")
     m0 = threshold(s, between("exponent", exponent, 0.0, 1.0))
     m0 = m0 if overlap is None else integer("overlap", overlap, 0, s - 1)
     params = SparseNeedle(s, d, m0, positive("gap", gap), nonnegative("noise", noise))

@@ -139,8 +139,8 @@ def numpy_search(x, pays, s, zeta, e, bound=1.0, watch=None):
     ("s", "dim", "n_arms", "eps"), [(1, 12, 60, 0.05), (2, 8, 120, 0.05), (3, 5, 60, 0.2)]
 )
 def test_searches_agree_with_numpy(s, dim, n_arms, eps):
-    problem = {"dim": dim, "n_arms": n_arms, "sparsity": s, "eps": eps}
-    curves = played(problem, {"sparsity": s, "eps": eps}, 25)
+    problem = {"dim": dim, "n_arms": n_arms, "s": s, "eps": eps}
+    curves = played(problem, {"s": s, "eps": eps}, 25)
     for r in range(25):
         world = world_of("benign_gauss", r, **problem)
         e = eps + (eps * covers.longest(world.x, s) if s > 1 else 0.0)
@@ -160,7 +160,7 @@ def test_the_nearest_direction_is_never_lost():
     """White box: the norm of theta stays in its interval, and nobody else's need to."""
     s, eps, lost = 2, 0.05, 0
     for r in range(100):
-        world = world_of("benign_gauss", r, dim=6, n_arms=40, sparsity=s, eps=eps)
+        world = world_of("benign_gauss", r, dim=6, n_arms=40, s=s, eps=eps)
         net, _ = numpy_net(world.x, s, eps)
         norm = np.linalg.norm(world.theta)
         nearest = int(np.argmax(net @ world.theta))
@@ -180,8 +180,8 @@ def test_the_nearest_direction_is_never_lost():
 
 def within_guarantee(s, dim, n_arms, eps, mode, replications, noise=0.0, seed=SEED):
     """Errors (agents, replications) as multiples of the guarantee, and pulls likewise."""
-    problem = {"dim": dim, "n_arms": n_arms, "sparsity": s, "eps": eps, "mode": mode}
-    hyper = {"sparsity": s, "eps": eps, "noise": noise}
+    problem = {"dim": dim, "n_arms": n_arms, "s": s, "eps": eps, "mode": mode}
+    hyper = {"s": s, "eps": eps, "sigma": noise}
     curves = played({**problem, "noise": noise}, hyper, replications, seed=seed)
     # x_s <= 1 for unit vectors, so this is at least what is guaranteed; exact where it is tight.
     bound = 2 * (eps + (eps if s > 1 else 0.0) + (eps if noise else 0.0))
@@ -219,7 +219,7 @@ def test_the_guarantee_holds_on_a_thousand_instances():
             assert (pulls[0] <= pulls[1]).all()
             worst[s] = max(worst.get(s, 0.0), errors[0].max())
             checked += n
-    print(f"{checked} instances, worst error / guarantee by sparsity {worst}")
+    print(f"{checked} instances, worst error / guarantee by s {worst}")
     assert checked >= 1000 and worst[1] > 0.98  # tight for one feature
 
 
@@ -244,21 +244,21 @@ def test_noise_breaks_the_guarantee_rarely_in_a_thousand_runs():
 
 @pytest.mark.parametrize("name", AGENTS)
 def test_without_error_one_feature_is_found_exactly(name):
-    problem = {"dim": 6, "n_arms": 30, "sparsity": 1, "eps": 0.0}
-    curves = played(problem, {"sparsity": 1, "eps": 0.0, "zeta": 0.5}, 50, [name])
+    problem = {"dim": 6, "n_arms": 30, "s": 1, "eps": 0.0}
+    curves = played(problem, {"s": 1, "eps": 0.0, "zeta": 0.5}, 50, [name])
     assert curves.raw(name, "error").max() == 0.0
 
 
 @pytest.mark.parametrize("name", AGENTS)
 def test_without_error_the_net_costs_its_fineness(name):
-    problem = {"dim": 5, "n_arms": 60, "sparsity": 2, "eps": 0.0}
-    curves = played(problem, {"sparsity": 2, "eps": 0.0, "zeta": 0.1}, 50, [name])
+    problem = {"dim": 5, "n_arms": 60, "s": 2, "eps": 0.0}
+    curves = played(problem, {"s": 2, "eps": 0.0, "zeta": 0.1}, 50, [name])
     assert curves.raw(name, "simple_regret").max() <= 0.2
 
 
 def test_too_small_an_eps_is_noticed_and_ends():
     """Contradictions end the search with the best arm seen; they never go on for ever."""
-    x = world_of("benign_gauss", dim=6, n_arms=20, sparsity=2).x
+    x = world_of("benign_gauss", dim=6, n_arms=20, s=2).x
     pays = np.random.default_rng(0).uniform(-1.0, -0.5, 20)
     agent = banditlab.Agent("sparse_mis", n_arms=20, dim=6, horizon=50, eps=0.01, zeta=0.2)
     while (pulls := agent.act(x)).any():
@@ -286,7 +286,7 @@ def by_hand(x, pays, **hyper):
 def test_queries_do_not_change_with_units_coordinates_arms_or_idle_features():
     rng = np.random.default_rng(5)
     for r in range(6):
-        world = world_of("benign_gauss", r, dim=6, n_arms=20, sparsity=2)
+        world = world_of("benign_gauss", r, dim=6, n_arms=20, s=2)
         looks, named, _ = by_hand(world.x, world.mean)
         scaled = by_hand(world.x, 7.3 * world.mean, eps=7.3 * 0.05, bound=7.3)
         assert scaled[:2] == (looks, named)
@@ -313,9 +313,9 @@ def test_features_of_another_length_count():
 def test_a_relaxed_rule_looks_less_and_keeps_its_bound():
     tau, most = sparse_mis.relaxed(5, 0.002 + 0.002)
     assert tau == pytest.approx(0.143, abs=5e-4) and most == 303
-    problem = {"dim": 5, "n_arms": 200, "sparsity": 2, "eps": 0.02}
-    tight = played(problem, {"sparsity": 2, "eps": 0.02}, 30, ["sparse_mis"])
-    loose = played(problem, {"sparsity": 2, "eps": 0.02, "tau": 0.3}, 30, ["sparse_mis"])
+    problem = {"dim": 5, "n_arms": 200, "s": 2, "eps": 0.02}
+    tight = played(problem, {"s": 2, "eps": 0.02}, 30, ["sparse_mis"])
+    loose = played(problem, {"s": 2, "eps": 0.02, "tau": 0.3}, 30, ["sparse_mis"])
     pulls = [c.raw("sparse_mis", "pulls")[:, -1] for c in (tight, loose)]
     assert (pulls[1] <= pulls[0]).all() and pulls[1].mean() < 0.95 * pulls[0].mean()
     assert loose.raw("sparse_mis", "simple_regret").max() <= 0.3 + 0.04
@@ -324,8 +324,8 @@ def test_a_relaxed_rule_looks_less_and_keeps_its_bound():
 @pytest.mark.slow
 def test_the_relaxed_rule_is_polynomial():
     tau, most = sparse_mis.relaxed(5, 0.004)
-    problem = {"dim": 5, "n_arms": 400, "sparsity": 2, "eps": 0.002}
-    hyper = {"sparsity": 2, "eps": 0.002, "tau": tau}
+    problem = {"dim": 5, "n_arms": 400, "s": 2, "eps": 0.002}
+    hyper = {"s": 2, "eps": 0.002, "tau": tau}
     curves = played(problem, hyper, 40, ["sparse_mis"])
     errors = curves.raw("sparse_mis", "simple_regret")[:, -1] / (tau + 0.004)
     print(f"pulls at most {curves.raw('sparse_mis', 'pulls').max()}, of {most}; {errors.max():.2f}")
@@ -333,9 +333,9 @@ def test_the_relaxed_rule_is_polynomial():
 
 
 def test_an_arm_is_pulled_as_often_as_its_noise_demands():
-    params = make("sparse_mis", noise=0.5, eps=0.05).params
+    params = make("sparse_mis", sigma=0.5, eps=0.05).params
     assert covers.repeats(params, 500) == 1981
-    assert covers.repeats(params._replace(noise=0.0), 500) == 1
+    assert covers.repeats(params._replace(sigma=0.0), 500) == 1
 
 
 # --- what is refused --------------------------------------------------------------------------
@@ -345,19 +345,19 @@ def test_an_arm_is_pulled_as_often_as_its_noise_demands():
 @pytest.mark.parametrize(
     ("hyper", "words"),
     [
-        ({"sparsity": 0}, "sparsity must be at least 1, got 0"),
+        ({"s": 0}, "s must be at least 1, got 0"),
         ({"eps": -0.1}, "eps must be at least 0"),
         ({"zeta": 0}, "zeta must be positive"),
         ({"zeta": 1.1}, "zeta must be at most 1"),
         ({"bound": 0}, "bound must be positive"),
         ({"norm": -1}, "norm must be positive"),
-        ({"noise": -1}, "noise must be at least 0"),
-        ({"noise": float("nan")}, "noise must be finite"),
+        ({"sigma": -1}, "sigma must be at least 0"),
+        ({"sigma": float("nan")}, "sigma must be finite"),
         ({"delta": 0}, "delta must lie strictly between 0 and 1"),
         ({"delta": 1}, "delta must lie strictly between 0 and 1"),
         ({"eps": 0}, "zeta must be given where eps is 0"),
-        ({"eps": 0, "zeta": 0.1, "noise": 1}, "omega must be given where eps is 0"),
-        ({"noise": 1, "omega": 0}, "omega must be positive"),
+        ({"eps": 0, "zeta": 0.1, "sigma": 1}, "omega must be given where eps is 0"),
+        ({"sigma": 1, "omega": 0}, "omega must be positive"),
     ],
 )
 def test_bad_arguments_are_refused(name, hyper, words):
@@ -369,12 +369,12 @@ def test_bad_arguments_are_refused(name, hyper, words):
 @pytest.mark.parametrize("name", AGENTS)
 def test_features_that_do_not_do_are_refused(name):
     ask = partial(banditlab.Agent, name, n_arms=4, horizon=9)
-    with pytest.raises(ValueError, match="sparsity must be at most dim, 2, got 3"):
-        ask(dim=2, sparsity=3)
+    with pytest.raises(ValueError, match="s must be at most dim, 2, got 3"):
+        ask(dim=2, s=3)
     with pytest.raises(ValueError, match=r"has 1.73e\+08 directions, more than 5e\+07: take a lar"):
-        ask(dim=60, sparsity=3)  # before anything is allocated
+        ask(dim=60, s=3)  # before anything is allocated
     with pytest.raises(ValueError, match="sparse_commit, which needs no net"):
-        make(name, sparsity=3).check(Task(4, 1, 60, 9), None)
+        make(name, s=3).check(Task(4, 1, 60, 9), None)
     with pytest.raises(ValueError, match="needs features"):
         banditlab.Agent(name, n_arms=4, horizon=9)
     with pytest.raises(ValueError, match="must not all be 0"):

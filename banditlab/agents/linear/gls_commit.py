@@ -34,7 +34,7 @@ from banditlab.validate import choice, integer
 
 DESIGNS = ("g_optimal", "uniform")
 
-example = {"name": "benign_gauss", "dim": 6, "n_arms": 20, "sparsity": 2, "noise": 0.05}
+example = {"name": "benign_gauss", "dim": 6, "n_arms": 20, "s": 2, "noise": 0.05}
 
 
 class GLSCommit(NamedTuple):

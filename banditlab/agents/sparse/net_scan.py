@@ -9,7 +9,7 @@ of :mod:`banditlab.agents.sparse.sparse_mis`, which has the same arguments and l
 arms.
 
 >>> import banditlab
->>> agent = banditlab.Agent("net_scan", n_arms=5, dim=2, horizon=10, sparsity=1, eps=0.1)
+>>> agent = banditlab.Agent("net_scan", n_arms=5, dim=2, horizon=10, s=1, eps=0.1)
 >>> agent.act([[1, 0], [0, 1], [0.6, 0.8], [-1, 0], [0, -1]])
 array([1, 1, 0, 1, 1])
 """
@@ -25,18 +25,18 @@ from banditlab.parts import covers
 from banditlab.parts.best_arm import add_batch, recommend_best
 from banditlab.protocols.identify import Identify
 
-example = {"name": "benign_gauss", "dim": 6, "n_arms": 20, "sparsity": 2, "noise": 0.05}
+example = {"name": "benign_gauss", "dim": 6, "n_arms": 20, "s": 2, "noise": 0.05}
 
 
 class NetScan(NamedTuple):
     """Hyper-parameters."""
 
-    sparsity: int = 2  # >= 1: entries of theta that are not 0
+    s: int = 2  # >= 1: entries of theta that are not 0
     eps: float = 0.05  # >= 0: bound on the error of the linear model
     zeta: float = 0.05  # in (0, 1]: fineness of the net
     bound: float = 1.0  # > 0: of the norm of theta
     norm: float = 1.0  # > 0: of s features of an arm; read for the default of zeta only
-    noise: float = 0.0  # >= 0: standard deviation of rewards
+    sigma: float = 0.0  # >= 0: standard deviation of rewards
     omega: float = 0.0  # >= 0: error of a mean; 0 without noise
     delta: float = 0.05  # in (0, 1): chance that some mean is worse
 
@@ -56,8 +56,8 @@ def init(params, task, rng):
 
 @kernel
 def act(params, state, t, x, rng, out):
-    known = covers.directions(params.sparsity, params.zeta)
-    supports = covers.supports(x.shape[1], params.sparsity)
+    known = covers.directions(params.s, params.zeta)
+    supports = covers.supports(x.shape[1], params.s)
     best, arg = np.empty(known.shape[0]), np.empty(known.shape[0], np.int64)
     n = covers.repeats(params, out.size)
     for c in range(supports.shape[0]):
@@ -77,17 +77,17 @@ def stop(params, state, t):
 
 
 def net_scan(
-    sparsity: int = 2,
+    s: int = 2,
     eps: float = 0.05,
     zeta: float | None = None,
     bound: float = 1.0,
     norm: float = 1.0,
-    noise: float = 0.0,
+    sigma: float = 0.0,
     omega: float | None = None,
     delta: float = 0.05,
 ) -> Identify:
     """Look at the whole net; for arguments and errors see ``sparse_mis``."""
-    params = NetScan(*covers.net_arguments(sparsity, eps, zeta, bound, norm, noise, omega, delta))
+    params = NetScan(*covers.net_arguments(s, eps, zeta, bound, norm, sigma, omega, delta))
     return Identify(
         params,
         init,

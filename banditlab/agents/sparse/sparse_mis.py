@@ -5,9 +5,9 @@ misspecified linear bandits?" (ICML, arXiv 2303.16998), of whose algorithm we kn
 only: O(eps) with O(eps^-s d^s) looks. That the most promising candidate is looked at first, and
 eliminated by what is seen, is as in Du, Yang & Wang's sequel on Q-learning.
 
-An arm with features x pays x . theta + nu, where theta has at most s = ``sparsity`` entries that
+An arm with features x pays x . theta + nu, where theta has at most ``s`` entries that
 are not 0, its norm is at most B = ``bound``, and abs(nu) <= ``eps`` belongs to the arm. Rewards are
-noisy with standard deviation ``noise``, or exact. A net (:mod:`banditlab.parts.covers`) has, within
+noisy with standard deviation ``sigma``, or exact. A net (:mod:`banditlab.parts.covers`) has, within
 ``zeta`` of every direction of theta, a direction u on some s coordinates M. Every u keeps the
 interval of norms that theta may have if it points there, [0, B] at first. With the tolerance ::
 
@@ -35,7 +35,7 @@ an interval that shrinks to a point would be lost. If all intervals are empty, e
 or noise had a bad day: the best arm seen is named, and ``state.inconsistent`` is 1.
 
 >>> import banditlab
->>> agent = banditlab.Agent("sparse_mis", n_arms=5, dim=2, horizon=10, sparsity=1, eps=0.1)
+>>> agent = banditlab.Agent("sparse_mis", n_arms=5, dim=2, horizon=10, s=1, eps=0.1)
 >>> arms = [[1, 0], [0, 1], [0.6, 0.8], [-1, 0], [0, -1]]
 >>> pays = [0.1, 0.9, 0.9, 0.0, -1.0]  # theta = (0, 1), off by up to .1
 >>> while (pulls := agent.act(arms)).any():
@@ -56,18 +56,18 @@ from banditlab.parts import covers
 from banditlab.protocols.identify import Identify
 from banditlab.validate import nonnegative
 
-example = {"name": "benign_gauss", "dim": 6, "n_arms": 20, "sparsity": 2, "noise": 0.05}
+example = {"name": "benign_gauss", "dim": 6, "n_arms": 20, "s": 2, "noise": 0.05}
 
 
 class SparseMis(NamedTuple):
     """Hyper-parameters."""
 
-    sparsity: int = 2  # >= 1: entries of theta that are not 0
+    s: int = 2  # >= 1: entries of theta that are not 0
     eps: float = 0.05  # >= 0: bound on the error of the linear model
     zeta: float = 0.05  # in (0, 1]: fineness of the net
     bound: float = 1.0  # > 0: of the norm of theta
     norm: float = 1.0  # > 0: of s features of an arm; read for the default of zeta only
-    noise: float = 0.0  # >= 0: standard deviation of rewards
+    sigma: float = 0.0  # >= 0: standard deviation of rewards
     omega: float = 0.0  # >= 0: error of a mean; 0 without noise
     delta: float = 0.05  # in (0, 1): chance that some mean is worse
     tau: float = 0.0  # >= 0: stop when no promise is kept by less; the tolerance, if that is more
@@ -93,8 +93,8 @@ class State(NamedTuple):
 
 @kernel
 def init(params, task, rng):
-    supports = covers.supports(task.dim, params.sparsity)
-    directions = covers.directions(params.sparsity, params.zeta)
+    supports = covers.supports(task.dim, params.s)
+    directions = covers.directions(params.s, params.zeta)
     n = supports.shape[0] * directions.shape[0]
     return State(
         supports,
@@ -185,7 +185,7 @@ def begin(params, state, x):
         best, arg = state.best[here : here + count], state.arg[here : here + count]
         covers.best_arms(x, state.supports[c], state.directions, best, arg)
     e = covers.tolerance(params, x)
-    largest = params.bound * covers.longest(x, params.sparsity)
+    largest = params.bound * covers.longest(x, params.s)
     state.tolerance[0] = e
     state.tolerance[1] = 1e-9 * e + 1e-12 * largest
     search(params, state, x)
@@ -234,28 +234,28 @@ def relaxed(dim: int, tolerance: float) -> tuple[float, int]:
 
 
 def sparse_mis(
-    sparsity: int = 2,
+    s: int = 2,
     eps: float = 0.05,
     zeta: float | None = None,
     bound: float = 1.0,
     norm: float = 1.0,
-    noise: float = 0.0,
+    sigma: float = 0.0,
     omega: float | None = None,
     delta: float = 0.05,
     tau: float = 0.0,
 ) -> Identify:
     """Optimistic elimination on a net, for arms with features that stay as they are.
 
-    ``sparsity`` >= 1 and at most the number of features, ``eps`` >= 0, ``bound`` > 0 of theta's
+    ``s`` >= 1 and at most the number of features, ``eps`` >= 0, ``bound`` > 0 of theta's
     norm. ``zeta`` in (0, 1] is by default eps / (norm bound), at most 1, where ``norm`` > 0 is the
-    length of ``sparsity`` features of an arm: 1 for unit vectors, sqrt(sparsity) for features of
-    +1 and -1. With ``noise`` > 0 an arm is pulled until its mean is within ``omega`` > 0 (eps by
+    length of ``s`` features of an arm: 1 for unit vectors, sqrt(s) for features of
+    +1 and -1. With ``sigma`` > 0 an arm is pulled until its mean is within ``omega`` > 0 (eps by
     default) for all arms with probability 1 - ``delta``. ``tau`` >= 0 relaxes the stopping rule.
 
     Raises ValueError for an argument out of range, for eps = 0 without zeta (or, with noise,
     without omega), and, when features are known, for a net that is too large.
     """
-    net = covers.net_arguments(sparsity, eps, zeta, bound, norm, noise, omega, delta)
+    net = covers.net_arguments(s, eps, zeta, bound, norm, sigma, omega, delta)
     params = SparseMis(*net, nonnegative("tau", tau))
     return Identify(
         params,
