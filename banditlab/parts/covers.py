@@ -145,7 +145,7 @@ def checking(params: Any) -> Callable[[Task, np.ndarray | None], None]:
 
 
 def check_net(params: Any, task: Task, x: np.ndarray | None) -> None:
-    """Refuse features that are none, more of them to choose than there are, and a net that is too large."""
+    """Refuse features that are none, an s beyond their number, and a net that is too large."""
     if params.s > task.dim:
         raise ValueError(f"s must be at most dim, {task.dim}, got {params.s}")
     if x is not None:

@@ -126,7 +126,7 @@ def assert_misspecified(x: Any, theta: Any, mean: Any, eps: float) -> float:
     rounding = 4.0 * np.finfo(float).eps * (np.abs(x) @ np.abs(theta) + np.abs(mean))
     worst = int(np.argmax(off - rounding))
     assert off[worst] <= eps * (1.0 + 1e-12) + rounding[worst], (
-        f"arm {worst} is off by {off[worst]!r}, more than eps = {eps!r}"
+        f"arm {worst} is off by {float(off[worst])!r}, more than eps = {eps!r}"
     )
     return float(off.max())
 

@@ -92,20 +92,14 @@ def regret(params, world, items):
 
 def hit_probability(s: int, dim: int, overlap: int) -> float:
     """p: the chance that a random set of ``s`` shares more than ``overlap`` with another."""
-    hits = sum(
-        math.comb(s, j) * math.comb(dim - s, s - j)
-        for j in range(overlap + 1, s + 1)
-    )
+    hits = sum(math.comb(s, j) * math.comb(dim - s, s - j) for j in range(overlap + 1, s + 1))
     return float(Fraction(hits, math.comb(dim, s)))
 
 
 def mean_queries(s: int, dim: int, overlap: int) -> float:
     """The mean number of queries to the first reward of who never asks twice."""
     total = math.comb(dim, s)
-    hits = sum(
-        math.comb(s, j) * math.comb(dim - s, s - j)
-        for j in range(overlap + 1, s + 1)
-    )
+    hits = sum(math.comb(s, j) * math.comb(dim - s, s - j) for j in range(overlap + 1, s + 1))
     return float(Fraction(total + 1, hits + 1))
 
 

@@ -15,6 +15,7 @@ One round ``t`` (counted from 0) until the horizon, or until ``stop(t)``::
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -150,11 +151,11 @@ class CombinatorialAgent(Agent):
 
         Raises ValueError for items that are no set of that size, and for a reward that is none.
         """
-        try:
+        chosen, found = np.empty(0, np.int64), np.nan
+        with suppress(TypeError, ValueError, OverflowError):
             chosen = np.array(items, np.int64)
+        with suppress(TypeError, ValueError, OverflowError):
             found = float(reward)
-        except (TypeError, ValueError, OverflowError):
-            chosen, found = np.empty(0, np.int64), np.nan
         n = self.task.n_items
         known = {item for item in chosen.tolist() if 0 <= item < n} if chosen.ndim == 1 else set()
         if chosen.shape != (self.task.size,) or len(known) < chosen.size:
