@@ -1,4 +1,4 @@
-"""Problems whose linear model is wrong by eps: that they are, by no more, and in the way they say."""
+"""Problems whose linear model is wrong by eps: that they are, by no more, and as they say."""
 
 from __future__ import annotations
 
