@@ -39,11 +39,14 @@ LARGEST_TASK = 10**8  # pairs of arms, contexts and features, unless the file it
 LARGEST = 2**62  # of whole numbers
 
 # What arrays of whole numbers in a state hold, by their names. Settled before the first round:
-FIXED = ("task", "terms", "sizes", "pulls", "horizon", "budget", "dim", "share", "targets", "long")
+FIXED = (
+    "task", "terms", "sizes", "pulls", "horizon", "budget", "dim", "share", "targets", "long",
+    "supports", "repeats", "choose", "half",
+)  # fmt: skip
 # Arms, -1 for none:
 ARMS = (
     "arm", "arms", "chosen", "last", "champion", "leader", "answer", "deck", "order",
-    "turn", "active", "pulled", "basis",
+    "turn", "active", "pulled", "basis", "items", "inside", "outside",
 )  # fmt: skip
 # How many of something, by the state that holds it: the most that its other arrays have room for.
 MOST: dict[str, Callable[[Any], int]] = {
@@ -51,6 +54,7 @@ MOST: dict[str, Callable[[Any], int]] = {
     "phases": lambda state: len(state.released) - 1,
     "phase": lambda state: len(state.released),
     "round": lambda state: len(state.released),
+    "pair": lambda state: max(0, state.inside.size * state.outside.size - 1),
     "planned": lambda state: state.alpha.shape[1] or state.alpha.shape[0],
 }
 

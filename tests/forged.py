@@ -29,7 +29,11 @@ ROUNDS = 40
 def made(name: str) -> Any:
     """A fresh agent on a task like that of its example; None for one without arms."""
     s = subject.subject(name)
-    if not hasattr(s.problem, "shape") or s.protocol.name in ("offline_mdp", "episodic"):
+    if not hasattr(s.problem, "shape") or s.protocol.name in (
+        "offline_mdp",
+        "episodic",
+        "combinatorial",
+    ):
         return None
     n_arms, n_contexts, dim = s.problem.shape
     given: dict[str, Any] = {"n_arms": n_arms}

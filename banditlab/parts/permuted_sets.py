@@ -26,7 +26,7 @@ class Order(NamedTuple):
     """A random order of all sets."""
 
     choose: np.ndarray  # (s + 1, d + 1) int64: C(c, i), at most TOO_MANY
-    keys: np.ndarray  # (ROUNDS,) uint64
+    keys: np.ndarray  # (ROUNDS,) uint64, below 2^62
     half: np.ndarray  # (1,) int64: bits of half a number
 
 
@@ -41,7 +41,7 @@ def new_order(n_items, size, rng):
             choose[i, c] = min(total, TOO_MANY)
     keys = np.empty(ROUNDS, np.uint64)
     for r in range(ROUNDS):
-        keys[r] = next_word(rng)
+        keys[r] = next_word(rng) >> np.uint64(2)
     half = 1
     while half < 31 and (1 << (2 * half)) < choose[size, n_items]:
         half += 1
@@ -61,7 +61,7 @@ def scatter(order, number):
 
 @kernel
 def fill_set(order, t, rng, out):
-    """Fill ``out`` (size,) with the items of the ``t``-th set of the order, 0 <= t < N.
+    """Fill ``out`` (size,) with the items of the ``t``-th set of the order; from N on, the last.
 
     The stream is read only where there are too many sets to number.
     """
@@ -75,7 +75,7 @@ def fill_set(order, t, rng, out):
                 item = last if out[j] == item else item
             out[i] = item
         return
-    number = scatter(order, t)
+    number = scatter(order, min(t, total - 1))
     while number >= total:
         number = scatter(order, number)
     c = n_items

@@ -69,6 +69,11 @@ class Sets(NamedTuple):
     size: int  # of a set, 1 .. n_items
     horizon: int
 
+    @property
+    def n_arms(self) -> int:
+        """What is chosen among."""
+        return self.n_items
+
 
 @kernel_inline
 def run_block(algorithm, problem, task, key, first, log_rounds, checkpoints, progress, record):

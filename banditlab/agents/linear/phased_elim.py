@@ -55,11 +55,11 @@ class Phase(NamedTuple):
 
     active: np.ndarray  # (n_arms,) int64: 1 while the arm is in play
     left: np.ndarray  # (n_arms,) int64: pulls still to make in this phase
-    pulls: np.ndarray  # (n_arms,) int64: of this phase
+    pulls: np.ndarray  # (n_arms,) float64: of this phase
     sums: np.ndarray  # (n_arms,) float64: rewards of this phase
     scores: np.ndarray  # (n_arms,) float64: predictions of the last phase; 0 before
     size: np.ndarray  # (1,) int64: m
-    planned: np.ndarray  # (1,) int64: 1 once there is a plan
+    ready: np.ndarray  # (1,) int64: 1 once there is a plan
     width: np.ndarray  # (1,) float64: log(1 / delta)
 
 
@@ -84,7 +84,7 @@ def init(params, task, rng):
     return Phase(
         np.full(n, 1),
         np.zeros(n, np.int64),
-        np.zeros(n, np.int64),
+        np.zeros(n),
         np.zeros(n),
         np.zeros(n),
         np.full(1, first_size(task.dim)),
@@ -112,8 +112,8 @@ def plan(state, x):
         k = arms[i]
         # Less 1e-9: a weight that is 1/3 but for rounding gets its third, not one more.
         n = int(math.ceil(weights[i] * state.size[0] - 1e-9)) if weights[i] > 0.0 else 0
-        state.left[k], state.pulls[k], state.sums[k] = n, 0, 0.0
-    state.planned[0] = 1
+        state.left[k], state.pulls[k], state.sums[k] = n, 0.0, 0.0
+    state.ready[0] = 1
 
 
 @kernel
@@ -137,7 +137,7 @@ def conclude(params, state, x):
 
 @kernel
 def act(params, state, t, x, rng):
-    if state.planned[0] == 0:
+    if state.ready[0] == 0:
         plan(state, x)
     for k in range(state.left.size):
         if state.left[k] > 0:
@@ -149,7 +149,7 @@ def act(params, state, t, x, rng):
 def update(params, state, t, x, arm, reward, rng):
     if state.left[arm] > 0:  # else it is no pull of the plan: a log's
         state.left[arm] -= 1
-        state.pulls[arm] += 1
+        state.pulls[arm] += 1.0
         state.sums[arm] += reward
         open_pulls = 0
         for k in range(state.left.size):

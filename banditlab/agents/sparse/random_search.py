@@ -39,7 +39,7 @@ class State(NamedTuple):
 
     order: Order  # in which sets are tried
     tried: np.ndarray  # (1,) int64
-    best: np.ndarray  # (size,) int64: the set that paid most
+    items: np.ndarray  # (size,) int64: the set that paid most
     paid: np.ndarray  # (1,) float64: what it paid, -inf before
 
 
@@ -60,13 +60,13 @@ def update(params, state, t, items, reward, rng):
     if reward > state.paid[0]:
         state.paid[0] = reward
         for i in range(items.size):
-            state.best[i] = items[i]
+            state.items[i] = items[i]
 
 
 @kernel
 def recommend(params, state, out):
     for i in range(out.size):
-        out[i] = state.best[i]
+        out[i] = state.items[i]
 
 
 @kernel

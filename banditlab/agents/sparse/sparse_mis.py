@@ -79,15 +79,15 @@ class State(NamedTuple):
     supports: np.ndarray  # (n_supports, s) int64
     directions: np.ndarray  # (count, s) float64
     best: np.ndarray  # (n,) float64: the largest <a_M, u> of an arm
-    arg: np.ndarray  # (n,) int64: the arm
+    arms: np.ndarray  # (n,) int64: the arm that has it
     low: np.ndarray  # (n,) float64: the norms that theta may have, from here
     high: np.ndarray  # (n,) float64: to here; none if below ``low``
-    pulls: np.ndarray  # (n_arms,) int64: of each arm, 0 where nothing is known
+    pulls: np.ndarray  # (n_arms,) float64: of each arm, 0 where nothing is known
     means: np.ndarray  # (n_arms,) float64: of its rewards
     tolerance: np.ndarray  # (2,) float64: e, and what rounding may add; -1: not yet known
     repeats: np.ndarray  # (1,) int64: pulls of an arm at a look
-    next: np.ndarray  # (1,) int64: the arm to look at
-    named: np.ndarray  # (1,) int64: the arm that ended the search, -1 before
+    chosen: np.ndarray  # (1,) int64: the arm to look at
+    answer: np.ndarray  # (1,) int64: the arm that ended the search, -1 before
     inconsistent: np.ndarray  # (1,) int64: 1 if no direction is left
 
 
@@ -103,7 +103,7 @@ def init(params, task, rng):
         np.zeros(n, np.int64),
         np.zeros(n),
         np.full(n, params.bound),
-        np.zeros(task.n_arms, np.int64),
+        np.zeros(task.n_arms),
         np.zeros(task.n_arms),
         np.full(2, -1.0),
         np.full(1, covers.repeats(params, task.n_arms)),
@@ -154,14 +154,14 @@ def search(params, state, x):
             most = max(most, value)
         if most == -np.inf:
             state.inconsistent[0] = 1
-            state.named[0] = best_seen(state)
+            state.answer[0] = best_seen(state)
             return
-        arm = state.arg[i]
-        if state.pulls[arm] == 0:
-            state.next[0] = arm
+        arm = state.arms[i]
+        if state.pulls[arm] == 0.0:
+            state.chosen[0] = arm
             return
         if state.means[arm] >= most - e:
-            state.named[0] = arm
+            state.answer[0] = arm
             return
         refine(state, x, arm)
 
@@ -171,7 +171,7 @@ def best_seen(state):
     """The arm of the largest mean, the first of several; -1 before any look."""
     arm = -1
     for k in range(state.pulls.size):
-        if state.pulls[k] > 0 and (arm < 0 or state.means[k] > state.means[arm]):
+        if state.pulls[k] > 0.0 and (arm < 0 or state.means[k] > state.means[arm]):
             arm = k
     return arm
 
@@ -182,8 +182,8 @@ def begin(params, state, x):
     count = state.directions.shape[0]
     for c in range(state.supports.shape[0]):
         here = c * count
-        best, arg = state.best[here : here + count], state.arg[here : here + count]
-        covers.best_arms(x, state.supports[c], state.directions, best, arg)
+        best, arms = state.best[here : here + count], state.arms[here : here + count]
+        covers.best_arms(x, state.supports[c], state.directions, best, arms)
     e = covers.tolerance(params, x)
     largest = params.bound * covers.longest(x, params.s)
     state.tolerance[0] = e
@@ -195,7 +195,7 @@ def begin(params, state, x):
 def act(params, state, t, x, rng, out):
     if state.tolerance[0] < 0.0:
         begin(params, state, x)
-    out[state.next[0]] = state.repeats[0]
+    out[state.chosen[0]] = state.repeats[0]
 
 
 @kernel
@@ -209,12 +209,12 @@ def update(params, state, t, x, pulls, sums, rng):
 
 @kernel
 def stop(params, state, t):
-    return state.named[0] >= 0
+    return state.answer[0] >= 0
 
 
 @kernel
 def recommend(params, state, x, rng, out):
-    arm = state.named[0] if state.named[0] >= 0 else best_seen(state)
+    arm = state.answer[0] if state.answer[0] >= 0 else best_seen(state)
     for k in range(out.size):
         out[k] = 1.0 / out.size if arm < 0 else 1.0 if k == arm else 0.0
 
