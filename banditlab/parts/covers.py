@@ -89,28 +89,25 @@ def best_arms(x, support, known, best, arg):
 
     Writes to ``best`` and ``arg`` (count,). Ties go to the lowest arm.
     """
-    n_arms, s = x.shape[0], support.size
-    columns = np.empty((s, n_arms))
-    for m in range(s):
-        for k in range(n_arms):
-            columns[m, k] = x[k, support[m]]
-    value = np.empty(n_arms)
-    face = known.shape[0] // (2 * s)
-    for j in range(s):
-        for i in range(face):
-            here, there = 2 * j * face + i, 2 * (j + 1) * face - 1 - i
-            for k in range(n_arms):
-                value[k] = 0.0
-            for m in range(s):
-                c = known[here, m]
-                for k in range(n_arms):
-                    value[k] += c * columns[m, k]
-            top, low = 0, 0
-            for k in range(n_arms):
-                top = k if value[k] > value[top] else top
-                low = k if value[k] < value[low] else low
-            best[here], arg[here] = value[top], top
-            best[there], arg[there] = -value[low], low
+    count, s = known.shape
+    turned = np.empty((s, count))
+    value = np.empty(count)
+    for i in range(count):
+        best[i], arg[i] = -np.inf, 0
+        for m in range(s):
+            turned[m, i] = known[i, m]
+    # Arms outside, directions inside: the compiler makes SIMD code of that, and not of a maximum.
+    for k in range(x.shape[0]):
+        for i in range(count):
+            value[i] = 0.0
+        for m in range(s):
+            c = x[k, support[m]]
+            for i in range(count):
+                value[i] += c * turned[m, i]
+        for i in range(count):
+            larger = value[i] > best[i]
+            best[i] = value[i] if larger else best[i]
+            arg[i] = k if larger else arg[i]
 
 
 @kernel

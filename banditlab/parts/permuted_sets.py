@@ -49,13 +49,13 @@ def new_order(n_items, size, rng):
 
 
 @kernel
-def scatter(order, number):
+def scatter(keys, half, number):
     """The image of ``number`` under the permutation of 0, ..., 4^half - 1."""
-    bits = np.uint64(order.half[0])
+    bits = np.uint64(half)
     mask = (np.uint64(1) << bits) - np.uint64(1)
     left, right = np.uint64(number) >> bits, np.uint64(number) & mask
     for r in range(ROUNDS):
-        left, right = right, left ^ (mix(right ^ order.keys[r]) & mask)
+        left, right = right, left ^ (mix(right ^ keys[r]) & mask)
     return np.int64((left << bits) | right)
 
 
@@ -75,9 +75,9 @@ def fill_set(order, t, rng, out):
                 item = last if out[j] == item else item
             out[i] = item
         return
-    number = scatter(order, min(t, total - 1))
+    number = scatter(order.keys, order.half[0], min(t, total - 1))
     while number >= total:
-        number = scatter(order, number)
+        number = scatter(order.keys, order.half[0], number)
     c = n_items
     for i in range(size, 0, -1):
         while order.choose[i, c] > number:

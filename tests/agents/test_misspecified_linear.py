@@ -149,6 +149,8 @@ def test_queries_are_split_by_the_design_and_never_exceed_the_horizon():
         assert np.linalg.matrix_rank(x[pulls > 0]) == 5
     with pytest.raises(ValueError, match="horizon must be at least 5, as many as arms that span"):
         committed(x, pays, 4)
+    with pytest.raises(ValueError, match="features must not all be 0"):
+        committed(np.zeros((40, 5)), pays, 100)
     with pytest.raises(ValueError, match="horizon must be at least 40, a pull of every arm"):
         committed(x, pays, 39, design="uniform")
 

@@ -134,6 +134,8 @@ def _checking(design: str) -> Any:
             raise ValueError(f"horizon must be at least {least}, {what}, got {task.horizon}")
         if x is not None and x.shape != (task.n_arms, task.dim):
             raise ValueError(f"features must be {task.n_arms} x {task.dim} numbers, a row per arm")
+        if x is not None and not x.any():
+            raise ValueError("features must not all be 0: they tell no arm from another")
 
     return check
 

@@ -114,44 +114,49 @@ def init(params, task, rng):
 
 
 @kernel
-def promise(state, i):
-    """The largest mean that direction ``i`` still allows for; -inf if its interval is empty."""
-    if state.low[i] > state.high[i]:
-        return -np.inf
-    return state.best[i] * (state.high[i] if state.best[i] >= 0.0 else state.low[i])
+def most_promising(best, low, high):
+    """Step 1: the direction of the largest mean that is still possible, and that mean.
+
+    -inf if all intervals are empty.
+    """
+    i, most = 0, -np.inf
+    for j in range(best.size):
+        value = best[j] * (high[j] if best[j] >= 0.0 else low[j])
+        value = value if low[j] <= high[j] else -np.inf
+        i = j if value > most else i
+        most = value if value > most else most
+    return i, most
 
 
 @kernel
-def refine(state, x, arm):
-    """Step 4, for the mean of ``arm``."""
-    count, s = state.directions.shape
-    y = state.means[arm]
-    e = state.tolerance[0] + state.tolerance[1]
-    for c in range(state.supports.shape[0]):
+def refine(row, supports, directions, low, high, y, e):
+    """Step 4, for an arm with the features ``row`` and the mean ``y``, within ``e``."""
+    count, s = directions.shape
+    part = np.empty(s)
+    for c in range(supports.shape[0]):
+        for m in range(s):
+            part[m] = row[supports[c, m]]
         for u in range(count):
             i = c * count + u
             w = 0.0
             for m in range(s):
-                w += x[arm, state.supports[c, m]] * state.directions[u, m]
+                w += directions[u, m] * part[m]
             if w != 0.0:
                 one, other = (y - e) / w, (y + e) / w
-                state.low[i] = max(state.low[i], min(one, other))
-                state.high[i] = min(state.high[i], max(one, other))
+                low[i] = max(low[i], min(one, other))
+                high[i] = min(high[i], max(one, other))
             elif abs(y) > e:
-                state.high[i] = -1.0
+                high[i] = -1.0
 
 
 @kernel
 def search(params, state, x):
     """Go on until an arm is to be looked at, or named."""
+    e, rounding = state.tolerance[0], state.tolerance[1]
     # Twice the slack of `refine`: the arm of a refined direction then meets its promise.
-    e = max(state.tolerance[0] + 2.0 * state.tolerance[1], params.tau)
+    enough = max(e + 2.0 * rounding, params.tau)
     while True:
-        i, most = 0, -np.inf
-        for j in range(state.best.size):
-            value = promise(state, j)
-            i = j if value > most else i
-            most = max(most, value)
+        i, most = most_promising(state.best, state.low, state.high)
         if most == -np.inf:
             state.inconsistent[0] = 1
             state.answer[0] = best_seen(state)
@@ -160,10 +165,11 @@ def search(params, state, x):
         if state.pulls[arm] == 0.0:
             state.chosen[0] = arm
             return
-        if state.means[arm] >= most - e:
+        y = state.means[arm]
+        if y >= most - enough:
             state.answer[0] = arm
             return
-        refine(state, x, arm)
+        refine(x[arm], state.supports, state.directions, state.low, state.high, y, e + rounding)
 
 
 @kernel
