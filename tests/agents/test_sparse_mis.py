@@ -95,6 +95,17 @@ def test_longest_is_the_largest_norm_of_s_features():
     assert covers.longest(np.sign(x), 3) == pytest.approx(np.sqrt(3), rel=1e-14)
 
 
+def test_the_best_arm_of_a_direction_is_the_first_of_several():
+    x = np.repeat(np.random.default_rng(4).standard_normal((10, 4)), 2, axis=0)
+    cover, support = covers.directions(2, 0.2), np.array([1, 3])
+    best, arg = np.empty(len(cover)), np.empty(len(cover), np.int64)
+    covers.best_arms(x, support, cover, best, arg)
+    values = x[:, support] @ cover.T
+    np.testing.assert_array_equal(arg, values.argmax(axis=0))
+    np.testing.assert_allclose(best, values.max(axis=0), rtol=1e-14)
+    assert (arg % 2 == 0).all()  # arms come in twins
+
+
 # --- a second implementation ------------------------------------------------------------------
 
 
