@@ -202,7 +202,7 @@ def numpy_phases(x, pay, horizon, noise):
         active, m = active[score.max() - score <= kept], 2 * m
 
 
-@pytest.mark.parametrize(("n_arms", "dim", "noise"), [(12, 3, 0.05), (6, 2, 0.0), (20, 5, 0.02), (12, 3, 0.3)])
+@pytest.mark.parametrize(("n_arms", "dim", "noise"), [(12, 3, 0.05), (6, 2, 0.0), (20, 5, 0.02), (12, 3, 0.6)])
 def test_phases_agree_with_numpy(n_arms, dim, noise):
     horizon = 600
     x = features(n_arms, dim, dim)
@@ -222,7 +222,7 @@ def test_phases_agree_with_numpy(n_arms, dim, noise):
     if noise < 0.1:
         assert agent.recommend(x)[mean.argmax()] == 1.0 and active.size < n_arms
     else:  # much noise: several phases with many arms, each twice as long
-        assert active.size > 1 and agent.state.size[0] >= 4 * phased_elim.first_size(dim)
+        assert agent.state.size[0] >= 8 * phased_elim.first_size(dim)
 
 
 @pytest.mark.slow
