@@ -258,7 +258,8 @@ def _worst(rivals: list[Record], measure: str) -> Record:
     It is the one that the panel shows; empty: the first.
     """
     values = np.stack([record.values for record in rivals])
-    shown = rivals[0].measures.index(measure) if measure else 0
+    measures = rivals[0].measures  # one that there is not is refused by name, by who shows it
+    shown = measures.index(measure) if measure in measures else 0
     worst = values[..., shown].mean(axis=1).argmax(axis=0)
     picked = np.take_along_axis(values, worst[None, None, :, None], axis=0)
     return rivals[0]._replace(values=picked[0])

@@ -100,11 +100,11 @@ def recovery(estimate: Any, truth: Any, above: float = 0.0) -> Recovery:
         )
     chosen = np.abs(estimate) > above
     wanted = truth != 0.0
-    both = float((chosen & wanted).sum())
+    both = int((chosen & wanted).sum())
     return Recovery(
         bool((chosen == wanted).all()),
-        both / wanted.sum() if wanted.any() else 1.0,
-        both / chosen.sum() if chosen.any() else 1.0,
+        both / int(wanted.sum()) if wanted.any() else 1.0,
+        both / int(chosen.sum()) if chosen.any() else 1.0,
         bool((np.sign(estimate) * chosen == np.sign(truth)).all()),
     )
 
