@@ -52,11 +52,17 @@ E_LESS_1 = math.e - 1.0
 
 
 class Exp3(NamedTuple):
-    """Hyper-parameters."""
+    """Hyper-parameters of the default."""
 
-    eta: float = 0.0  # >= 0; 0: the estimator's learning rate
-    estimator: str = "loss_iw"  # one of ESTIMATORS
-    lr: float = 0.0  # >= 0; the rate in units of sqrt(ln(K) / (K T)); 0: the estimator's
+    eta: float = 0.0  # >= 0; 0: the theorem's learning rate
+
+
+class Estimating(NamedTuple):
+    """Hyper-parameters of the others. A text among them costs a decision in a service 20 us."""
+
+    eta: float  # >= 0; 0: the estimator's learning rate
+    estimator: str  # one of ESTIMATORS
+    lr: float  # >= 0; the rate in units of sqrt(ln(K) / (K T)); 0: eta
 
 
 @kernel_inline
@@ -123,10 +129,11 @@ def exp3(eta: float = 0.0, estimator: str = "loss_iw", lr: float = 0.0) -> Onlin
         raise ValueError(f"eta and lr both give the learning rate, got {eta:g} and {lr:g}")
     if estimator == "gain_ix_repo" and eta == 0.0:
         lr = lr or 2.0
+    plain = estimator == "loss_iw" and lr == 0.0
     tuned = mixed_rate if estimator == "gain_mix" else rate
     learn = {"loss_ix": implicit, "gain_ix_repo": implicit_gain, "loss_iw": estimate}
     return weight_policy(
-        Exp3(eta, estimator, lr),
+        Exp3(eta) if plain else Estimating(eta, estimator, lr),
         scaled_rate if lr > 0.0 else tuned,
         learn.get(estimator, gain),
         weight,
