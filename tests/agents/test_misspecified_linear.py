@@ -202,7 +202,9 @@ def numpy_phases(x, pay, horizon, noise):
         active, m = active[score.max() - score <= kept], 2 * m
 
 
-@pytest.mark.parametrize(("n_arms", "dim", "noise"), [(12, 3, 0.05), (6, 2, 0.0), (20, 5, 0.02), (12, 3, 0.6)])
+@pytest.mark.parametrize(
+    ("n_arms", "dim", "noise"), [(12, 3, 0.05), (6, 2, 0.0), (20, 5, 0.02), (12, 3, 0.6)]
+)
 def test_phases_agree_with_numpy(n_arms, dim, noise):
     horizon = 600
     x = features(n_arms, dim, dim)
