@@ -17,7 +17,7 @@ from banditlab.problems.toytext import read
 from banditlab.protocols.episodic import EpisodicMDP, tabular
 from banditlab.validate import flag, integer
 
-example = {"id": "FrozenLake-v1", "steps": 10, "options": {"is_slippery": False}}
+example = {"id": "FrozenLake-v1", "steps": 40}
 
 
 def discrete_env(
