@@ -394,6 +394,30 @@ def _gamma_from_one(rng, shape):
             return d * v
 
 
+@kernel
+def gammas(rng, shape, out):
+    """Fill `out` with draws of `gamma` for one shape >= 1, bit for bit.
+
+    What depends on the shape alone, a root and a division, is found once for all of them.
+    """
+    d = shape - 1.0 / 3.0
+    c = 1.0 / math.sqrt(9.0 * d)
+    for i in range(out.size):
+        while True:
+            z = normal(rng)
+            v = 1.0 + c * z
+            if v <= 0.0:
+                continue
+            v = v * v * v
+            u = uniform_open(rng)
+            z2 = z * z
+            if u < 1.0 - 0.0331 * z2 * z2 or numeric.log(u) < 0.5 * z2 + d * (
+                1.0 - v + numeric.log(v)
+            ):
+                out[i] = d * v
+                break
+
+
 @kernel_in_loop
 def beta(rng, a, b):
     """Beta(a, b) for a, b > 0, as X / (X + Y) with gamma X and Y; within [0, 1], never nan.

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from banditlab.core import kernel
-from banditlab.parts.tabular import hope, pick
+from banditlab.parts.tabular import choose, hope
 
 
 class QTables(NamedTuple):
@@ -46,8 +46,7 @@ def plan_greedy(params, state, k, rng):
     """``plan``: the greedy policy of Q as it stands."""
     Q, policy = state.Q, state.policy
     for h in range(policy.shape[0]):
-        for s in range(policy.shape[1]):
-            policy[h, s] = pick(Q, h, s, rng)
+        choose(Q, h, policy, rng)
 
 
 @kernel

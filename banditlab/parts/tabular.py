@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from banditlab.core import kernel, kernel_inline
+from banditlab.core import kernel, kernel_in_loop, kernel_inline
 from banditlab.protocols.episodic import ceiling, worth_of_end
 from banditlab.random import below
 from banditlab.validate import positive
@@ -21,6 +21,7 @@ class Model(NamedTuple):
     """What was seen, and what was made of it. L is 1 where counts are pooled over steps."""
 
     n: np.ndarray  # (L, S, A) float64: visits
+    inv: np.ndarray  # (L, S, A) float64: 1 / n, 0 before the first
     total: np.ndarray  # (L, S, A) float64: sums of rewards
     r: np.ndarray  # (L, S, A) float64: mean rewards: those told, else those seen, 0 before
     told: np.ndarray  # (1,) bool: whether mean rewards were told
@@ -42,6 +43,7 @@ def new_model(params, task, means, rng):
     L = 1 if task.pooled else H
     D = (task.outcomes if task.outcomes > 0 else S) + 1
     m = Model(
+        np.zeros((L, S, A)),
         np.zeros((L, S, A)),
         np.zeros((L, S, A)),
         np.zeros((L, S, A)),
@@ -80,11 +82,12 @@ def hope(task, cap, Q, V):
                     Q[h, s, a] = cap[h]
 
 
-@kernel
+@kernel_in_loop
 def see(params, m, h, s, a, r, after, rng):
     """``update``: count a transition."""
     i = h if m.n.shape[0] > 1 else 0
     m.n[i, s, a] += 1.0
+    m.inv[i, s, a] = 1.0 / m.n[i, s, a]
     m.total[i, s, a] += r
     if not m.told[0]:
         m.r[i, s, a] = m.total[i, s, a] / m.n[i, s, a]
@@ -101,14 +104,14 @@ def see(params, m, h, s, a, r, after, rng):
 
 
 @kernel_inline
-def ahead(succ, times, kinds, i, s, a, h, V):
-    """Sum of the values V (H + 1, S + 1) of all next states met in step h, to be divided by n.
+def ahead(succ, times, kinds, i, s, a, then):
+    """Sum of the values ``then`` (S + 1,) of all next states met, to be divided by n.
 
     It is handed the model's arrays, not the model: to pass a tuple of arrays costs more than this.
     """
     total = 0.0
     for j in range(kinds[i, s, a]):
-        total += times[i, s, a, j] * V[h + 1, succ[i, s, a, j]]
+        total += times[i, s, a, j] * then[succ[i, s, a, j]]
     return total
 
 
@@ -119,40 +122,48 @@ def untried(told, r, cap, i, h, s, a):
 
 
 @kernel
-def pick(Q, h, s, rng):
-    """The action of the largest value; ties by one word of luck."""
-    A = Q.shape[2]
-    most = Q[h, s, 0]
-    chosen = 0
-    ties = 1
-    for a in range(1, A):
-        q = Q[h, s, a]
-        if q > most:
-            most = q
-            chosen = a
-            ties = 1
-        elif q == most:
-            ties += 1
-    if ties > 1:
-        left = below(rng, ties)
-        for a in range(A):
-            if Q[h, s, a] == most:
-                if left == 0:
-                    chosen = a
-                left -= 1
-    return chosen
+def tied(Q, h, s, most, ties, rng):
+    """One of the ``ties`` actions whose value is ``most``; one word of luck."""
+    left = below(rng, ties)
+    for a in range(Q.shape[2]):
+        if Q[h, s, a] == most:
+            if left == 0:
+                return a
+            left -= 1
+    return 0
+
+
+@kernel
+def choose(Q, h, policy, rng):
+    """Plan the action of the largest value in every state of step h; ties go by luck.
+
+    The loop over states is in here, as a call for each would cost more than the comparisons.
+    """
+    S, A = Q.shape[1], Q.shape[2]
+    for s in range(S):
+        most = Q[h, s, 0]
+        chosen = 0
+        ties = 1
+        for a in range(1, A):
+            q = Q[h, s, a]
+            if q > most:
+                most = q
+                chosen = a
+                ties = 1
+            elif q == most:
+                ties += 1
+        policy[h, s] = tied(Q, h, s, most, ties, rng) if ties > 1 else chosen
 
 
 @kernel
 def settle(Q, V, policy, h, rng):
     """Plan the greedy action of every state in step h, and take its value."""
+    choose(Q, h, policy, rng)
     for s in range(policy.shape[1]):
-        a = pick(Q, h, s, rng)
-        policy[h, s] = a
-        V[h, s] = Q[h, s, a]
+        V[h, s] = Q[h, s, policy[h, s]]
 
 
-@kernel
+@kernel_in_loop
 def act(params, state, h, s, rng):
     """``act`` of who has planned an action for every state and step."""
     return state.policy[h, s]

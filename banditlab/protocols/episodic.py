@@ -34,7 +34,7 @@ import numpy as np
 
 from banditlab import random
 from banditlab.agent import LARGEST, Agent, quiet
-from banditlab.core import kernel, kernel_inline
+from banditlab.core import kernel, kernel_in_loop, kernel_inline
 from banditlab.protocols.base import Contract, Loop, Measure, Pieces, Protocol, Terms, refused
 from banditlab.protocols.online import ANY_REWARD
 from banditlab.random import AGENT, NATURE, normal, stream, uniform
@@ -148,7 +148,7 @@ def begin_table(params, world, rng):
     return random.categorical(rng, world.start)
 
 
-@kernel
+@kernel_in_loop
 def step_table(params, world, h, s, a, rng):
     """``step``: one word for the outcome, and what the noise takes."""
     i = h if world.succ.shape[0] > 1 else 0
@@ -347,6 +347,7 @@ class Run(NamedTuple):
     state: Any
     world: Any
     rule: np.ndarray  # (H, S, A) float64: what is played
+    last: np.ndarray  # (H, S, A) float64: what was played before
     totals: np.ndarray  # (4,) float64: regret, gap, bad episodes, the episode that solved it (0)
     nature: np.ndarray  # (4,) uint64
     agent: np.ndarray  # (4,) uint64
@@ -362,8 +363,21 @@ def begin(algorithm, problem, task, key, replication, log_rounds):
     if problem.known:
         means = problem.means(problem.params, world)
     state = algorithm.init(algorithm.params, task, means, agent)
-    rule = np.zeros((task.steps, task.n_states, task.n_actions))
-    return Run(state, world, rule, np.zeros(4), nature, agent)
+    shape = (task.steps, task.n_states, task.n_actions)
+    return Run(state, world, np.zeros(shape), np.zeros(shape), np.zeros(4), nature, agent)
+
+
+@kernel
+def renewed(rule, last):
+    """Whether ``rule`` is another than ``last``, which then becomes the same."""
+    found = False
+    H, S, A = rule.shape
+    for h in range(H):
+        for s in range(S):
+            for a in range(A):
+                found |= rule[h, s, a] != last[h, s, a]
+                last[h, s, a] = rule[h, s, a]
+    return found
 
 
 @kernel
@@ -378,6 +392,7 @@ def advance(algorithm, problem, task, run, k0, k1):
     """Play the episodes ``k0 <= k < k1`` of one replication."""
     known, given = algorithm.params, problem.params
     state, world, rule, totals = run.state, run.world, run.rule, run.totals
+    last = run.last
     nature, agent = run.nature, run.agent
     best = problem.optimum(given, world)
     for k in range(k0, k1):
@@ -385,9 +400,9 @@ def advance(algorithm, problem, task, run, k0, k1):
             break
         algorithm.plan(known, state, k, agent)
         algorithm.rule(known, state, rule)
-        lost = lost_by(best, problem.value(given, world, rule))
-        totals[0] += lost
-        totals[1] = lost
+        if renewed(rule, last):  # most agents settle down, and to evaluate takes time
+            totals[1] = lost_by(best, problem.value(given, world, rule))
+        totals[0] += totals[1]
         s = problem.begin(given, world, nature)
         earned = 0.0
         for h in range(task.steps):

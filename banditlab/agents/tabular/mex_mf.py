@@ -66,12 +66,13 @@ def promise(params, m, d, rng):
     tangent = d.size > 0
     for h in range(H - 1, -1, -1):
         i = h if n.shape[0] > 1 else 0
+        then = V[h + 1]
         for s in range(S):
             for a in range(A):
                 if n[i, s, a] > 0.0:
                     # The tangent of d^2 at the occupancy before is 2 d.
                     bonus = 2.0 * d[h, s, a] * width if tangent else width
-                    total = tabular.ahead(succ, times, kinds, i, s, a, h, V)
+                    total = tabular.ahead(succ, times, kinds, i, s, a, then)
                     q = r[i, s, a] + (total + bonus) / n[i, s, a]
                     Q[h, s, a] = min(cap[h], q)
                 else:

@@ -73,6 +73,7 @@ def init(params, task, means, rng):
 
 @kernel
 def plan(params, state, k, rng):
+    chosen = np.zeros((1, 1), np.int64)
     m, low, cost, V_low = state.model, state.low, state.cost, state.V_low
     told, r, n, kinds, succ, times = m.told, m.r, m.n, m.kinds, m.succ, m.times
     cap, Q, V = m.cap, m.Q, m.V
@@ -86,8 +87,8 @@ def plan(params, state, k, rng):
                 up = tabular.untried(told, r, cap, i, h, s, pair)
                 down = max(0.0, r[i, s, pair])
                 if n[i, s, pair] > 0.0:
-                    hope = tabular.ahead(succ, times, kinds, i, s, pair, h, V) + spread
-                    fear = tabular.ahead(succ, times, kinds, i, s, pair, h, V_low) - spread
+                    hope = tabular.ahead(succ, times, kinds, i, s, pair, V[h + 1]) + spread
+                    fear = tabular.ahead(succ, times, kinds, i, s, pair, V_low[h + 1]) - spread
                     up = min(cap[h], r[i, s, pair] + hope / n[i, s, pair])
                     down = max(0.0, r[i, s, pair] + fear / n[i, s, pair])
                 Q[h, s, pair] = up
@@ -98,7 +99,8 @@ def plan(params, state, k, rng):
                 cost[0, 0, b] = 0.0
                 for a in range(A):
                     cost[0, 0, b] -= mu[a] * low[a, b]
-            b = tabular.pick(cost, 0, 0, rng)
+            tabular.choose(cost, 0, chosen, rng)
+            b = chosen[0, 0]
             state.nu[h, s] = b
             V_low[h, s] = -cost[0, 0, b]
 

@@ -20,11 +20,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from banditlab.core import kernel
+from banditlab.core import kernel, kernel_in_loop
 from banditlab.parts import tabular
 from banditlab.parts.modes import place
 from banditlab.protocols.episodic import Episodic
-from banditlab.random import gamma, normal, uniform
+from banditlab.random import gamma, gammas, normal, uniform, uniform_open
 from banditlab.validate import nonnegative
 
 REWARDS = ("empirical", "gaussian")
@@ -39,15 +39,39 @@ class PSRL(NamedTuple):
 
 
 @kernel
+def power(u, n):
+    """u to a whole power."""
+    found = 1.0
+    while n > 0:
+        if n & 1:
+            found *= u
+        u *= u
+        n >>= 1
+    return found
+
+
+@kernel_in_loop
 def draw_law(prior, succ, times, kinds, i, s, a, rng, out):
-    """Fill ``out`` with a draw of the next state's law, but for its sum, which is returned."""
-    for y in range(out.size):
-        out[y] = prior
+    """Fill ``out`` with a draw of the next state's law, but for its sum, which is returned.
+
+    A gamma of shape prior + n is the sum of one of shape prior and one of shape n. ``prior`` is 0
+    for 1/S, S being ``out.size``: a gamma of that shape is one of shape 1 + 1/S times u^S, which
+    takes no logarithm.
+    """
+    S = out.size
+    if prior >= 1.0:
+        gammas(rng, prior, out)
+    elif prior > 0.0:
+        for y in range(S):
+            out[y] = gamma(rng, prior)
+    else:
+        gammas(rng, 1.0 + 1.0 / S, out)
+        for y in range(S):
+            out[y] *= power(uniform_open(rng), S)
     for j in range(kinds[i, s, a]):
-        out[succ[i, s, a, j]] += times[i, s, a, j]
+        out[succ[i, s, a, j]] += gamma(rng, times[i, s, a, j])
     total = 0.0
-    for y in range(out.size):
-        out[y] = gamma(rng, out[y])
+    for y in range(S):
         total += out[y]
     return total
 
@@ -58,7 +82,6 @@ def plan(params, m, k, rng):
     cap, Q, V, policy = m.cap, m.Q, m.V, m.policy
     H, S, A = Q.shape
     law = np.empty(m.facts[0])
-    prior = params.prior if params.prior > 0.0 else 1.0 / law.size
     pooled = n.shape[0] == 1
     # One model for all steps where counts are pooled: its laws are drawn once and kept.
     laws = np.zeros((S, A, law.size) if pooled else (0, 0, 0))
@@ -68,7 +91,7 @@ def plan(params, m, k, rng):
         for s in range(S):
             for a in range(A):
                 if not pooled or h == H - 1:
-                    total = draw_law(prior, succ, times, kinds, i, s, a, rng, law)
+                    total = draw_law(params.prior, succ, times, kinds, i, s, a, rng, law)
                     if pooled:
                         for y in range(law.size):
                             laws[s, a, y] = law[y] / total

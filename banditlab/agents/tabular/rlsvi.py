@@ -47,12 +47,13 @@ def plan(params, m, k, rng):
         sd = math.sqrt(0.5 * S * H * H * H * numeric.log(2.0 * H * S * A * (k + 1.0)))
     for h in range(H - 1, -1, -1):
         i = h if n.shape[0] > 1 else 0
+        then = V[h + 1]
         if params.scale == REMAINING:
             sd = params.c * (H - h)
         for s in range(S):
             for a in range(A):
                 more = n[i, s, a] + 1.0
-                total = tabular.ahead(succ, times, kinds, i, s, a, h, V)
+                total = tabular.ahead(succ, times, kinds, i, s, a, then)
                 q = (n[i, s, a] * r[i, s, a] + total) / more + sd / math.sqrt(more) * normal(rng)
                 Q[h, s, a] = min(cap[h], q) if params.scale == REMAINING else q
         tabular.settle(Q, V, policy, h, rng)

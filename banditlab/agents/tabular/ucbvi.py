@@ -45,19 +45,20 @@ class UCBVI(NamedTuple):
 
 @kernel
 def plan_tuned(params, m, k, rng):
-    told, r, n, kinds, succ, times = m.told, m.r, m.n, m.kinds, m.succ, m.times
+    told, r, inv, kinds, succ, times = m.told, m.r, m.inv, m.kinds, m.succ, m.times
     cap, Q, V, policy = m.cap, m.Q, m.V, m.policy
     H, S, A = Q.shape
     wide = params.c * math.sqrt(numeric.log(2.0 * S * A * H * (k + 1.0) / params.delta))
     for h in range(H - 1, -1, -1):
-        i = h if n.shape[0] > 1 else 0
+        i = h if inv.shape[0] > 1 else 0
+        then = V[h + 1]
         width = wide * (H - h)
         for s in range(S):
             for a in range(A):
-                visits = n[i, s, a]
-                if visits > 0.0:
-                    total = tabular.ahead(succ, times, kinds, i, s, a, h, V)
-                    q = r[i, s, a] + total / visits + width / math.sqrt(visits)
+                share = inv[i, s, a]
+                if share > 0.0:
+                    total = tabular.ahead(succ, times, kinds, i, s, a, then)
+                    q = r[i, s, a] + total * share + width * math.sqrt(share)
                     Q[h, s, a] = min(cap[h], q)
                 else:
                     Q[h, s, a] = tabular.untried(told, r, cap, i, h, s, a)
@@ -95,6 +96,7 @@ def plan_paper(params, m, k, rng):
     L = numeric.log(5.0 * S * A * H * m.facts[1] / params.delta)
     for h in range(H - 1, -1, -1):
         i = h if n.shape[0] > 1 else 0
+        then = V[h + 1]
         for s in range(S):
             for a in range(A):
                 visits = n[i, s, a]
@@ -103,7 +105,7 @@ def plan_paper(params, m, k, rng):
                         bonus = bernstein(L, H, S, A, n, h, i, s, a, succ, times, kinds, V)
                     else:
                         bonus = 7.0 * H * L / math.sqrt(visits)
-                    total = tabular.ahead(succ, times, kinds, i, s, a, h, V)
+                    total = tabular.ahead(succ, times, kinds, i, s, a, then)
                     q = r[i, s, a] + total / visits + bonus
                     Q[h, s, a] = min(Q[h, s, a], min(H * 1.0, q))
                 else:
