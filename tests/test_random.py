@@ -441,3 +441,13 @@ def test_plain_python_gives_the_same_bits(tmp_path):
     for name, values in compiled.items():
         assert np.array_equal(values, plain[name]), name
     assert np.abs(compiled["normal"]).max() > random.ZIGGURAT_R  # the tail was visited
+
+
+@pytest.mark.parametrize("shape", [1.0, 7 / 6, 40.0])
+def test_many_gammas_of_one_shape_are_the_same_gammas(shape):
+    """Bit for bit, and the stream goes on from the same place."""
+    one, other = (random.stream(KEY, 3, random.AGENT) for _ in range(2))
+    out = np.zeros(500)
+    random.gammas(one, shape, out)
+    assert out.tolist() == [random.gamma(other, shape) for _ in range(500)]
+    assert random.next_word(one) == random.next_word(other)

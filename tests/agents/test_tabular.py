@@ -35,6 +35,7 @@ def informed(name, counts, rewards, first=0, **hyper):
     agent = banditlab.Agent(name, n_states=S, n_actions=A, steps=H, horizon=50, seed=1, **hyper)
     m = agent.state
     m.n[:] = counts.sum(axis=3)
+    m.inv[m.n > 0] = 1.0 / m.n[m.n > 0]
     m.r[:], m.total[:] = rewards, rewards * m.n
     for place in np.ndindex(H, S, A):
         met = np.flatnonzero(counts[place])
