@@ -285,6 +285,22 @@ def test_it_explores_as_long_as_it_says():
     assert agent.state.choice[0] >= 0 and len({*agent.act()}) == 1
 
 
+def test_the_worst_of_several_problems_is_that_by_the_measure_shown():
+    """Uniform pairs regret one matrix more; what they name in the end is worse on the other."""
+    sure = {"name": "duel_btl", "weights": [9.0, 1.0, 1.0]}
+    circle = {"name": "duel_rps", "a": 0.1, "b": 0.1, "c": 0.2}
+
+    def mean(measure, problem, **given):
+        arena = {"protocol": "duel", "problem": problem, "horizon": 500, "checkpoints": [500],
+                 "replications": 4, "agents": [{"name": "random_pair"}], "measure": measure}  # fmt: skip
+        return banditlab.simulate({**arena, **given}, workers=1).raw("random_pair", measure).mean()
+
+    for measure, worst in (("vn", sure), ("exploitability", circle)):
+        other = circle if worst is sure else sure
+        assert mean(measure, worst) > mean(measure, other)
+        assert mean(measure, other, worst=[worst]) == mean(measure, worst)
+
+
 # --- small and bad input ------------------------------------------------------------------------
 
 
