@@ -292,7 +292,8 @@ def test_the_worst_of_several_problems_is_that_by_the_measure_shown():
 
     def mean(measure, problem, **given):
         arena = {"protocol": "duel", "problem": problem, "horizon": 500, "checkpoints": [500],
-                 "replications": 4, "agents": [{"name": "random_pair"}], "measure": measure}  # fmt: skip
+                 "replications": 4, "agents": [{"name": "random_pair"}],
+                 "measure": measure}  # fmt: skip
         return banditlab.simulate({**arena, **given}, workers=1).raw("random_pair", measure).mean()
 
     for measure, worst in (("vn", sure), ("exploitability", circle)):
