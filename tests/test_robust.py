@@ -17,7 +17,7 @@ from banditlab.problems.ring_sa import ring_payoffs
 from banditlab.robust import games
 from banditlab.robust.dominance import maximin, mix_gap, nondominated, pure_gap, set_gap
 from banditlab.robust.grid import LETTERS, grid
-from banditlab.robust.oracle import discover_tabular, helping_attack, returns
+from banditlab.robust.oracle import _Chains, discover_tabular, helping_attack, returns
 from banditlab.robust.sa_mdp import (
     all_attackers,
     all_policies,
@@ -343,6 +343,30 @@ def test_the_helping_attack_against_all_attackers():
         assert found == pytest.approx(float(weights @ returns(mdp, chosen, [nu])[:, 0]), abs=1e-9)
         assert every.max() >= found - 1e-9
         assert found >= every.max() - 0.6  # a search by single changes may miss a little
+
+
+def test_values_follow_from_the_old_inverse():
+    """Every change of what is shown, against a fresh solve."""
+    g = grid()
+    rng = np.random.default_rng(4)
+    policies = rng.integers(0, 4, (3, 25))
+    changed = 0
+    for _ in range(3):
+        weights = rng.normal(size=3)
+        chains = _Chains(g, policies, no_attack(g))
+        for s in rng.permutation(np.flatnonzero(g.shown.sum(axis=1) > 1)):
+            before = weights @ chains.worth()
+            options = []
+            for o in np.flatnonzero(g.shown[s]):
+                other = chains.shows.copy()
+                other[s] = o
+                options.append(weights @ returns(g, policies, [other])[:, 0])
+            changed += chains.improve(s, weights)
+            direct = returns(g, policies, [chains.shows])[:, 0]
+            assert chains.worth() == pytest.approx(direct, abs=1e-10)
+            assert weights @ direct == pytest.approx(max(options), abs=1e-10)
+            assert weights @ direct >= before - 1e-10
+    assert changed > 20
 
 
 # --- schedules ----------------------------------------------------------------------------------

@@ -197,15 +197,14 @@ def min_q_attacker(mdp: SAMDP, policy: Any) -> np.ndarray:
 def worst_attack(mdp: SAMDP, policy: Any) -> np.ndarray:
     """The attacker (S,) that makes the policy worth least, exactly: the optimum of its own MDP.
 
-    Value iteration to begin with and policy iteration to end, lowest observation of ties.
+    Policy iteration of the attacker; it shows something else only where that is worse.
     """
     rule = as_rule(policy, mdp.reward.shape[1])
     attacker = no_attack(mdp)
     for _ in range(1000):
         q = q_values(mdp, values(mdp, policy, attacker)) @ rule.T
-        now = q[np.arange(len(q)), attacker]
-        best = np.where(mdp.shown, q, np.inf).min(axis=1)
-        worse = np.where(best < now - TIE, _least_shown(mdp, q), attacker)
+        states, least = np.arange(len(q)), _least_shown(mdp, q)
+        worse = np.where(q[states, least] < q[states, attacker] - TIE, least, attacker)
         if (worse == attacker).all():
             return np.asarray(attacker)
         attacker = worse
