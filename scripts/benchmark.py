@@ -7,7 +7,8 @@ our arithmetic, and Thompson sampling with our sampler; of UCB in NumPy, vectori
 replications; and of the libraries of ``scripts/peers.py`` that are installed. Then what a short
 replication costs beside its rounds, the gain of a second core, seconds to compile a pair and from
 process start to the figure of ``--agent lcb``, the memory of 10^10 pulls, and how time grows with
-the horizon, the arms, the replications and the dimension; and duels per second (``duels.py``).
+the horizon, the arms, the replications and the dimension; a Lasso path, ours and scikit-learn's;
+and duels per second (``duels.py``).
 
 Rates are per second of CPU time, the best of several rounds, and the rounds of all contestants are
 interleaved, so that a busy neighbour hurts all alike. Writes ``results/benchmark/``.
@@ -377,6 +378,51 @@ def other_protocols() -> dict[str, float]:
     return found
 
 
+def lasso_paths(quick: bool) -> list[dict[str, Any]]:
+    """CPU seconds of a Lasso path of 50 levels, ours and scikit-learn's, on the same rows.
+
+    Both start each level from the one before, on one core. Tolerances are such that both are good
+    to about eight digits: ``above`` is the largest excess of our objective over theirs, relative to
+    it, and may be negative.
+    """
+    try:
+        from sklearn.linear_model import lasso_path
+        from threadpoolctl import threadpool_limits
+    except ImportError:
+        return []
+    from banditlab.parts import sparse_fit
+
+    sizes = [(1000, 200), (500, 500), (200, 1000)]
+    found = []
+    for n, dim in sizes[: 1 if quick else 3]:
+        rng = np.random.default_rng(1)
+        x = rng.normal(size=(n, dim))
+        y = x[:, :20].sum(axis=1) + rng.normal(size=n)
+        lams = np.abs(x.T @ y).max() / n * np.geomspace(1.0, 0.01, 50)
+
+        def ours(x: Any = x, y: Any = y, lams: Any = lams) -> np.ndarray:
+            return sparse_fit.lasso_path(x, y, lams, 1e-8)
+
+        def theirs(x: Any = x, y: Any = y, lams: Any = lams) -> np.ndarray:
+            return lasso_path(x, y, alphas=lams, tol=1e-9, max_iter=100_000)[1].T  # type: ignore
+
+        best = {"ours": math.inf, "scikit-learn": math.inf}
+        values = {}
+        with threadpool_limits(1), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            ours()  # compiled
+            for _ in range(3):
+                for who, path in (("ours", ours), ("scikit-learn", theirs)):
+                    began = time.process_time()
+                    thetas = path()
+                    best[who] = min(best[who], time.process_time() - began)
+                    fit = ((y - thetas @ x.T) ** 2).sum(axis=1) / (2 * n)
+                    values[who] = fit + lams * np.abs(thetas).sum(axis=1)
+        above = float((values["ours"] / values["scikit-learn"] - 1.0).max())
+        found.append({"rows": n, "features": dim, **best, "above": above})
+    return found
+
+
 def growth(quick: bool) -> dict[str, dict[str, Any]]:
     """CPU seconds against one size at a time, with the exponent fitted to the larger half."""
     arms = registry.make_problem("bernoulli", means=MEANS)
@@ -458,6 +504,7 @@ def measure(quick: bool) -> dict[str, Any]:
         ),
         "overhead_microseconds": overhead_microseconds(),
         "second_core": second_core(256 if quick else 1024),
+        "lasso_paths": lasso_paths(quick),
         "growth": growth(quick),
         "duels": duels.rates(quick),
     }
@@ -534,6 +581,12 @@ def show(found: dict[str, Any]) -> None:
     overhead = found["overhead_microseconds"]
     lines += [f"a replication {name}: {x:.1f} microseconds" for name, x in overhead.items()]
     lines += [f"two workers are {found['second_core']:.2f} times as fast as one"]
+    for row in found["lasso_paths"]:
+        ratio = row["scikit-learn"] / row["ours"]
+        lines.append(
+            f"Lasso path, {row['rows']} rows, {row['features']} features: {row['ours']:.3f} CPU s, "
+            f"scikit-learn {row['scikit-learn']:.3f}, ratio {ratio:.1f}"
+        )
     for name, curve in found["growth"].items():
         lines.append(f"time grows like {name}^{curve['exponent']:.2f}")
     lines += duels.lines(found["duels"])

@@ -123,6 +123,16 @@ def test_the_best_support_by_exchange_is_that_of_all_supports(monkeypatch):
     assert hits >= 19
 
 
+def test_an_exchange_repairs_what_one_by_one_got_wrong(monkeypatch):
+    """A feature that is nearly the sum of two beats each of them, but not both."""
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=(200, 6))
+    x[:, 0] = x[:, 1] + x[:, 2] + 0.3 * rng.normal(size=200)
+    y = x[:, 1] + x[:, 2] + 0.01 * rng.normal(size=200)
+    monkeypatch.setattr(sparse_fit, "ALL", 0)
+    assert sparse_fit.supports(sparse_fit.Sums.of(x, y, np.ones(200)), 2) == [[], [0], [1, 2]]
+
+
 def test_the_criterion_finds_the_size_and_halves_find_the_features():
     x, y, theta = rows(120, 20, seed=4, s=3)
     sums = sparse_fit.Sums.of(x, y, np.ones(120))

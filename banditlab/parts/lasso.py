@@ -29,7 +29,7 @@ from banditlab.core import kernel
 
 TOLERANCE = 1e-10  # of the conditions, in units of x y
 SWEEPS = 2000
-ROUNDS = 4  # of descent among the coordinates that are not 0, before their system is solved
+ROUNDS = 60  # sweeps of the coordinates that are not 0, before their system is solved
 DEPENDENT = 1e-10  # a pivot below this part of its diagonal: the columns are dependent
 
 
@@ -156,9 +156,12 @@ def settle(gram, level, theta, grad, tolerance):
     u, step = np.empty((n, n)), np.empty(n)
     kept, rows = np.empty(n, np.int64), np.arange(n)
     for _ in range(n + 10):  # every step but the last few makes one of them 0
+        worst = np.inf
         for _ in range(ROUNDS):
-            sweep(block, level, here, slope)
-        if violation(slope, here, level) <= tolerance:
+            if worst > tolerance:
+                sweep(block, level, here, slope)
+                worst = violation(slope, here, level)
+        if worst <= tolerance:
             break
         m = 0
         for a in range(n):

@@ -40,6 +40,8 @@ array([-0.99,  0.  ,  0.  ])
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -170,10 +172,17 @@ def recommend(params, state, x, rng, out):
     lasso.greedy(x, state.theta, out)
 
 
-def check(task: Task, x: np.ndarray) -> None:
-    """Refuse features that say nothing."""
-    if x.size and not np.any(x):
-        raise ValueError("the features of all arms are 0")
+@cache  # so that algorithms made alike are equal
+def checking(s: int) -> Callable[[Task, np.ndarray | None], None]:
+    """What refuses a task that ``s`` of its features cannot decide, and features that are all 0."""
+
+    def check(task: Task, x: np.ndarray | None) -> None:
+        if s > task.dim:
+            raise ValueError(f"s must be at most {task.dim}, the number of features, got {s}")
+        if x is not None and x.size and not np.any(x):
+            raise ValueError("the features of all arms are 0")
+
+    return check
 
 
 def sparse_commit(
@@ -209,4 +218,4 @@ def sparse_commit(
         nonnegative("lam", lam),
         flag("refit", refit),
     )
-    return Identify(params, init, act, update, recommend, features=True, check=check)
+    return Identify(params, init, act, update, recommend, features=True, check=checking(params.s))
