@@ -102,26 +102,35 @@ def borda(P: Any) -> np.ndarray:
     return np.asarray((matrix.sum(axis=1) - 0.5) / (len(matrix) - 1))
 
 
-def von_neumann(P: Any) -> np.ndarray:
+def von_neumann(P: Any, rng: np.random.Generator | None = None) -> np.ndarray:
     """A strategy of exploitability 0, the von Neumann winner, by a linear program: float64 (K,).
 
     It is the point mass on a Condorcet winner where there is one. It need not be the only one:
-    test its exploitability, not its entries, unless :func:`von_neumann_range` is one point.
+    test its exploitability, not its entries, unless :func:`von_neumann_range` is one point. With
+    ``rng`` one of several is drawn, so that no arm is preferred for its number.
     """
     matrix = preference_matrix(P)
     best = condorcet(matrix)
     if best is not None:
         return np.eye(len(matrix))[best]
-    return _solve(matrix, np.zeros(len(matrix)))
+    return _solve(matrix, np.zeros(len(matrix)) if rng is None else rng.normal(size=len(matrix)))
 
 
-def von_neumann_range(P: Any) -> tuple[np.ndarray, np.ndarray]:
-    """The least and the largest probability of each arm in any von Neumann winner: (K,) each."""
+class Range(NamedTuple):
+    """All von Neumann winners of a matrix: (K,) float64 each."""
+
+    least: np.ndarray  # the least probability that an arm has in any of them
+    largest: np.ndarray
+    middle: np.ndarray  # one of them: the mean of those that attain the largest
+
+
+def von_neumann_range(P: Any) -> Range:
+    """The least and the largest probability of each arm in any von Neumann winner."""
     matrix = preference_matrix(P)
-    K = len(matrix)
-    least = [_solve(matrix, cost)[k] for k, cost in enumerate(np.eye(K))]
-    largest = [_solve(matrix, -cost)[k] for k, cost in enumerate(np.eye(K))]
-    return np.array(least), np.array(largest)
+    directions = np.eye(len(matrix))
+    least = [_solve(matrix, cost)[k] for k, cost in enumerate(directions)]
+    most = np.array([_solve(matrix, -cost) for cost in directions])
+    return Range(np.array(least), most.diagonal().copy(), most.mean(axis=0))
 
 
 def _solve(matrix: np.ndarray, cost: np.ndarray) -> np.ndarray:

@@ -245,7 +245,7 @@ def test_three_groups_make_a_cycle_and_a_reward_model_falls_for_it(few_draws):
     assert found["settle"]["unsure"] == 0
     text = shown(found)
     assert "Nothing beats every other." in text and "There is a cycle, a real one" in text
-    assert "No more duels are needed to settle that the cycle is real." in text
+    assert "No more duels are needed to settle whether the cycle is real." in text
     assert json.loads(json.dumps(found, allow_nan=False)) == json.loads(json.dumps(found))
 
 
@@ -331,6 +331,15 @@ def test_what_the_numbers_cannot_show_is_said(few_draws):
     assert "cannot be compared" in shown(found)
     few = report(judged(GROUPS, 300, 1, people=8), names=())
     assert "8 annotators are few: intervals drawn from so few are too narrow" in few["notes"]
+
+
+def test_nothing_but_ties_prefers_nobody(few_draws):
+    given = {"left": ["a", "b", "c"] * 20, "right": ["b", "c", "a"] * 20, "winner": ["tie"] * 60}
+    found = report(given, names=())
+    assert found["winners"]["von_neumann"]["names"] == ["a", "b", "c"]
+    for row in found["items"]:
+        assert row["von_neumann"]["lo"] < 0.1 and row["von_neumann"]["hi"] > 0.9
+    assert found["condorcet"] is None and found["cycle"] is None and found["settle"]["unsure"] == 3
 
 
 def test_one_seed_one_report_and_progress(few_draws):

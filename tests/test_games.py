@@ -86,10 +86,15 @@ def test_three_arms_mix_if_and_only_if_they_form_a_circle(seed):
 
 
 def test_even_arms_have_many_winners_and_the_range_says_so():
-    least, largest = games.von_neumann_range(np.full((3, 3), 0.5))
-    assert np.allclose(least, 0) and np.allclose(largest, 1)
-    least, largest = games.von_neumann_range(RPS)
-    assert np.allclose(least, [1 / 3, 1 / 2, 1 / 6]) and np.allclose(largest, least)
+    even = np.full((3, 3), 0.5)
+    found = games.von_neumann_range(even)
+    assert np.allclose(found.least, 0) and np.allclose(found.largest, 1)
+    assert np.allclose(found.middle, 1 / 3)
+    drawn_anew = [games.von_neumann(even, np.random.default_rng(s)).argmax() for s in range(20)]
+    assert {*drawn_anew} == {0, 1, 2}
+    found = games.von_neumann_range(RPS)
+    assert np.allclose(found.least, [1 / 3, 1 / 2, 1 / 6])
+    assert np.allclose(found.largest, found.least) and np.allclose(found.middle, found.least)
 
 
 def test_a_dominated_clone_changes_nothing_and_noise_scales():

@@ -32,6 +32,11 @@ FEW, FEW_GROUPS = 5, 20  # duels of a pair, and annotators, below which interval
 CONTROL = "random_pair"
 IDEAS = {"copeland": "Copeland", "borda": "Borda", "bradley_terry": "Bradley-Terry",
          "von_neumann": "von Neumann"}  # fmt: skip
+RANGED = 60  # things up to which it is asked whether there are several von Neumann winners
+MIXTURES = (
+    "the von Neumann winner is not the only one: other mixtures lose as little; shown is the "
+    "middle of them"
+)
 EVEN = 1e-9  # differences that are rounding
 
 
@@ -88,6 +93,9 @@ def report(
         "bradley_terry": fitted.scores,
         "von_neumann": games.von_neumann(P),
     }
+    many = _many_mixtures(P)
+    if many is not None:
+        scores["von_neumann"] = many
     verdict = winners.verdict(duels, P, majority)
     worth = winners.worth(
         wins, draws // 2, rng, lambda done: tell("pairs worth asking", done, draws // 2)
@@ -105,7 +113,8 @@ def report(
         "ask_next": winners.worth_asking(duels, wins, worth),
         "agents": _played(duels, players, settings or {}, horizon, replications, seed, workers,
                           tell),
-        "notes": [*duels.notes, *_doubts(duels, wins, P, scores, fitted, found)],
+        "notes": [*duels.notes, *_doubts(duels, wins, fitted, found),
+                  *([MIXTURES] if many is not None else [])],
     }  # fmt: skip
 
 
@@ -131,6 +140,14 @@ def _items(
             row[idea] = {"value": float(scores[idea][k]), "lo": float(lo), "hi": float(hi)}
         rows.append(row)
     return rows
+
+
+def _many_mixtures(P: np.ndarray) -> np.ndarray | None:
+    """The middle of several von Neumann winners; None where there is one, or too much to solve."""
+    if len(P) > RANGED or games.condorcet(P) is not None:
+        return None
+    found = games.von_neumann_range(P)
+    return found.middle if (found.largest - found.least).max() > 1e-6 else None
 
 
 def _first(score: np.ndarray) -> np.ndarray:
@@ -208,15 +225,12 @@ def _played(
 def _doubts(
     duels: Duels,
     wins: np.ndarray,
-    P: np.ndarray,
-    scores: dict[str, np.ndarray],
     fitted: games.BradleyTerry,
     found: winners.Draws,
 ) -> list[str]:
     """Sentences on what the numbers cannot show."""
     said = []
-    K = len(P)
-    asked = (wins + wins.T)[np.triu_indices(K, 1)]
+    asked = (wins + wins.T)[np.triu_indices(len(wins), 1)]
     never, seldom = int((asked == 0).sum()), int(((asked > 0) & (asked < FEW)).sum())
     if never:
         said.append(
@@ -252,10 +266,6 @@ def _doubts(
         )
     elif duels.annotators is not None and groups < FEW_GROUPS:
         said.append(f"{groups} annotators are few: intervals drawn from so few are too narrow")
-    if K <= 60 and games.condorcet(P) is None:
-        least, largest = games.von_neumann_range(P)
-        if (largest - least).max() > 1e-6:
-            said.append("the von Neumann winner is not the only one: other mixtures lose as little")
     return said
 
 
@@ -267,6 +277,7 @@ def render(found: Mapping[str, Any], console: Console) -> None:
     from rich.table import Table
 
     who = "" if found["annotators"] is None else f" by {found['annotators']:,} annotators"
+    who = " by one annotator" if found["annotators"] == 1 else who
     lists = "" if found["lists"] is None else f" from {found['lists']:,} lists"
     console.print(
         f"[bold]{name(found['log'] or 'duels')}[/]: {found['duels']:,} duels{lists}{who}, "

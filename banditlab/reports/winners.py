@@ -101,7 +101,7 @@ def resampled(
             fitted = games.bradley_terry(wins, start=begin)
             found.copeland[d], found.borda[d] = games.copeland(P), games.borda(P)
             found.bradley_terry[d] = fitted.scores
-            found.von_neumann[d] = games.von_neumann(P)
+            found.von_neumann[d] = games.von_neumann(P, rng)
             found.held[d] = fitted.penalty > 0
             told(d + 1)
     return found
@@ -289,10 +289,10 @@ def verdict(duels: Duels, P: np.ndarray, majority: Majority) -> dict[str, Any]:
         told["condorcet"] = {
             "name": duels.names[best], "p": sure, "certain": sure <= LEVEL
         }  # fmt: skip
-        what = "that it beats every other"
+        what = "whether it beats every other"
     elif at_the_top:
         pairs, tests = list(zip(ring, ring[1:] + ring[:1], strict=True)), tests_of(majority)
-        what = "that the cycle is real"
+        what = "whether the cycle is real"
     else:
         pairs = [(int(i), int(j)) for i in top for j in top if i != j and (P[i, j] > 0.5 or i < j)]
         pairs, tests = [(i, j) for i, j in pairs if P[i, j] >= 0.5], float(K)

@@ -9,7 +9,7 @@ from scipy import stats
 import banditlab
 from banditlab import random
 from banditlab.agent import quiet
-from banditlab.agents.dueling import btm, dts
+from banditlab.agents.dueling import btm, dts, dts_plus
 from banditlab.arena.play import ready
 from banditlab.problems.duel_matrix import MATRICES
 from banditlab.protocols import duel
@@ -214,11 +214,18 @@ def test_dts_has_the_law_of_the_paper(plus):
     """Its shortcuts (no samples of stage one, few in all) against samples of everything."""
     name, n = ("dts_plus" if plus else "dts"), 20_000
     rng = np.random.default_rng(6)
-    for duels, t in ((6, 60), (30, 200), (90, 400)):
+    circle = np.full((4, 4), 0.8)  # of 0, 1, 2: whoever is left surely loses to somebody
+    circle[[1, 2, 0, 3, 3, 3], [0, 1, 2, 0, 1, 2]] = 0.2
+    for P, duels, t in (
+        (MATRICES["cyclic"], 6, 60),
+        (MATRICES["cyclic"], 30, 200),
+        (MATRICES["cyclic"], 90, 400),
+        (circle, 900, 400),
+    ):
         agent = banditlab.Agent(name, n_arms=4)
         for _ in range(duels):
             i, j = rng.choice(4, 2, replace=False)
-            agent.update((i, j), float(rng.random() < MATRICES["cyclic"][i, j]))
+            agent.update((i, j), float(rng.random() < P[i, j]))
         expected = paper_dts(agent.state.wins, t, n, rng, plus)
         known, seen = agent.algorithm, np.zeros((4, 4))
         with quiet():
@@ -229,8 +236,30 @@ def test_dts_has_the_law_of_the_paper(plus):
         rest = np.array([[expected[~often].sum()], [seen[~often].sum()]])
         table = np.hstack([np.vstack([expected[often], seen[often]]), rest])
         table = table[:, table.sum(axis=0) > 0]
-        assert table.shape[1] > 3
+        assert table.shape[1] > (3 if P is not circle else 2)
         assert stats.chi2_contingency(table)[1] > 1e-5
+
+
+@pytest.mark.parametrize("won, lost", [(3, 9), (9, 3), (40, 42), (2, 22)])
+def test_whole_samples_of_dts_plus_are_those_of_their_side(won, lost):
+    """By drawing until the side comes, or by the quantile where it is rare: one law."""
+    agent = banditlab.Agent("dts_plus", n_arms=2)
+    for n, win in ((won, 1), (lost, 0)):
+        for _ in range(n):
+            agent.update((0, 1), win)
+    law, rng = stats.beta(won + 1, lost + 1), random.stream(random.key(3), 0, random.AGENT)
+    for side in (True, False):
+        agent.state.beats[0, 1], agent.state.beats[1, 0] = side, not side
+        with quiet():
+            drawn = [dts_plus.whole_sample(agent.state, 0, 1, rng) for _ in range(1000)]
+        assert all((theta > 0.5) == side for theta in drawn)
+
+        def cdf(x, side=side):
+            if side:  # from the far tail, where 1 - cdf would round
+                return 1.0 - law.sf(np.maximum(x, 0.5)) / law.sf(0.5)
+            return law.cdf(np.minimum(x, 0.5)) / law.cdf(0.5)
+
+        assert stats.kstest(drawn, cdf).pvalue > 1e-5
 
 
 def test_the_second_candidates_of_dts_hold_the_first():
