@@ -162,6 +162,9 @@ def test_a_refusal_names_the_file(tmp_path):
     path.write_text("left,right,winner\na,b,c\n")
     with pytest.raises(ValueError, match=r"^duels.csv: winner: row 0 has c"):
         report(path, names=())
+    path.write_text("ranking\na > b|x\nb > a|y\n")
+    with pytest.raises(ValueError, match=r"row 0 has a > b.x; does the first line name all"):
+        report(path, names=())
     with pytest.raises(ValueError, match="301 things are more than the 300"):
         chain = [str(k) for k in range(301)]
         report({"left": chain[:-1], "right": chain[1:], "winner": chain[1:]}, names=())

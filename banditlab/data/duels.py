@@ -216,6 +216,8 @@ def _of_lists(table: Table, notes: list[str]) -> Read:
     if "ranking" in table:
         lists = [_parsed(row, table["ranking"]) for row in range(table.rows)]
         what = "ranking"
+        if table.where and table.names == ("ranking",) and not table.passed_over:
+            _refuse_parted(lists, table)
     else:
         lists, what = _placed(table), f"{PLACE}..."
     texts = sorted({name for ranks in lists for name, _ in ranks})
@@ -274,6 +276,16 @@ def _parsed(row: int, column: Any) -> list[tuple[str, int]]:
                 )
             found.append((name.strip(), rank))
     return found
+
+
+def _refuse_parted(lists: list[list[tuple[str, int]]], table: Table) -> None:
+    """In a file of one column, refuse names that rather are cells of columns without a name."""
+    for row, ranks in enumerate(lists):
+        if any(mark in name for name, _ in ranks for mark in ";|\t"):
+            raise ValueError(
+                f"ranking: row {row} has {cell(table['ranking'], row)}; does the first line name "
+                "all columns?"
+            )
 
 
 def _placed(table: Table) -> list[list[tuple[str, int]]]:
