@@ -8,7 +8,7 @@ replications; and of the libraries of ``scripts/peers.py`` that are installed. T
 replication costs beside its rounds, the gain of a second core, seconds to compile a pair and from
 process start to the figure of ``--agent lcb``, the memory of 10^10 pulls, and how time grows with
 the horizon, the arms, the replications and the dimension; a Lasso path, ours and scikit-learn's;
-and duels per second (``duels.py``).
+duels per second (``duels.py``) and episodes per second (``episodes.py``).
 
 Rates are per second of CPU time, the best of several rounds, and the rounds of all contestants are
 interleaved, so that a busy neighbour hurts all alike. Writes ``results/benchmark/``.
@@ -32,6 +32,7 @@ from pathlib import Path
 from typing import Any
 
 import duels
+import episodes
 import numpy as np
 import pandas as pd
 import peers
@@ -506,6 +507,7 @@ def measure(quick: bool) -> dict[str, Any]:
         "second_core": second_core(256 if quick else 1024),
         "lasso_paths": lasso_paths(quick),
         "growth": growth(quick),
+        "episodic": episodes.measure(quick),
         "duels": duels.rates(quick),
     }
     found["ratios"] = ratios(best, found["peers"])
@@ -569,6 +571,7 @@ def show(found: dict[str, Any]) -> None:
     for name, ratio in found["ratios"].items():
         table.add_row(name, f"{ratio:.2f}" if ratio < 100 else f"{ratio:,.0f}")
     console.print(table)
+    episodes.show(found["episodic"], console)
     lines = [f"import banditlab: {found['import_seconds']:.2f} s"]
     lines += [f"{name}: {x:.2f} CPU s" for name, x in found["compile_seconds"].items()]
     lines += [

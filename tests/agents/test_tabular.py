@@ -11,7 +11,7 @@ from scipy.optimize import minimize
 
 import banditlab
 from banditlab import random
-from banditlab.agents.tabular import mex_mf, psrl
+from banditlab.agents.tabular import mex_mb, mex_mf, psrl
 from banditlab.arena.play import ready
 from banditlab.parts.kl_block import best_law, gain, level, spread_of
 from banditlab.protocols import episodic
@@ -297,6 +297,51 @@ def test_mex_mb_plans_with_the_block(reward_term):
         v = q.max(axis=1)
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_block_ascent_climbs_to_no_more_than_the_surrogate(seed):
+    """The objective never falls, is that of the model it has chosen, and stays below."""
+    counts, rewards = random_data(seed, least=1, most=30)
+    agent = informed("mex_mb", counts, rewards, eta=3.0)
+    params, m = agent.algorithm.params, agent.state
+    upper = m.V[0, 0]
+    d, paid, laws = np.ones((H, S)), np.zeros((H, S)), np.zeros((H, S, S + 1))
+    rng = random.stream(random.key(1), 0, random.AGENT)
+    found = []
+    for _ in range(12):
+        mex_mb.sweep(params, m, d, laws, paid, rng)
+        found.append(mex_mb.promised(m, 4, laws, paid, d))
+    assert (np.diff(found) >= -1e-12).all() and found[-1] <= upper + 1e-12
+    assert found[-1] > found[0] and abs(found[-1] - found[-2]) < 1e-9
+    # Written out: rewards with their optimism, likelihoods of laws and rewards, occupancies.
+    n, P = empirical(counts)
+    here, total = np.eye(S)[0], 0.0
+    for h in range(H):
+        then = np.zeros(S)
+        for s in range(S):
+            a, law = m.policy[h, s], laws[h, s, :S]
+            assert law.sum() == pytest.approx(1.0, abs=1e-10)
+            extra = here[s] / (4 * 3.0 * n[h, s, a])
+            seen = P[h, s, a] > 0
+            total += here[s] * (rewards[h, s, a] + extra)
+            total += 3.0 * (counts[h, s, a][seen] * np.log(law[seen] / P[h, s, a][seen])).sum()
+            total -= 2 * 3.0 * n[h, s, a] * extra**2
+            then += here[s] * law
+        here = then
+    assert total == pytest.approx(found[-1], abs=1e-9)
+
+
+def test_where_every_state_is_certain_block_and_surrogate_agree():
+    plans = []
+    for solver in ("surrogate", "block"):
+        given = {"n_states": 1, "n_actions": 2, "steps": 3, "seed": 2, "solver": solver}
+        agent = banditlab.Agent("mex_mb", eta=2.0, **given)
+        for reward in np.random.default_rng(0).random(24):
+            agent.update(0, agent.act(0), reward / 3, 0)
+        plans.append((agent.state.V[:, 0].tolist(), agent.policy().tolist()))
+    np.testing.assert_allclose(plans[0][0], plans[1][0], atol=0.1)
+    assert plans[0][1] == plans[1][1]
+
+
 # --- the others ---------------------------------------------------------------------------------
 
 
@@ -429,6 +474,7 @@ def test_noise_has_the_mean_and_the_width_that_it_should(name, hyper, mean, sd):
         ("mex_mf", {"eta": math.nan}, "eta must be finite, got nan"),
         ("mex_mf", {"solver": "cpp"}, "solver must be one of surrogate, ccp, got 'cpp'"),
         ("mex_mb", {"eta": 0}, "eta must be positive, got 0"),
+        ("mex_mb", {"solver": "ccp"}, "solver must be one of surrogate, block, got 'ccp'"),
         ("mex_mb", {"reward_term": "no"}, "reward_term must be true or false, got 'no'"),
         ("ucbvi", {"c": 0}, "c must be positive, got 0"),
         ("ucbvi", {"variant": "hoeffding"}, "variant must be one of tuned, ch, bf"),
