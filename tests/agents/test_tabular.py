@@ -421,18 +421,20 @@ def test_epsilon_greedy_explores_as_often_as_it_says_and_scores_what_it_was_aske
     assert plain.state.Q[0, 0, 2] == pytest.approx(expected, abs=1e-12)
 
 
-def test_psrl_draws_laws_from_the_dirichlet():
+@pytest.mark.parametrize("prior", [0.0, 0.25, 1.5])
+def test_psrl_draws_laws_from_the_dirichlet(prior):
+    """Means and standard deviations, for a pair with data; prior 0 stands for 1/S."""
     counts, rewards = random_data(6)
     m = informed("psrl", counts, rewards).state
     rng = random.stream(random.key(3), 0, random.AGENT)
     law, draws = np.zeros(S + 1), []
     for _ in range(4000):
-        total = psrl.draw_law(0.25, m.succ, m.times, m.kinds, 1, 2, 0, rng, law)
+        total = psrl.draw_law(prior, m.succ, m.times, m.kinds, 1, 2, 0, rng, law)
         draws.append(law / total)
-    alpha = np.append(counts[1, 2, 0], 0.0) + 0.25
+    alpha = np.append(counts[1, 2, 0], 0.0) + (prior or 1.0 / (S + 1))
     mean = alpha / alpha.sum()
     sd = np.sqrt(mean * (1 - mean) / (alpha.sum() + 1))
-    assert np.abs(np.mean(draws, axis=0) - mean).max() < 5 * sd.max() / math.sqrt(4000)
+    assert (np.abs(np.mean(draws, axis=0) - mean) < 5 * sd / math.sqrt(4000)).all()
     np.testing.assert_allclose(np.std(draws, axis=0), sd, rtol=0.15)
 
 
