@@ -125,6 +125,26 @@ def test_an_environment_keeps_its_own_model():
     assert cliff.params.best[0] == -13.0
 
 
+@pytest.mark.parametrize(("key", "s", "a"), [("garnet", 0, 1), ("river", 1, 1), ("sea", 3, 0)])
+def test_steps_are_drawn_from_the_model(key, s, a):
+    """Next states as often as they should be; rewards with their mean and their noise."""
+    problem, draws = MADE[key], 4000
+    world, h = problem.params, problem.steps - 1
+    P, mean = dense(problem)
+    rng = random.stream(random.key(4), 0, random.NATURE)
+    with np.errstate(over="ignore"):
+        drawn = [problem.step(world, world, h, s, a, rng) for _ in range(draws)]
+    shares = np.bincount([after for after, _, _ in drawn], minlength=P.shape[3]) / draws
+    law = P[h, s, a]
+    assert (np.abs(shares - law) <= 5 * np.sqrt(law * (1 - law) / draws)).all()
+    rewards = np.array([r for _, r, _ in drawn])
+    assert abs(rewards.mean() - mean[h, s, a]) <= 5 * rewards.std() / math.sqrt(draws) + 1e-12
+    if key == "garnet":
+        assert set(rewards) == {0.0, 1.0}
+    if key == "sea":
+        assert rewards.std() == pytest.approx(1.0, rel=0.06)
+
+
 # --- the loop -----------------------------------------------------------------------------------
 
 

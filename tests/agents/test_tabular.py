@@ -148,6 +148,21 @@ def test_the_objective_of_a_plan_is_the_formula():
     np.testing.assert_allclose(d, occupancy(m.policy, empirical(counts)[1]), atol=1e-12)
 
 
+def test_the_procedure_plans_with_the_tangent_of_the_square():
+    """Bonus d / (2 eta n): the slope of d^2 / (4 eta n) at the occupancy before."""
+    counts, rewards = random_data(8)
+    agent = informed("mex_mf", counts, rewards, eta=2.0)
+    n, P = empirical(counts)
+    d = np.random.default_rng(2).random((H, S, A))
+    rng = random.stream(random.key(1), 0, random.AGENT)
+    mex_mf.promise(agent.algorithm.params, agent.state, d, rng)
+    v = np.zeros(S)
+    for h in range(H - 1, -1, -1):
+        q = rewards[h] + P[h] @ v + d[h] / (2 * 2.0 * n[h])
+        np.testing.assert_allclose(agent.state.Q[h], q, atol=1e-12)
+        v = q.max(axis=1)
+
+
 @pytest.mark.parametrize("eta", [0.01, 0.3, math.inf])
 def test_surrogate_is_capped_value_iteration_with_that_bonus(eta):
     counts, rewards = random_data(7, pay=1.0)
@@ -438,7 +453,7 @@ def test_psrl_draws_laws_from_the_dirichlet(prior):
     np.testing.assert_allclose(np.std(draws, axis=0), sd, rtol=0.15)
 
 
-def many_plans(name, seeds=400, **hyper):
+def many_plans(name, seeds=1500, **hyper):
     """Q (seeds,) of the one pair of a process of one step, seen thrice: rewards 1, 0, 1."""
     found = []
     for seed in range(seeds):
@@ -462,7 +477,7 @@ def many_plans(name, seeds=400, **hyper):
 def test_noise_has_the_mean_and_the_width_that_it_should(name, hyper, mean, sd):
     found = many_plans(name, **hyper)
     assert found.mean() == pytest.approx(mean, abs=5 * sd / math.sqrt(found.size) + 1e-12)
-    assert found.std() == pytest.approx(sd, rel=0.2, abs=1e-12)
+    assert found.std() == pytest.approx(sd, rel=0.06, abs=1e-12)
 
 
 # --- bad input ----------------------------------------------------------------------------------
