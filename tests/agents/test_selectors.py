@@ -13,7 +13,7 @@ import pytest
 import banditlab
 from banditlab import registry
 from banditlab.problems.door_corridor import corridor_payoffs
-from banditlab.robust.dominance import mix_gap, nondominated, set_gap
+from banditlab.robust.dominance import mix_gap, nondominated, pure_gap, set_gap
 
 ROOT = Path(__file__).parents[2]
 RING = [[1.0, -1.0, -1.0], [-1.0, 1.0, 0.0], [-1.0, 0.0, 1.0], [0.2, 0.2, 0.2]]
@@ -104,6 +104,26 @@ def test_lazy_greed_needs_a_quarter_of_the_programs():
     assert 130 < curves.raw("discover", "computed").mean() < 190
     assert curves.raw("discover", "gap").max() <= 1e-8
     assert np.array_equal(curves.raw("discover", "size"), curves.raw("discover", "kept"))
+
+
+def test_what_the_arena_records_of_a_set():
+    """The pure rule is content after three policies, at a mixed gap of 6.2."""
+    curves = banditlab.simulate(
+        {
+            "protocol": "discovery", "horizon": 4, "replications": 1, "checkpoints": [2, 4],
+            "problem": {"name": "door_corridor"}, "agents": [{"name": "discover", "gap": "pure"}],
+        }
+    )  # fmt: skip
+    M = corridor_payoffs(0.95)
+    told = {
+        name: curves.raw("discover", name)[0].tolist()
+        for name in ("gap", "pure_gap", "natural", "worst", "size", "kept")
+    }
+    assert told["gap"] == pytest.approx([9.525887, 6.217452], abs=1e-6)
+    assert told["pure_gap"] == pytest.approx([pure_gap(M, [2, 1]), 0.0], abs=1e-9)
+    assert told["natural"] == pytest.approx([M[1, 0], M[4, 0]])
+    assert told["worst"] == pytest.approx([M[1].min(), M[4].min()])
+    assert told["size"] == told["kept"] == [2, 3]
 
 
 def test_a_horizon_bounds_the_set():
