@@ -57,6 +57,16 @@ def test_exact_below_is_uniform(n):
         assert p_value(np.bincount(values), np.full(n, 1 / n)) > LEVEL
 
 
+@pytest.mark.parametrize("bits", [3, 9, 20, 33, 40, 61])
+def test_exact_below_reaches_every_bit(bits):
+    """One more than a power of two: of its largest value all bits but the first are 0."""
+    values = sample(noise.exact_below, 2**bits + 1, size=2000, dtype=np.int64)
+    assert values.min() >= 0 and values.max() <= 2**bits
+    for bit in range(bits):
+        share = np.mean(values >> bit & 1)
+        assert abs(share - 0.5) < 5 * 0.5 / np.sqrt(2000) + 2.0**-bits
+
+
 def test_exact_below_fills_the_largest_range():
     n = 3 * 2**60
     values = sample(noise.exact_below, n, dtype=np.int64)

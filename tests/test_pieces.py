@@ -373,6 +373,35 @@ def test_a_damaged_row_is_named_and_played_anew(damage, tmp_path, eager):
     assert np.array_equal(record, in_one_go(job))
 
 
+def test_a_row_belongs_to_the_code_and_the_data_that_play_it(tmp_path, eager):
+    """Those of the pieces: the loop's own may be another, of lanes."""
+    found = {}
+    cases = {
+        "ucb": {},
+        "again": {},
+        "other code": {"agents": [{"name": "thompson"}]},
+        "other data": {"problem": {**MEANS, "means": [0.2, 0.5, 0.7]}},
+    }
+    for title, more in cases.items():
+        job, folder = job_of("lanes", **more), tmp_path / title
+        with opened(folder, left=1) as kept, suppress(Killed):
+            play(job, 1, empty(job)[0], np.zeros(2, np.int64), Keeper(kept, OWNER, 1))
+        (path,) = folder.glob("*.row")
+        header, _ = head_and_body(path.read_bytes())
+        found[title] = tuple(header["pieces"]), header["params"]
+    code, data = found["ucb"]
+    assert found["again"] == (code, data) and len(set(code)) == 2
+    assert not set(found["other code"][0]) & set(code)
+    assert found["other data"][0] == code and found["other data"][1] != data
+    (path,) = (tmp_path / "other data").glob("*.row")
+    path.rename(tmp_path / "ucb" / path.name)
+    said = []
+    with Store(tmp_path / "ucb", "0" * 12, say=said.append) as kept:
+        job = job_of("lanes")
+        play(job, 1, empty(job)[0], np.zeros(2, np.int64), Keeper(kept, OWNER, 1))
+    assert len(said) == 1 and "it is of another params" in said[0]
+
+
 def test_rows_that_are_finished_or_beyond_the_run_are_not_used(tmp_path):
     said = []
     with Store(tmp_path, "0" * 12, say=said.append) as kept:
