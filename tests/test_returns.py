@@ -106,6 +106,17 @@ def test_the_bootstrap_draws_within_cells():
     assert np.array_equal(drawn, resampled_gaps(found, 200, seed=1))
 
 
+def test_intervals_are_turned_around_the_gap():
+    """The basic bootstrap: what resampling adds is what the means have added already."""
+    columns = table(HULL, noise=0.3, episodes=10)
+    found, drawn = report(columns, seed=2, **SMALL), resampled_gaps(read_returns(columns), 1000, 2)
+    for i, row in enumerate(found["gaps"]):
+        low, high = np.quantile(drawn[:, i], [0.025, 0.975])
+        assert row["lo"] == pytest.approx(2 * row["gap"] - high)
+        assert row["hi"] == pytest.approx(2 * row["gap"] - low)
+        assert row["corrected"] == pytest.approx(2 * row["gap"] - drawn[:, i].mean())
+
+
 def test_returns_in_other_units_change_units_only():
     plain = report(table(HULL, noise=0.1), seed=3, **SMALL)
     cells = {p: {c: 5000 * v - 700 for c, v in row.items()} for p, row in HULL.items()}
