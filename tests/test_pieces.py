@@ -41,6 +41,12 @@ ARENAS = {
         "agents": [{"name": "lucb"}],
         "horizon": 4000,
     },
+    "identify, until the budget is spent": {
+        "protocol": "identify",
+        "problem": MEANS,
+        "agents": [{"name": "lucb"}],
+        "horizon": 500,
+    },
 }
 OWNER = {"curve": 0, "arena": "0" * 12}
 
@@ -247,6 +253,14 @@ def test_a_replication_that_promises_a_minute_is_played_in_pieces(monkeypatch):
     assert looks(block_of(), (2.0, 0), (4.0, 0), (8.0, 2000), (60.0, 2001)) == [False] * 4
     assert looks(block_of(count=2), (2.0, 1)) == [False]
     assert looks(block_of(batch=2), (2.0, 1)) == [False]
+
+
+def test_in_pieces_one_replication_is_played_at_a_time():
+    """However many of those before would have ended in time."""
+    curve = runner._Curve(job_of("lanes"), OWNER)
+    curve.fill({})
+    curve.in_pieces, curve.most = True, 3
+    assert [curve.cut() for _ in range(3)] == [(0, 1), (1, 1), (2, 1)]
 
 
 def test_no_pieces_without_a_store_and_none_for_short_runs(monkeypatch, tmp_path):
