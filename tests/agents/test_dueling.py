@@ -113,7 +113,7 @@ def test_rucb_chooses_from_the_paper_s_sets():
         if len(C) == 1:
             champion[0] = C[0]
         left, right = pair
-        assert agent.state.champion.tolist() == [champion[0], len(C)]
+        assert (agent.state.champion[0], agent.state.held[0]) == (champion[0], len(C))
         assert left in (C or range(4))
         others = np.delete(U[:, left], left)
         most = max(others.max(), 0.5)

@@ -46,7 +46,9 @@ class Filter(NamedTuple):
 
     active: np.ndarray  # (n_arms,) bool: those who still challenge the incumbent
     won: np.ndarray  # (n_arms,) float64: duels that the incumbent won against each
-    place: np.ndarray  # (3,) int64: the incumbent, who is next (n_arms: nobody), sweeps finished
+    leader: np.ndarray  # (1,) int64: the incumbent
+    turn: np.ndarray  # (1,) int64: who challenges next; the incumbent when nobody is left
+    sweeps: np.ndarray  # (1,) int64: finished under this incumbent
     log_delta: np.ndarray  # (1,) float64: ln(1/delta)
 
 
@@ -56,24 +58,26 @@ def init(params, task, rng):
     active, won = np.ones(K, np.bool_), np.zeros(K)
     b = below(rng, K)
     active[b] = False
-    place = np.array([b, next_active(active, 0), 0])
-    rounds = max(task.horizon, 1)
-    return Filter(active, won, place, np.full(1, numeric.log(1.0 * rounds * K * K)))
+    log_delta = np.full(1, numeric.log(1.0 * max(task.horizon, 1) * K * K))
+    state = Filter(active, won, np.full(1, b), np.full(1, b), np.zeros(1, np.int64), log_delta)
+    pass_on(state, 0)
+    return state
 
 
 @kernel
-def next_active(active, first):
-    """The first active arm from ``first`` on; n_arms if there is none."""
-    k = first
-    while k < active.size and not active[k]:
-        k += 1
-    return k
+def pass_on(state, first):
+    """The turn goes to the first active arm from ``first`` on; False if there is none."""
+    for k in range(first, state.active.size):
+        if state.active[k]:
+            state.turn[0] = k
+            return True
+    state.turn[0] = state.leader[0]
+    return False
 
 
 @kernel
 def act(params, state, t, rng):
-    b, k = state.place[0], state.place[1]
-    return b, k if k < state.active.size else b
+    return state.leader[0], state.turn[0]
 
 
 @kernel
@@ -83,15 +87,15 @@ def crown(state, heir, rest):
         state.active[j] = state.active[j] and not rest[j]
         state.won[j] = 0.0
     state.active[heir] = False
-    state.place[0] = heir
-    state.place[2] = 0
+    state.leader[0] = heir
+    state.sweeps[0] = 0
 
 
 @kernel
 def end_sweep(params, state):
     """Drop whom the incumbent beats; find out whether somebody beats it."""
     K = state.active.size
-    n = 1.0 * state.place[2]
+    n = 1.0 * state.sweeps[0]
     c = math.sqrt(params.width * state.log_delta[0] / n)
     heir, best = -1, 1.0
     ahead = np.zeros(K, np.bool_)  # of whom the incumbent won more than half
@@ -108,29 +112,27 @@ def end_sweep(params, state):
 
 @kernel
 def update(params, state, t, left, right, win, rng):
-    b, k = state.place[0], state.place[1]
-    if k == state.active.size or left == right:
+    b, k = state.leader[0], state.turn[0]
+    if left == right:
         return
-    # Others than asked for, as a log may hold them, count as far as the incumbent is among them.
+    # Others than asked for, as a log may hold them, count as far as they are the pair that meets.
     if left == b and right == k:
         state.won[k] += win
     elif left == k and right == b:
         state.won[k] += 1.0 - win
     else:
         return
-    k = next_active(state.active, k + 1)
-    if k == state.active.size:
-        state.place[2] += 1
+    if not pass_on(state, k + 1):
+        state.sweeps[0] += 1
         end_sweep(params, state)
-        k = next_active(state.active, 0)
-    state.place[1] = k
+        pass_on(state, 0)
 
 
 @kernel
 def recommend(params, state, rng, out):
     for k in range(out.size):
         out[k] = 0.0
-    out[state.place[0]] = 1.0
+    out[state.leader[0]] = 1.0
 
 
 def if2(width: float = 4.0) -> Duel:

@@ -55,7 +55,7 @@ class Divergence(NamedTuple):
     waiting: np.ndarray  # (n_arms,) bool: those of the list whose turn is to come
     following: np.ndarray  # (n_arms,) bool: the next list
     turn: np.ndarray  # (1,) int64: the arm whose turn it is
-    pair: np.ndarray  # (2,) int64: the next pair of the beginning; (K - 1, K) when that is over
+    met: np.ndarray  # (1,) int64: pairs that met in the beginning
 
 
 @kernel
@@ -68,7 +68,7 @@ def init(params, task, rng):
         np.ones(K, np.bool_),
         np.zeros(K, np.bool_),
         np.zeros(1, np.int64),
-        np.array([0, 1]),
+        np.zeros(1, np.int64),
     )
 
 
@@ -86,9 +86,20 @@ def worst_for(wins, arm):
 
 
 @kernel
+def beginning(state):
+    """Whether some pair has not met yet."""
+    K = state.doubt.size
+    return 2 * state.met[0] < K * (K - 1)
+
+
+@kernel
 def act(params, state, t, rng):
-    if state.pair[1] < state.doubt.size:
-        return state.pair[0], state.pair[1]
+    if beginning(state):
+        i, rest = 0, state.met[0]
+        while rest >= state.doubt.size - 1 - i:
+            rest -= state.doubt.size - 1 - i
+            i += 1
+        return i, i + 1 + rest
     left = state.turn[0]
     best = any_largest(state.doubt, rng)
     worst = worst_for(state.wins, left)
@@ -126,7 +137,7 @@ def move_on(state, allowed):
             state.waiting[j] = state.following[j]
             state.following[j] = False
         arm = next_waiting(state.waiting, 0)
-    state.turn[0] = arm
+    state.turn[0] = arm if arm < K else 0
 
 
 @kernel
@@ -140,18 +151,15 @@ def next_waiting(waiting, first):
 
 @kernel
 def update(params, state, t, left, right, win, rng):
-    K = state.doubt.size
-    beginning = state.pair[1] < K
+    new = beginning(state)
     if left != right:
         count(state.wins, left, right, win)
         weigh(state, left, right)
         weigh(state, right, left)
-    if beginning:
-        state.pair[1] += 1
-        if state.pair[1] == K and state.pair[0] < K - 2:
-            state.pair[0] += 1
-            state.pair[1] = state.pair[0] + 1
+    if new:
+        state.met[0] += 1
     else:
+        K = state.doubt.size
         move_on(state, numeric.log(t + 1.0) + params.factor * math.pow(K, 1.01))
 
 

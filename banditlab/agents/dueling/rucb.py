@@ -51,7 +51,8 @@ class Relative(NamedTuple):
     lost: np.ndarray  # (n_arms, n_arms) float64 >= 0: how surely row loses to column
     most: np.ndarray  # (n_arms,) float64: the largest of each row
     inside: np.ndarray  # (n_arms,) bool: the set C
-    champion: np.ndarray  # (2,) int64: the arm remembered, -1: none; how many C holds
+    champion: np.ndarray  # (1,) int64: the arm remembered, -1: none
+    held: np.ndarray  # (1,) int64: how many C holds
     width: np.ndarray  # (1,) float64: alpha ln t
     bounds: np.ndarray  # (n_arms,) float64: scratch
     chosen: np.ndarray  # (n_arms,) bool: scratch
@@ -65,7 +66,8 @@ def init(params, task, rng):
         np.zeros((K, K)),
         np.zeros(K),
         np.ones(K, np.bool_),
-        np.array([-1, K]),
+        np.full(1, -1),
+        np.full(1, K),
         np.zeros(1),
         np.zeros(K),
         np.ones(K, np.bool_),
@@ -86,7 +88,7 @@ def prepare(state):
         state.champion[0] = last
     elif state.champion[0] >= 0 and not state.inside[state.champion[0]]:
         state.champion[0] = -1
-    state.champion[1] = n
+    state.held[0] = n
 
 
 @kernel
@@ -101,7 +103,7 @@ def rival(state, left, rng):
 
 @kernel
 def act(params, state, t, rng):
-    champion, n = state.champion[0], state.champion[1]
+    champion, n = state.champion[0], state.held[0]
     coin = uniform(rng)
     if champion >= 0 and (n == 1 or coin < 0.5):
         return champion, rival(state, champion, rng)
