@@ -331,6 +331,19 @@ def test_discovery_without_a_list_finds_what_the_list_holds():
         )
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_the_search_leaves_no_gap_in_small_random_ones(seed):
+    """Four states, two actions: nothing promises it, but it held for each of forty."""
+    rng = np.random.default_rng(seed)
+    shown = np.eye(4, dtype=bool) | (rng.random((4, 4)) < 0.5)
+    mdp = sa_mdp(rng.dirichlet(np.ones(4), size=(4, 2)), rng.random((4, 2)), 0, 0.9, shown)
+    searched, every = discover_tabular(mdp, 16, delta=1e-9), all_policies(mdp)
+    M = returns(mdp, every, all_attackers(mdp))
+    rows = [int("".join(map(str, pi)), 2) for pi in searched.policies]
+    assert all((every[i] == pi).all() for i, pi in zip(rows, searched.policies, strict=True))
+    assert set_gap(M, rows) <= 1e-8
+
+
 def test_the_helping_attack_against_all_attackers():
     mdp = corridor()
     attackers = all_attackers(mdp)
