@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import banditlab
+from banditlab import machine
 from banditlab.arena import memory, runner
 from banditlab.curves import Curves
 
@@ -71,7 +72,7 @@ def test_the_smallest_batches_are_found():
 
 
 def test_what_is_available_is_a_sensible_number():
-    assert 10**7 < memory.available() < 10**14
+    assert 10**7 < machine.available() < 10**14
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 
-from banditlab.machine import available
+from banditlab import machine
 
 UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 SHARE = 0.5  # of what is available that an arena may take by default
@@ -59,7 +59,7 @@ def batches(shapes: list[Shape], memory: int | None, copies: int = 1) -> list[in
     wanted = need(shapes, copies)
     most, whose = memory, "memory, "
     if memory is None:
-        free = available()
+        free = machine.available()
         most, whose = (None if free is None else int(SHARE * free)), "half of what is available, "
     if most is None or wanted <= most:
         return [1] * len(shapes)
