@@ -597,6 +597,17 @@ def test_the_table(row):
             )
 
 
+@pytest.mark.slow
+def test_at_a_large_eta_few_runs_lock_in_and_the_median_tells_no_more_of_them():
+    """RiverSwim, eta 1: median 118, and 1.2% of 400 runs lock in, at 300 to 880."""
+    problem = banditlab.make_problem("river_swim")
+    regret = played(banditlab.make("mex_mf", eta=1.0), problem, [2000], 200)[:, -1, 0]
+    assert np.median(regret) == pytest.approx(118.0, rel=0.05)
+    assert (regret > 300.0).mean() < 0.05
+    greedy = played(banditlab.make("mex_mf", eta=math.inf), problem, [2000], 50)[:, -1]
+    assert (greedy[:, 1] > 0.01 * 3.4).mean() > 0.8
+
+
 # --- a small table, always ----------------------------------------------------------------------
 
 
