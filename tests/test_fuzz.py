@@ -182,6 +182,8 @@ def test_agents_and_tables_beyond_memory_are_refused_by_name(capsys, monkeypatch
         registry.make("sliding_ucb", window=2**32)
     with pytest.raises(ValueError, match="ucb: there is no memory for n_arms=1000000000$"):
         Agent("ucb", n_arms=10**9)
+    with pytest.raises(ValueError, match="linucb: there is no memory for n_arms=2, dim=100000$"):
+        Agent("linucb", n_arms=2, dim=10**5)  # for the square of dim
     monkeypatch.setattr(machine, "available", lambda: 8 * machine.TABLES * 2 * 10**6)
     assert Agent("ucb", n_arms=2 * 10**6).t == 0
     with pytest.raises(ValueError, match="there is no memory for n_arms=2, n_contexts=1000001"):

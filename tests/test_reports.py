@@ -72,13 +72,15 @@ def test_draws_that_are_shared_are_those_that_would_be_drawn():
     replicates = fresh.multinomial(7, copies / 7, size=50) @ [1.0, 2, 3, 4]
     assert found[0] == found[1] == (15.0, *np.quantile(replicates, (0.05, 0.95)), fresh.random())
     assert len(resample._drawn) == 1
-    for seed in range(5):
-        resample.bootstrap(lambda c: c[:, 0], copies, 0.9, 50, np.random.default_rng(seed), 4)
-    assert len(resample._drawn) == resample.KEPT
     other = resample.bootstrap(
         lambda c: c @ [1.0, 2, 3, 4], copies[::-1].copy(), 0.9, 50, np.random.default_rng(4), 4
     )
-    assert other[0] == 20.0  # of other copies nothing is shared
+    drawn = np.random.default_rng(4).multinomial(7, copies[::-1] / 7, size=50)
+    replicates = drawn @ [1.0, 2, 3, 4]  # of other copies nothing is shared
+    assert other == (20.0, *np.quantile(replicates, (0.05, 0.95)))
+    for seed in range(5):
+        resample.bootstrap(lambda c: c[:, 0], copies, 0.9, 50, np.random.default_rng(seed), 4)
+    assert len(resample._drawn) == resample.KEPT
 
 
 # --- losses -------------------------------------------------------------------------------------
