@@ -21,7 +21,7 @@ import numpy as np
 from banditlab import random, registry, saved
 from banditlab.core import Task
 from banditlab.machine import check_room
-from banditlab.validate import integer
+from banditlab.validate import integer, shown
 
 LARGEST = 2**53  # arms, rounds and all else that is counted: more are not exact as float64
 
@@ -269,7 +269,7 @@ class BanditAgent(Agent):
             except (TypeError, ValueError, OverflowError):
                 s = np.empty(0)
             if s.size != 1 or not 0 <= s[0] < n_contexts or s[0] != np.floor(s[0]):
-                raise ValueError(f"x must be a context, 0 to {n_contexts - 1}, got {x!r}")
+                raise ValueError(f"x must be a context, 0 to {n_contexts - 1}, got {shown(x)}")
             return s.reshape(1, 1)
         if dim == 0:
             return np.zeros((1, 1))
@@ -279,7 +279,7 @@ class BanditAgent(Agent):
             rows = np.empty((0, 0))
         if rows.shape not in ((n_arms, dim), (1, dim)) or not np.isfinite(rows).all():
             raise ValueError(
-                f"x must be finite with shape ({n_arms}, {dim}) or ({dim},), got {x!r}"
+                f"x must be finite with shape ({n_arms}, {dim}) or ({dim},), got {shown(x)}"
             )
         return rows
 
@@ -298,7 +298,7 @@ class BanditAgent(Agent):
                 return int(arm)
         except (TypeError, ValueError, OverflowError):
             pass
-        raise ValueError(f"arm must be an integer, 0 to {self.task.n_arms - 1}, got {arm!r}")
+        raise ValueError(f"arm must be an integer, 0 to {self.task.n_arms - 1}, got {shown(arm)}")
 
     def _reward(self, reward: Any, what: str = "reward") -> float:
         low, high = self.algorithm.rewards
@@ -308,7 +308,7 @@ class BanditAgent(Agent):
             value = math.nan
         if not (low <= value <= high and math.isfinite(value)):
             allowed = "finite" if low == -math.inf else f"in [{low:g}, {high:g}]"
-            raise ValueError(f"{what} must be {allowed} for {self.name}, got {reward!r}")
+            raise ValueError(f"{what} must be {allowed} for {self.name}, got {shown(reward)}")
         return value
 
 

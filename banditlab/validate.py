@@ -65,6 +65,14 @@ def between(name: str, value: Any, low: float, high: float) -> float:
     return result
 
 
+def below_one(name: str, value: Any) -> float:
+    """``value`` as a float in the half-open interval [0, 1)."""
+    result = number(name, value)
+    if not 0.0 <= result < 1.0:
+        raise ValueError(f"{name} must lie in [0, 1), got {shown(value)}")
+    return result
+
+
 def inside(name: str, value: Any, low: float, high: float) -> float:
     """``value`` as a float in the open interval (low, high)."""
     result = number(name, value)

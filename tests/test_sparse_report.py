@@ -134,8 +134,47 @@ def test_doubts_are_said():
     assert any(note.startswith("found in fewer than 60% of the halves: x_") for note in
                many["notes"])  # fmt: skip
     few = table(times=1)
-    few = pd.concat([few, few.iloc[:3]])
+    few = pd.concat([few, few.iloc[:3].assign(reward=0.5)])
     assert any("fewer than 10 repetitions" in note for note in report(few)["notes"])
+
+
+def test_rows_that_are_there_twice_are_doubted():
+    frame = table(times=1, noise=0.3)
+    exact = report(pd.concat([frame, frame, frame]))
+    assert exact["sigma"] == 0.0
+    assert any(note.startswith("the 80 repetitions paid what was") for note in exact["notes"])
+    assert not any("fewer than 10 repetitions" in note for note in exact["notes"])
+    twice = table(times=4)
+    said = report(pd.concat([twice, twice.iloc[:7]]))["notes"]
+    assert any(note.startswith("7 of the rows equal another") for note in said)
+    clicks = table(times=4).assign(reward=lambda f: (f.reward > 0).astype(int))
+    for clean in (report(twice), report(clicks), report(pd.concat([twice, twice]), sigma=0.2)):
+        assert not any("equal another" in note for note in clean["notes"])
+
+
+def test_units_do_not_matter():
+    frame, c = table(n_arms=20, times=3, noise=0.05), 2.0**-27
+    base = report(frame, s=2, sigma=0.05)
+    small = frame.assign(reward=frame.reward * c, x_1=frame.x_1 * 2.0**40, x_4=frame.x_4 * c)
+    other = report(small, s=2, sigma=0.05 * c)
+    assert [r["feature"] for r in other["support"]] == ["x_4", "x_1"]  # by coefficient
+    names = {r["feature"]: r["frequency"] for r in base["support"]}
+    assert {r["feature"]: r["frequency"] for r in other["support"]} == names
+    assert other["largest_residual"] == pytest.approx(c * base["largest_residual"], rel=1e-6)
+    for key, value in base["eps"].items():
+        assert other["eps"][key] == pytest.approx(c * value, rel=1e-6)
+    for row, same in zip(base["prices"], other["prices"], strict=True):
+        assert same["exact_factor"] == pytest.approx(row["exact_factor"], rel=1e-6)
+    assert base["eps"]["lo"] > 0.0
+
+
+def test_a_feature_is_named_once_though_there_are_more_than_rows():
+    frame = table(n_arms=4, dim=40, times=2)
+    result = report(frame, s=10)
+    named = [row["feature"] for row in result["support"]]
+    assert len(set(named)) == len(named) == 10
+    assert result["prices"][1]["kappa"] >= 0.0
+    assert report(table(), sigma=1e-40)["eps"]["lo"] > 0.0  # next to no noise: no overflow
 
 
 def test_more_features_than_rows():
@@ -188,6 +227,10 @@ BAD = [
     ("reward,x_0\n1,1\ninf,1\n", {}, {}, "log.csv: reward: row 1 has inf"),
     ("x_0\n1\n2\n", {}, {}, "log.csv: .*reward"),
     ("reward,x_0\n1,1\n2,3\n", {"s": 2}, {}, "log.csv: s must be at most 1, got 2"),
+    ("reward,x_0\n1,1e200\n2,3\n", {}, {}, "log.csv: x_0 is up to 1e[+]200 in size; allowed are"),
+    ("reward,x_0\n1e-90,1\n0,3\n", {}, {}, "log.csv: reward is up to 1e-90 in size; allowed"),
+    ("reward,x_0\n1,1\n2,3\n", {}, {"sigma": 1e99}, "sigma is up to 1e[+]99 in size; allowed are"),
+    ("reward,x_0\n1,1\n2,3\n", {"sigma": 1}, {"sigma": 2}, "sigma is given twice: by --sigma and"),
     ("reward,x_0\n1,1\n2,3\n", {"s": 0}, {}, "log.csv: s must be at least 1, got 0"),
     ("reward,x_0\n1,1\n2,3\n", {"delta": 0}, {}, "delta must lie strictly between 0 and 1, got 0"),
     ("reward,x_0\n1,1\n2,3\n", {"eps": -1}, {}, "eps must be at least 0, got -1"),

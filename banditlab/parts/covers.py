@@ -29,6 +29,7 @@ from banditlab.core import Task, kernel
 from banditlab.validate import inside, integer, nonnegative, positive
 
 MOST = 50_000_000  # directions of a net: each takes some 30 bytes
+HUGE = 18.0  # digits of a net that is not counted exactly
 
 
 @kernel
@@ -135,6 +136,17 @@ def net_size(dim: int, s: int, zeta: float) -> int:
     return math.comb(dim, s) * 2 * s * per_axis ** (s - 1)
 
 
+def net_magnitude(dim: int, s: int, zeta: float) -> float:
+    """The logarithm of about that number, to base 10: a float where the number is none.
+
+    >>> round(net_magnitude(20, 10, 1e-40))
+    371
+    """
+    supports = math.lgamma(dim + 1) - math.lgamma(s + 1) - math.lgamma(dim - s + 1)
+    per_axis = max(0.0, 0.5 * math.log(s - 1) - math.log(zeta)) if s > 1 else 0.0
+    return (supports + math.log(2 * s) + (s - 1) * per_axis) / math.log(10)
+
+
 @cache
 def checking(params: Any) -> Callable[[Task, np.ndarray | None], None]:
     """`check_net` of an agent with these ``params``, the same function for the same numbers."""
@@ -152,13 +164,25 @@ def check_net(params: Any, task: Task, x: np.ndarray | None) -> None:
             )
         if not x.any():
             raise ValueError("features must not all be 0: no direction tells arms apart")
-    size = net_size(task.dim, params.s, params.zeta)
+    magnitude = net_magnitude(task.dim, params.s, params.zeta)
+    size = net_size(task.dim, params.s, params.zeta) if magnitude < HUGE else MOST + 1
     if size > MOST:
+        text = f"{size:.3g}" if magnitude < HUGE else f"about 1e+{magnitude:.0f}"
         raise ValueError(
-            f"the net of dim {task.dim}, s {params.s} and zeta {params.zeta:g} has "
-            f"{size:.3g} directions, more than {MOST:.0e}: take a larger zeta, a smaller s, "
-            "or sparse_commit, which needs no net"
+            f"the net of dim {task.dim}, s {params.s} and zeta {params.zeta:g} has {text} "
+            f"directions, more than {MOST:.0e}: take a larger zeta, a smaller s, or "
+            "sparse_commit, which needs no net"
         )
+    if params.sigma > 0.0:
+        # As `repeats`, in Python, where it may be beyond all whole numbers.
+        ratio = params.sigma / params.omega
+        pulls = 2.0 * ratio * ratio * math.log(2.0 * task.n_arms / params.delta)
+        if pulls > task.horizon:
+            least = f"{math.ceil(pulls)}" if pulls < 1e15 else f"{pulls:.3g}"
+            raise ValueError(
+                f"horizon must be at least {least}, the pulls of one arm that bring its mean "
+                f"within omega {params.omega:g} at sigma {params.sigma:g}, got {task.horizon}"
+            )
 
 
 def net_arguments(
@@ -178,6 +202,11 @@ def net_arguments(
         if eps == 0.0:
             raise ValueError("zeta must be given where eps is 0: it cannot follow from eps")
         zeta = min(1.0, eps / (norm * bound))
+        if not zeta > 0.0:
+            raise ValueError(
+                f"zeta must be given: eps / (norm bound) is 0 for eps {eps:g}, norm {norm:g} and "
+                f"bound {bound:g}"
+            )
     zeta = positive("zeta", zeta)
     if zeta > 1.0:
         raise ValueError(f"zeta must be at most 1, got {zeta!r}")

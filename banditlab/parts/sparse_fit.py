@@ -135,15 +135,22 @@ class Sums(NamedTuple):
     def gains(self, places: list[int]) -> np.ndarray:
         """By how much each further feature would lower that sum (dim,); 0 for those there."""
         chosen = np.array(places, np.int64)
-        inner = self.gram[np.ix_(chosen, chosen)]
-        cross = self.gram[chosen]
-        weights = np.linalg.lstsq(inner, cross, rcond=1e-12)[0]
-        rest = self.moment - weights.T @ self.moment[chosen]
         alone = np.diag(self.gram)
+        scale = np.sqrt(np.where(alone > 0.0, alone, 1.0))[chosen]  # units must not matter
+        inner = self.gram[np.ix_(chosen, chosen)] / np.outer(scale, scale)
+        cross = self.gram[chosen] / scale[:, None]
+        weights = np.linalg.pinv(inner, rcond=1e-12, hermitian=True) @ cross
+        rest = self.moment - weights.T @ (self.moment[chosen] / scale)
         left = alone - np.einsum("ij,ij->j", weights, cross)
         free = left > DEPENDENT * alone
         free[chosen] = False
         return np.where(free, rest**2 / np.where(free, left, 1.0), 0.0)
+
+    def next(self, places: list[int]) -> int:
+        """The further feature that would lower that sum most, the first where none would."""
+        gains = self.gains(places)
+        gains[places] = -1.0
+        return int(gains.argmax())
 
 
 def supports(sums: Sums, most: int, lam_path: np.ndarray | None = None) -> list[list[int]]:
@@ -161,8 +168,7 @@ def supports(sums: Sums, most: int, lam_path: np.ndarray | None = None) -> list[
             best = min(combinations(range(dim), s), key=lambda places: sums.error(places))
             found.append(list(best))
             continue
-        gains = sums.gains(found[-1])
-        starts = [[*found[-1], int(gains.argmax())]]
+        starts = [[*found[-1], sums.next(found[-1])]]
         for theta in [] if lam_path is None else lam_path:
             if np.count_nonzero(theta) >= s:
                 scale = np.sqrt(np.diag(sums.gram))
@@ -220,7 +226,7 @@ def frequencies(
             places: list[int] = []
             sums = Sums.of(x[half], y[half], weights[half])
             for _ in range(min(s, half.size)):
-                places = [*places, int(sums.gains(places).argmax())]
+                places = [*places, sums.next(places)]
             counts[_exchanged(sums, places)] += 1.0
     return counts / (2 * pairs)
 
@@ -236,8 +242,18 @@ def minimax(x: np.ndarray, y: np.ndarray, room: np.ndarray) -> tuple[float, np.n
     from scipy.optimize import linprog
 
     n, dim = x.shape
+    # The solver's tolerances are absolute. So: columns of size 1, and in the place of y what least
+    # squares leaves of it, in units of its own size.
+    scale = np.abs(x).max(axis=0)
+    scale = np.where(scale > 0.0, scale, 1.0)
+    x = x / scale
     start = np.linalg.lstsq(x, y, rcond=None)[0] if dim else np.zeros(0)
-    chosen = np.argsort(room - np.abs(y - x @ start), kind="stable")[:FIRST]
+    left = y - x @ start
+    unit = float(max(np.abs(left).max(), np.abs(room).max()))
+    if unit == 0.0:
+        return 0.0, start / scale
+    y, room = left / unit, room / unit
+    chosen = np.argsort(room - np.abs(y), kind="stable")[:FIRST]
     while True:
         a, b, r = x[chosen], y[chosen], room[chosen]
         slack = -np.ones((len(chosen), 1))
@@ -251,7 +267,7 @@ def minimax(x: np.ndarray, y: np.ndarray, room: np.ndarray) -> tuple[float, np.n
         missed = np.abs(y - x @ theta) - room
         worse = np.setdiff1d(np.flatnonzero(missed > found.fun + 1e-9 * (1 + found.fun)), chosen)
         if not worse.size:
-            return max(float(found.fun), 0.0), theta
+            return unit * max(float(found.fun), 0.0), (start + unit * theta) / scale
         worst = worse[np.argsort(-missed[worse], kind="stable")[:FIRST]]
         chosen = np.concatenate([chosen, worst])
 
@@ -303,7 +319,7 @@ def misspecification(
     law = stats.norm if math.isinf(freedom) else stats.t(freedom)
     hi = minimax(x, y, -float(law.isf(delta / 2)) * width)[0]
     lo = minimax(x, y, float(law.isf(delta / (8 * n))) * width)[0]
-    lo = min(max(lo, _by_scatter(x / width[:, None], y / width, width, freedom, delta / 4)), hi)
+    lo = min(max(lo, _by_scatter(x, y, width, freedom, delta / 4)), hi)
     half = float(law.isf((1.0 - 0.5 ** (1.0 / n)) / 2.0)) * width
     value = max(minimax(x, y, half)[0], unexplained(x, y, width))
     return Misspecification(min(max(value, lo), hi), lo, hi)
@@ -312,14 +328,17 @@ def misspecification(
 def _by_scatter(
     x: np.ndarray, y: np.ndarray, width: np.ndarray, freedom: float, delta: float
 ) -> float:
-    """The lower bound of eps that the sum of squared residuals gives; x and y in units of width."""
+    """The lower bound of eps that the sum of squared residuals, in units of ``width``, gives."""
     from scipy import optimize, stats
 
-    left, rest = _residuals(x, y)
+    top = float(width.max())  # the unit for now: in their own, tiny ones would overflow
+    share = width / top
+    left, rest = _residuals(x / share[:, None], y / share)
     spare = len(y) - left
-    square = float(rest @ rest)
-    if spare < 1 or square > LARGEST_SQUARE:
+    length = float(np.linalg.norm(rest))
+    if spare < 1 or not length <= math.sqrt(LARGEST_SQUARE) * top:
         return 0.0
+    square = (length / top) ** 2
 
     def beyond(noncentral: float) -> float:
         """The probability of so large a sum, or a larger one, less delta."""
@@ -330,7 +349,7 @@ def _by_scatter(
     if beyond(1e-12) >= 0.0:
         return 0.0
     found = optimize.brentq(beyond, 1e-12, 2.0 * square + 10.0)
-    return math.sqrt(found / float((1.0 / width**2).sum()))
+    return top * math.sqrt(found / float((1.0 / share**2).sum()))
 
 
 def _residuals(x: np.ndarray, y: np.ndarray) -> tuple[int, np.ndarray]:
@@ -341,7 +360,8 @@ def _residuals(x: np.ndarray, y: np.ndarray) -> tuple[int, np.ndarray]:
 
 def _basis(x: np.ndarray) -> np.ndarray:
     """An orthonormal basis (rows, rank) of the columns."""
-    basis, size, _ = np.linalg.svd(x, full_matrices=False)
+    scale = np.sqrt((x**2).sum(axis=0))  # units must not matter
+    basis, size, _ = np.linalg.svd(x / np.where(scale > 0.0, scale, 1.0), full_matrices=False)
     return basis[:, size > 1e-10 * size[0]] if size.size else basis
 
 
@@ -390,4 +410,4 @@ def least_eigenvalue(x: np.ndarray, size: int, draws: int = 200, seed: int = 0) 
     gram = unit.T @ unit / len(x)
     rng = np.random.default_rng(seed)
     blocks = (rng.permutation(unit.shape[1])[:size] for _ in range(draws))
-    return float(min(np.linalg.eigvalsh(gram[np.ix_(b, b)])[0] for b in blocks))
+    return max(0.0, float(min(np.linalg.eigvalsh(gram[np.ix_(b, b)])[0] for b in blocks)))

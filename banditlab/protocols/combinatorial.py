@@ -34,7 +34,7 @@ from banditlab.protocols.base import (
     at_the_end,
 )
 from banditlab.random import AGENT, NATURE, stream
-from banditlab.validate import integer
+from banditlab.validate import integer, shown
 
 ANY_REWARD = (-np.inf, np.inf)
 
@@ -158,18 +158,22 @@ class CombinatorialAgent(Agent):
         """
         chosen, found = np.empty(0, np.int64), np.nan
         with suppress(TypeError, ValueError, OverflowError):
-            chosen = np.array(items, np.int64)
+            given = np.asarray(items)
+            if given.dtype.kind in "iuf":  # neither texts nor truth values
+                whole = given.astype(np.int64)
+                chosen = whole if (whole == given).all() else chosen
         with suppress(TypeError, ValueError, OverflowError):
             found = float(reward)
         n = self.task.n_items
         known = {item for item in chosen.tolist() if 0 <= item < n} if chosen.ndim == 1 else set()
         if chosen.shape != (self.task.size,) or len(known) < chosen.size:
             raise ValueError(
-                f"items must be {self.task.size} different numbers from 0 to {n - 1}, got {items!r}"
+                f"items must be {self.task.size} different numbers from 0 to {n - 1}, "
+                f"got {shown(items)}"
             )
         low, high = self.algorithm.rewards
         if not (low <= found <= high and np.isfinite(found)):
-            raise ValueError(f"reward must be finite for {self.name}, got {reward!r}")
+            raise ValueError(f"reward must be finite for {self.name}, got {shown(reward)}")
         with quiet():
             self.algorithm.update(
                 self.algorithm.params, self.state, self.t, chosen, found, self._rng

@@ -40,6 +40,7 @@ MOST = 20  # features of the best fit, unless more are asked for
 LEVELS = 30  # of the Lasso path that proposes supports
 WORK = 2e9  # rows times features squared, of all halves
 UNSURE = 0.6  # a feature found in fewer halves is doubtful
+LARGEST = 1e50  # size of rewards and features: squares of products must be numbers
 DEPENDENT = 0.05  # an eigenvalue below which features are no good ones
 OWN = ("s", "eps", "sigma", "delta")  # hyper-parameters of sparse_commit that are read
 
@@ -95,6 +96,8 @@ def report(
             raise ValueError("the log is empty")
         if not x.any():
             raise ValueError("the features are 0 in every row")
+        for title, values in (("reward", reward), *zip(labels, x.T, strict=True)):
+            _of_a_size(title, values)
         action, actions = (
             ids("action", table["action"], notes)
             if "action" in table
@@ -104,6 +107,8 @@ def report(
             s = integer("s", s, 1, x.shape[1])
     rows, pulls, means, who, within, freedom = _distinct(x, reward, action)
     known = nonnegative("sigma", sigma) if sigma is not None else None
+    if known is not None:
+        _of_a_size("sigma", known)
     noise = known if known is not None else math.sqrt(within / freedom) if freedom > 0 else None
     df = math.inf if known is not None else float(freedom)
 
@@ -154,7 +159,31 @@ def report(
         "notes": notes,
     }
     notes += _doubts(result, eps)
+    if known is None and noise:
+        notes += _copies(x, reward, action)
     return result
+
+
+def _of_a_size(title: str, values: Any) -> None:
+    """Refuse numbers so large or so small that sums of their products are none."""
+    most = float(np.abs(values).max())
+    if most > LARGEST or 0.0 < most < 1.0 / LARGEST:
+        raise ValueError(
+            f"{title} is up to {most:.3g} in size; allowed are 0 and {1 / LARGEST:g} to "
+            f"{LARGEST:g}: take other units"
+        )
+
+
+def _copies(x: np.ndarray, reward: np.ndarray, action: np.ndarray) -> list[str]:
+    """What to say where rows equal others in everything though their rewards are no counts."""
+    rows = np.unique(np.column_stack([action, x + 0.0, reward]), axis=0)
+    copies = len(reward) - len(rows)
+    if not copies or 2 * len(np.unique(reward)) < len(rows):
+        return []
+    return [
+        f"{copies} of the rows equal another in action, features and reward: if they are copies "
+        "and not repetitions, sigma is understated, and eps overstated"
+    ]
 
 
 def _distinct(x: np.ndarray, reward: np.ndarray, action: np.ndarray) -> tuple[Any, ...]:
@@ -163,6 +192,10 @@ def _distinct(x: np.ndarray, reward: np.ndarray, action: np.ndarray) -> tuple[An
     rows, place, pulls = np.unique(keyed, axis=0, return_inverse=True, return_counts=True)
     place = place.reshape(-1)
     means = np.bincount(place, reward) / pulls
+    low, high = np.full(len(rows), np.inf), np.full(len(rows), -np.inf)
+    np.minimum.at(low, place, reward)
+    np.maximum.at(high, place, reward)
+    means = np.where(low == high, low, means)  # no rounding error counts as noise
     within = float(((reward - means[place]) ** 2).sum())
     return (
         np.ascontiguousarray(rows[:, 1:]), pulls, means, rows[:, 0].astype(np.int64), within,
@@ -253,14 +286,20 @@ def _doubts(result: dict[str, Any], assumed: float) -> list[str]:
             f"eps = {assumed:g} is understated: the log shows at least {eps['lo']:.3g} for these "
             "features"
         )
-    if eps is not None and eps["lo"] == 0.0:
+    if eps is not None and eps["lo"] == 0.0 and result["sigma"] > 0.0:
         said.append("noise alone could explain the residuals: eps may be 0")
     if (
         result["rows"] > result["distinct_rows"] > 1
         and 0 < result["rows"] - result["distinct_rows"] < 10
         and result["sigma_from"] != "given"
+        and result["sigma"] > 0.0
     ):
         said.append("sigma stands on fewer than 10 repetitions: the interval of eps is wide")
+    if result["sigma"] == 0.0 and result["sigma_from"] != "given":
+        said.append(
+            f"the {result['sigma_from']} paid what was paid before, so rewards are taken as exact; "
+            "if they are not, give --sigma"
+        )
     unsure = [row["feature"] for row in result["support"] if row["frequency"] < UNSURE]
     if unsure:
         said.append(f"found in fewer than {UNSURE:.0%} of the halves: {', '.join(unsure)}")
@@ -339,15 +378,15 @@ def _money(value: float | None) -> str:
 
 
 def _verdict(smaller: dict[str, str | None]) -> str:
-    bound = {"sparse": "the sparse bound", "least squares": "that of least squares, sqrt(d) eps,"}
+    bound = {"sparse": "the sparse bound", "least squares": "that of least squares (sqrt(d) eps)"}
     theory, exact = smaller["theory"], smaller["exact"]
     if theory is None or exact is None:
         return "Neither rule has a bound: there are too few distinct rows."
     if theory == exact:
-        return f"Smaller, by the theory and on these rows, is {bound[exact]}".rstrip(",") + "."
+        return f"Smaller, by the theory and on these rows, is {bound[exact]}."
     return (
-        f"By the theory, constants left out, {bound[theory].rstrip(',')} is smaller; on these "
-        f"rows, exactly, {bound[exact].rstrip(',')} is."
+        f"By the theory, constants left out, {bound[theory]} is smaller; on these rows, exactly, "
+        f"{bound[exact]} is."
     )
 
 
@@ -363,6 +402,8 @@ def command(
     """The report on a file with features."""
     refuse_others(settings, agent)
     hyper = settings.get(agent, {})
+    if flags.get("sigma") is not None and "sigma" in hyper:
+        raise ValueError(f"sigma is given twice: by --sigma and by --set {agent}.sigma")
     for key in hyper:
         if key not in OWN:
             raise ValueError(f"--set: {agent} on a log: {unknown('argument', key, OWN)}")

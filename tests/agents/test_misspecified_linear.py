@@ -319,7 +319,7 @@ def test_optimism_about_errors_costs_and_never_ends():
     ("name", "hyper", "words"),
     [
         ("oful", {"ridge": 0}, "ridge must be positive"),
-        ("oful", {"delta": 1}, r"delta must lie in \[0, 1\]"),
+        ("oful", {"delta": 1}, r"delta must lie in \[0, 1\), got 1"),
         ("oful", {"noise": 0}, "noise must be positive"),
         ("oful_mis", {"bound": -1}, "bound must be positive"),
         ("oful_mis", {"eps": -0.1}, "eps must be at least 0"),

@@ -172,6 +172,9 @@ def test_nothing_pays():
     while not agent.done:
         agent.update(None, agent.act(), 0.0)
     assert agent.t == 10  # every set, once
+    whole = banditlab.Agent("swap_search", n_items=3, size=3, horizon=9)
+    whole.update(None, whole.act(), 1.0)
+    assert whole.done and sorted(whole.act()) == [0, 1, 2]  # whoever asks on gets a set
     assert agent.recommend().sum() == pytest.approx(1.0)
 
 
@@ -180,7 +183,8 @@ def test_nothing_pays():
 
 def test_what_is_no_set_is_refused():
     agent = banditlab.Agent("random_search", n_items=5, size=2, horizon=9)
-    for items in ([1, 1], [0, 5], [-1, 2], [1], [1, 2, 3], "ab", None, [[0, 1]]):
+    for items in ([1, 1], [0, 5], [-1, 2], [1], [1, 2, 3], "ab", None, [[0, 1]],
+                  [0.5, 1.5], ["0", "1"], [True, False], [0, 2**70], [0, 1 + 0j]):  # fmt: skip
         with pytest.raises(ValueError, match="items must be 2 different numbers from 0 to 4") as no:
             agent.update(None, items, 0.0)
         assert "\n" not in str(no.value)

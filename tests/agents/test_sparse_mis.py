@@ -386,12 +386,24 @@ def test_features_that_do_not_do_are_refused(name):
         ask(dim=60, s=3)  # before anything is allocated
     with pytest.raises(ValueError, match="sparse_commit, which needs no net"):
         make(name, s=3).check(Task(4, 1, 60, 9), None)
+    for hyper, words in (  # numbers beyond all floats
+        ({"dim": 3000, "s": 1500}, "zeta 0.05 has about 1e[+]5235 directions, more than"),
+        ({"dim": 20, "s": 10, "zeta": 1e-40}, "zeta 1e-40 has about 1e[+]371 directions"),
+        ({"dim": 20, "s": 2, "zeta": 5e-324}, "has about 1e[+]326 directions"),
+        ({"dim": 2, "eps": 1e-300, "bound": 1e300}, "zeta must be given: eps / .norm bound. is 0"),
+        ({"dim": 2, "sigma": 5.0}, "horizon must be at least 101504, the pulls of one arm that"),
+        ({"dim": 2, "sigma": 1e200}, "horizon must be at least inf, the pulls"),
+    ):
+        with pytest.raises(ValueError, match=words) as caught:
+            ask(**hyper)
+        assert "\n" not in str(caught.value)
     with pytest.raises(ValueError, match="needs features"):
         banditlab.Agent(name, n_arms=4, horizon=9)
     with pytest.raises(ValueError, match="must not all be 0"):
         ask(dim=2).act(np.zeros((4, 2)))
-    with pytest.raises(ValueError, match="x must be finite"):
+    with pytest.raises(ValueError, match="x must be finite") as caught:
         ask(dim=2).act([[1, np.nan]] * 4)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_service_can_warm_up():

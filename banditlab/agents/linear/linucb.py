@@ -40,7 +40,7 @@ from banditlab import numeric
 from banditlab.core import kernel, kernel_in_loop, kernel_inline
 from banditlab.parts import ridge as regression
 from banditlab.protocols.online import Online
-from banditlab.validate import between, flag, nonnegative, positive
+from banditlab.validate import below_one, flag, nonnegative, positive
 
 
 class LinUCB(NamedTuple):
@@ -189,7 +189,7 @@ def linucb(
         nonnegative("alpha", alpha),
         positive("ridge", ridge),
         flag("disjoint", disjoint),
-        between("delta", delta, 0.0, np.nextafter(1.0, 0.0)),
+        below_one("delta", delta),
         positive("noise", noise),
         positive("bound", bound),
     )

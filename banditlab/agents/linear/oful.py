@@ -30,7 +30,7 @@ from banditlab.agents.linear import linucb
 from banditlab.core import kernel, kernel_inline
 from banditlab.parts import ridge as regression
 from banditlab.protocols.online import Online
-from banditlab.validate import between, positive
+from banditlab.validate import below_one, positive
 
 UNKNOWN_HORIZON = 1_000_000
 
@@ -101,7 +101,7 @@ def acting(more: Callable[..., Any]) -> Callable[..., Any]:
 def shared(delta: float, ridge: float, noise: float, bound: float) -> tuple[float, ...]:
     """OFUL's arguments, checked."""
     return (
-        between("delta", delta, 0.0, np.nextafter(1.0, 0.0)),
+        below_one("delta", delta),
         positive("ridge", ridge),
         positive("noise", noise),
         positive("bound", bound),

@@ -37,7 +37,7 @@ from banditlab.core import kernel
 from banditlab.parts.best_arm import name_largest
 from banditlab.parts.designs import frank_wolfe, least_squares, orthonormal, sample_means
 from banditlab.protocols.online import Online
-from banditlab.validate import between, nonnegative
+from banditlab.validate import below_one, nonnegative
 
 SLACK = 1e-10  # predictions that differ by less are one
 UNKNOWN_HORIZON = 1_000_000
@@ -170,7 +170,5 @@ def phased_elim(noise: float = 1.0, delta: float = 0.0) -> Online:
     Features may be rank-deficient, and must stay as they are over the rounds. A horizon that is not
     known counts as a million rounds. Raises ValueError for a number out of range.
     """
-    params = PhasedElim(
-        nonnegative("noise", noise), between("delta", delta, 0.0, np.nextafter(1.0, 0.0))
-    )
+    params = PhasedElim(nonnegative("noise", noise), below_one("delta", delta))
     return Online(params, init, act, update, recommend, features=True)

@@ -45,7 +45,7 @@ from banditlab.core import features, kernel
 from banditlab.parts import ridge as regression
 from banditlab.protocols.online import Online
 from banditlab.random import categorical
-from banditlab.validate import between, flag, nonnegative, positive
+from banditlab.validate import below_one, between, flag, nonnegative, positive
 
 report = "rules"  # what --log makes of a file, beside replaying it
 SWEEPS = 50  # Jacobi's method needs about 10 for 200 features
@@ -282,7 +282,7 @@ def lin_lcb(
         math.inf if p == math.inf else between("p", p, 1.0, np.finfo(float).max),
         flag("disjoint", disjoint),
         flag("frozen", frozen),
-        between("delta", delta, 0.0, np.nextafter(1.0, 0.0)),
+        below_one("delta", delta),
         positive("noise", noise),
         positive("bound", bound),
     )

@@ -32,7 +32,7 @@ from banditlab import linalg, numeric
 from banditlab.core import kernel
 from banditlab.parts.planners import deploy, range_ahead
 from banditlab.protocols.offline_mdp import OfflineMDP
-from banditlab.validate import between, nonnegative, positive
+from banditlab.validate import below_one, nonnegative, positive
 
 
 class PEVI(NamedTuple):
@@ -186,7 +186,7 @@ def pevi(
     params = PEVI(
         nonnegative("beta", beta),
         positive("ridge", ridge),
-        between("delta", delta, 0.0, np.nextafter(1.0, 0.0)),
+        below_one("delta", delta),
         positive("c", c),
         table,
     )

@@ -82,7 +82,8 @@ def act(params, state, t, rng, out):
     for i in range(out.size):
         out[i] = state.inside[i]
     n = state.outside.size
-    out[state.pair[0] // n] = state.outside[state.pair[0] % n]
+    if state.done[0] == 0:  # else the best set; there may be nothing outside
+        out[state.pair[0] // n] = state.outside[state.pair[0] % n]
 
 
 @kernel
