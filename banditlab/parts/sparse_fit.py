@@ -1,7 +1,8 @@
 """Fits of rows by few features, in Python: Lasso paths, the best support, and how wrong it is.
 
 The kernels of :mod:`banditlab.parts.lasso` do the descent. What is here is for whoever has rows
-before them: a log of their own, a test, a benchmark.
+before them: a log of their own, a test, a benchmark. One file, though long: paths, supports and
+errors of a fit work on the same sums and bases, and whoever has rows asks for all three.
 """
 
 from __future__ import annotations

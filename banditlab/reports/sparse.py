@@ -14,7 +14,8 @@ averages out. :func:`report` finds
   where the factor by which a misspecification can grow is known exactly.
 
 What is noise and what is not cannot be told without repetitions or ``--sigma``; then only the
-largest residual is reported, which is of both.
+largest residual is reported, which is of both. One file, though long: a third of it checks what a
+user's file may hold, a third prints, and both name what is found in between.
 """
 
 from __future__ import annotations
