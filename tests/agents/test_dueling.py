@@ -363,6 +363,21 @@ def test_if2_follows_the_paper():
     assert {0, 1, 2} <= crowned
 
 
+def test_if2_counts_its_pair_from_either_side_and_no_other():
+    agent = banditlab.Agent("if2", n_arms=4, horizon=100, seed=1)
+    b, k = agent.act()
+    for win in (1, 0):
+        agent.update((b, k), win)
+        mine = agent.state.won[k]
+        twin = banditlab.Agent("if2", n_arms=4, horizon=100, seed=1)
+        twin.update((k, b), 1 - win)
+        assert twin.state.won[k] == mine == win and twin.act() == agent.act() != (b, k)
+        others = [x for x in range(4) if x not in (b, k)]
+        agent = banditlab.Agent("if2", n_arms=4, horizon=100, seed=1)
+        agent.update(others, 1)
+        assert agent.act() == (b, k) and not agent.state.won.any()
+
+
 def test_btm_follows_the_paper():
     K, T = 4, 4000
     P, rng = np.array(ORDER)[:K, :K] * 0.8 + 0.1, np.random.default_rng(5)
