@@ -13,7 +13,7 @@ SMALL = 10**6  # entries, for which there is always room
 # Arguments of problems and agents that tables have as their shapes.
 HAVE = (
     ("n_arms", "n_contexts"), ("n_arms", "dim"), ("dim", "dim"), ("S", "A"),
-    ("n",), ("window",), ("max_delay",),
+    ("n",), ("window",), ("max_delay",), ("H", "S", "A"), ("steps", "n_states", "n_actions"),
 )  # fmt: skip
 TABLES = 16  # of all entries: what a few replications at a time take, about
 
@@ -51,8 +51,13 @@ def check_room(who: str, sizes: Mapping[str, Any]) -> None:
     """
     known = {key: value for key, value in sizes.items() if type(value) is int and value > 1}
     entries = max(math.prod(known.get(key, 1) for key in table) for table in HAVE)
+    shape = {key for table in HAVE for key in table}
+    line = ", ".join(f"{key}={value}" for key, value in known.items() if key in shape)
+    check_entries(f"{who}: there is no memory for {line}", entries)
+
+
+def check_entries(line: str, entries: int) -> None:
+    """Refuse, with that ``line``, tables of so many entries that they would not fit in memory."""
     free = available() if entries > SMALL else None
     if free is not None and 8 * TABLES * entries > free:
-        shape = {key for table in HAVE for key in table}
-        named = [f"{key}={value}" for key, value in known.items() if key in shape]
-        raise ValueError(f"{who}: there is no memory for {', '.join(named)}")
+        raise ValueError(line)

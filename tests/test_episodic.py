@@ -246,7 +246,7 @@ def test_it_goes_on_from_the_middle_of_an_episode(tmp_path):
         (lambda: face(low=1.0), "low must be below high, got 1.0 and 1.0"),
         (lambda: face(columns=3), "columns must divide n_actions, 2, got 3"),
         (lambda: face(means=[[1.0]]), "means must be finite, with shape (1 or 3, 3, 2)"),
-        (lambda: face(eta=0), "eta must be positive, got 0"),
+        (lambda: face(eta=0), "eta must be a number above 0 or inf, got 0"),
         (lambda: face(n_arms=2), "unknown argument 'n_arms'"),
         (lambda: face().act(3), "x must be a state, 0 to 2, got 3"),
         (lambda: face().act(0.5), "x must be a state, 0 to 2, got 0.5"),
@@ -255,6 +255,8 @@ def test_it_goes_on_from_the_middle_of_an_episode(tmp_path):
         (lambda: face().update(0, 1, 1.2, 0), "reward must be in [0, 1] for mex_mf, got 1.2"),
         (lambda: face().update(0, 1, math.nan, 0), "reward must be finite, got nan"),
         (lambda: face().update(0, 1, 0, 0, "yes"), "terminated must be true or false, got 'yes'"),
+        (lambda: face(steps=10**12), "mex_mf: there is no memory for n_states=3"),
+        (lambda: face(means=[["a"]]), "means must be numbers in rows of one length"),
         (lambda: face(ends=False).update(0, 1, 0, 0, True), "terminated: give Agent ends=True"),
     ],
 )
@@ -284,6 +286,16 @@ ONE = {"succ": [[[0]]], "prob": [[[1.0]]], "reward": [[[0.5]]], "start": 0, "ste
         ({"start": [0.5]}, "start must be 1 probabilities that sum to 1"),
         ({"succ": [[0]]}, "must have one shape (L, S, A, K)"),
         ({"low": 1.0}, "low must be below high, got 1 and 1"),
+        ({"succ": [[[0.7]]]}, "succ must hold states, whole numbers from 0 on"),
+        ({"succ": [[[math.nan]]]}, "succ must hold states, whole numbers from 0 on"),
+        ({"succ": [[[10**30]]]}, "succ must hold states, whole numbers from 0 on"),
+        ({"succ": [[[0], [0, 0]]]}, "succ must be numbers in rows of one length"),
+        ({"reward": [[["z"]]]}, "reward must be numbers in rows of one length"),
+        ({"noise": math.nan}, "noise must be finite"),
+        ({"noise": [1.0, 2.0]}, "noise must be a number or have shape (1, 1, 1), got (2,)"),
+        ({"most": math.nan}, "most must be finite, got nan"),
+        ({"most": 0.5}, "most must be at least the best value, 1, got 0.5"),
+        ({"good": "x"}, "good must be a number, got 'x'"),
     ],
 )
 def test_a_wrong_model_is_refused_in_one_line(wrong, line):
@@ -306,6 +318,10 @@ def test_rewards_may_leave_the_promised_range_by_a_tenth():
         ("hard_bandit", {"gap": 0.6}, "gap must lie in [0, 0.5], got 0.6"),
         ("garnet", {"b": 11}, "b must be at most 10, got 11"),
         ("deep_sea", {"N": 1}, "N must be at least 2, got 1"),
+        ("deep_sea", {"N": 10**6}, "there is no memory for N=1000000"),
+        ("river_swim", {"H": 10**12}, "there is no memory for H=1000000000000"),
+        ("markov_game", {"n_states": 10**6}, "there is no memory for 1000000 states"),
+        ("linear_mixture", {"n_states": 10**6}, "there is no memory for 3 models of 1000000"),
         ("discrete_env", {"id": "Blackjack-v1"}, "must have discrete observations and actions"),
         ("discrete_env", {"id": "FrozenLake-v1", "steps": 0}, "steps must be at least 1, got 0"),
     ],
@@ -383,6 +399,11 @@ def test_numbered_spaces_actions_from_anywhere_and_no_limit_of_its_own():
         "banditlab-tests/Corridor-v0", ["mex_mf"], None, given, episodes=40, runs=2, seed=1
     )
     np.testing.assert_array_equal(returns, again[1])
+    # A reward beyond the range ends it, and what to say instead is said.
+    with pytest.raises(ValueError, match=r"a step paid 1, .* \[0, 0.5\]: give --set problem.low"):
+        episodes.play(
+            "banditlab-tests/Corridor-v0", ["mex_mf"], None, {**given, "high": 0.5}, episodes=40
+        )
     with pytest.raises(ValueError, match="unknown argument 'gamma'"):
         episodes.play("banditlab-tests/Corridor-v0", ["mex_mf"], None, {"gamma": 0.9})
     del gymnasium.registry["banditlab-tests/Corridor-v0"]

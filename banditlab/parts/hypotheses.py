@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from banditlab.machine import check_entries
 from banditlab.registry import unknown
 from banditlab.validate import integer
 
@@ -100,6 +101,7 @@ def mixture_parts(
     """
     d, S, A = integer("n_parts", n_parts, 1), integer("n_states", n_states, 1), n_actions
     A = integer("n_actions", n_actions, 1)
+    check_entries(f"there is no memory for {d} models of {S} states, {A} actions", d * S * S * A)
     rng = np.random.default_rng(integer("seed", seed, 0))
     return rng.dirichlet(np.full(S, 0.3), size=(d, S, A)), rng.random((S, A)) ** 3
 

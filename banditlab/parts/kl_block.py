@@ -10,6 +10,9 @@ has p(y) = w phat(y) / (nu - V(y)) on the states seen, where nu > max V is the r
 
 which falls and is convex; unless a state that was never seen is worth more than every seen one and
 g(its value) <= 1: then nu is its value, and it gets the mass 1 - g that is left.
+
+Weights of any size will do: beside very large ones the values drown in rounding, so that the first
+terms of the expansion in 1/w are taken, and very small ones leave nu at the largest value.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from banditlab.core import kernel
 
 NEWTON, CLOSE = 60, 1e-14  # steps at most, and of nu: what no longer counts
 BISECTIONS = 60
+LARGE = 1e8  # weights, relative to the spread of the values, from which on the expansion is closer
 
 
 @kernel
@@ -53,6 +57,8 @@ def level(w, phat, V, top):
         g, slope = spread_of(top, w, phat, V)
         if g <= 1.0:
             return top
+    if not nu > highest:  # w is so small that the sum is rounded off
+        return highest
     for _ in range(NEWTON):
         g, slope = spread_of(nu, w, phat, V)
         move = (g - 1.0) * g / slope
@@ -75,10 +81,21 @@ def gain(w, phat, V, top):
     """
     if phat.size == 1 and top - V[0] < w:
         return V[0]
+    if w > LARGE:
+        mean, spread, variance = 0.0, top - V[0], 0.0
+        for y in range(phat.size):
+            mean += phat[y] * V[y]
+            spread = max(spread, top - V[y])
+        if w > LARGE * spread:
+            for y in range(phat.size):
+                variance += phat[y] * (V[y] - mean) * (V[y] - mean)
+            return mean + variance / (2.0 * w)
     nu = level(w, phat, V, top)
     found = nu - w
     for y in range(phat.size):
-        found += w * phat[y] * numeric.log(w / (nu - V[y]))
+        room = nu - V[y]
+        if room > 0.0:  # else the term tends to 0 with w
+            found += w * phat[y] * numeric.log(w / room)
     return found
 
 
@@ -95,7 +112,8 @@ def best_law(w: float, phat: np.ndarray, V: np.ndarray) -> np.ndarray:
         return phat.copy()
     seen = phat > 0.0
     nu = level(w, phat[seen], V[seen], V.max())
-    p = np.zeros(V.size)
-    p[seen] = w * phat[seen] / (nu - V[seen])
-    p[np.where(seen, -np.inf, V).argmax()] += max(0.0, 1.0 - p.sum()) if not seen.all() else 0.0
+    p, free = np.zeros(V.size), ~(seen & (nu > V))
+    p[~free] = w * phat[~free] / (nu - V[~free])
+    if free.any():
+        p[np.where(free, V, -np.inf).argmax()] += max(0.0, 1.0 - p.sum())
     return p

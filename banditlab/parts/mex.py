@@ -31,6 +31,7 @@ from banditlab.parts.modes import place
 THEORY = "theory"
 SCHEDULES = ("constant", "sqrt")  # a schedule's code is its place here
 CONSTANT, ROOT, ROOT_LOG = 0.0, 1.0, 2.0  # how a width grows with the number of the round
+WIDEST = 1e200  # of widths: what is larger might be infinite, and 0 times that is no number
 
 
 def eta_of(value: Any, theory: bool = False) -> float | str:
@@ -59,7 +60,7 @@ def schedule_of(value: str | int, eta: float | str) -> int:
 @kernel
 def given_pace(eta, schedule, reference):
     """The pace, (2,), of a number eta: a factor, and how the width grows."""
-    factor = 0.25 / eta  # 0 for inf
+    factor = min(0.25 / eta, WIDEST)  # 0 for inf
     if schedule == 1:
         return np.array([factor / math.sqrt(reference), ROOT])
     return np.array([factor, CONSTANT])
@@ -67,9 +68,13 @@ def given_pace(eta, schedule, reference):
 
 @kernel
 def theory_pace(unknowns, horizon):
-    """The pace, (2,), of the theory's eta; ``horizon`` 0: unknown."""
+    """The pace, (2,), of the theory's eta; ``horizon`` 0: unknown.
+
+    Up to one round, or less where many contexts share a few, there is nothing to explore for.
+    """
     if horizon > 0.0:
-        return np.array([0.25 * math.sqrt(horizon * numeric.log(horizon) / unknowns), CONSTANT])
+        log = max(0.0, numeric.log(horizon))
+        return np.array([0.25 * math.sqrt(horizon * log / unknowns), CONSTANT])
     return np.array([0.25 / math.sqrt(unknowns * 1.0), ROOT_LOG])
 
 

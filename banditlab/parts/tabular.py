@@ -6,15 +6,13 @@ there are different ones. State ``n_states`` stands for the end of an episode.
 
 from __future__ import annotations
 
-import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from banditlab.core import kernel, kernel_in_loop, kernel_inline
 from banditlab.protocols.episodic import ceiling, worth_of_end
 from banditlab.random import below
-from banditlab.validate import positive
 
 
 class Model(NamedTuple):
@@ -178,8 +176,3 @@ def rule(params, state, out):
             for a in range(A):
                 out[h, s, a] = 0.0
             out[h, s, state.policy[h, s]] = 1.0
-
-
-def loss_weight(eta: Any) -> float:
-    """``eta`` of the MEX objective as a float above 0, or inf; ValueError for anything else."""
-    return math.inf if isinstance(eta, float) and eta == math.inf else positive("eta", eta)

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from banditlab.machine import check_entries
 from banditlab.protocols.episodic import EpisodicMDP, tabular
 from banditlab.validate import flag, integer
 
@@ -43,6 +44,7 @@ def deep_sea(
     """
     N, mapping = integer("N", N, 2), integer("mapping", mapping, 0)
     sure = flag("deterministic", deterministic)
+    check_entries(f"there is no memory for N={N}", 2 * N * N)
     bits = np.random.default_rng(mapping).integers(2, size=(N, N))
     column = np.arange(N)
     right, left = np.minimum(column + 1, N - 1), np.maximum(column - 1, 0)

@@ -57,5 +57,5 @@ def discrete_env(
         mdp.succ[:S], mdp.prob[:S], mdp.reward[:S], mdp.start[:S], steps,
         low=low, high=high if low < high else low + 1.0,
         known=flag("known_rewards", known_rewards), pooled=flag("pooled", pooled),
-        most=mdp.v_max, good=float(good),
+        most=mdp.v_max, good=good,
     )  # fmt: skip

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from banditlab.machine import check_entries
 from banditlab.parts.games import game_of
 from banditlab.protocols.episodic import EpisodicMDP
 from banditlab.validate import integer
@@ -32,6 +33,7 @@ def markov_game(
     """
     S, A, B = integer("n_states", n_states, 1), integer("rows", rows, 1), columns
     B, K = integer("columns", columns, 1), integer("branches", branches, 1, n_states)
+    check_entries(f"there is no memory for {S} states, {A} rows, {B} columns", S * S * A * B)
     rng = np.random.default_rng(integer("seed", seed, 0))
     P = np.zeros((1, S, A * B, S))
     for s in range(S):

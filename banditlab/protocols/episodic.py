@@ -35,6 +35,7 @@ import numpy as np
 from banditlab import random
 from banditlab.agent import LARGEST, Agent, quiet
 from banditlab.core import kernel, kernel_in_loop, kernel_inline
+from banditlab.machine import check_room
 from banditlab.protocols.base import Contract, Loop, Measure, Pieces, Protocol, Terms, refused
 from banditlab.protocols.online import ANY_REWARD
 from banditlab.random import AGENT, NATURE, normal, stream, uniform
@@ -58,7 +59,7 @@ class Episodes(NamedTuple):
     columns: int = 1  # actions of an opponent; action a * columns + b is the pair (a, b)
     low: float = 0.0  # rewards lie in [low, high], before they are scaled
     high: float = 1.0
-    most: float = math.inf  # no episode earns more than this, before scaling
+    most: float = math.inf  # no episode, or rest of one, earns more than this, before scaling
 
 
 class Episodic(NamedTuple):
@@ -98,7 +99,7 @@ class EpisodicMDP(NamedTuple):
     ends: bool = False  # whether an episode may terminate before its last step
     outcomes: int = 0  # different next states of a pair, at most; 0: n_states
     columns: int = 1  # actions of an opponent
-    most: float = math.inf  # no episode earns more
+    most: float = math.inf  # no episode, or rest of one, earns more
     good: float = math.inf  # return from which on an episode is not a bad one
     until_solved: bool = False  # whether nothing is played, or lost, any more once it is solved
 
@@ -249,10 +250,13 @@ def tabular(
 
     Raises ValueError, in one line, for probabilities that do not sum to 1 within 1e-8 or are
     negative, for states that do not exist, rewards that are not finite or lie outside the range,
-    and steps below 1.
+    steps below 1, a ``most`` below V*, and whatever is no number where one belongs.
     """
     steps = integer("steps", steps, 1)
-    succ, prob, reward = np.array(succ, np.int64), _floats(prob), _floats(reward)
+    given, prob, reward = _floats(succ, "succ"), _floats(prob, "prob"), _floats(reward, "reward")
+    if not (np.abs(given) <= LARGEST).all() or (given != np.floor(given)).any():
+        raise ValueError("succ must hold states, whole numbers from 0 on")
+    succ = given.astype(np.int64)
     if succ.ndim == 3:
         succ, prob, reward = succ[None], prob[None], reward[None]
     if succ.ndim != 4 or not succ.shape == prob.shape == reward.shape or 0 in succ.shape:
@@ -276,7 +280,15 @@ def tabular(
     low, high = number("low", low), number("high", high)
     if not low < high:
         raise ValueError(f"low must be below high, got {low:g} and {high:g}")
-    noise = np.array(np.broadcast_to(_floats(noise), (L, S, A)))
+    noise = _floats(noise, "noise")
+    if not np.isfinite(noise).all():
+        raise ValueError("noise must be finite")
+    try:
+        noise = np.array(np.broadcast_to(noise, (L, S, A)))
+    except ValueError:
+        raise ValueError(
+            f"noise must be a number or have shape ({L}, {S}, {A}), got {noise.shape}"
+        ) from None
     met = reward[prob > 0.0]
     room = SLACK * (high - low)
     if not np.isfinite(met).all() or met.min() < low - room or met.max() > high + room:
@@ -293,6 +305,9 @@ def tabular(
     upto[left <= 0.0] = 2.0
     world = Tables(succ, prob, upto, reward, noise, mean, first, np.array([low, high]), np.zeros(1))
     world.best[0] = float(first @ solve_table(world, steps)[0][0, :S])
+    most, good = _limit("most", most), _limit("good", good)
+    if world.best[0] > most + 1e-9 * max(1.0, abs(most)):
+        raise ValueError(f"most must be at least the best value, {world.best[0]:g}, got {most:g}")
     span = (-math.inf, math.inf) if (noise > 0.0).any() else (float(met.min()), float(met.max()))
     if coins.any():
         span = (min(span[0], 0.0), max(span[1], 1.0))
@@ -301,19 +316,32 @@ def tabular(
         (A, S, 0), steps, span, low, high,
         known=flag("known", known), pooled=flag("pooled", pooled),
         ends=bool((succ[prob > 0.0] == S).any()), outcomes=_outcomes(succ, prob),
-        most=float(most), good=float(good),
+        most=most, good=good,
     )  # fmt: skip
 
 
-def _floats(values: Any) -> np.ndarray:
-    return np.array(values, dtype=np.float64)
+def _floats(values: Any, name: str) -> np.ndarray:
+    try:
+        return np.array(values, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(f"{name} must be numbers in rows of one length") from None
+
+
+def _limit(name: str, value: Any) -> float:
+    """A finite number, or infinity for none."""
+    try:
+        if float(value) == math.inf:
+            return math.inf
+    except (TypeError, ValueError, OverflowError):
+        pass
+    return number(name, value)
 
 
 def _start(start: Any, S: int) -> np.ndarray:
     """The law of the first state."""
     if np.ndim(start) == 0:
         return np.eye(S)[integer("start", start, 0, S - 1)]
-    law = _floats(start)
+    law = _floats(start, "start")
     if law.shape != (S,) or not (law >= 0.0).all() or not abs(law.sum() - 1.0) <= 1e-8:
         raise ValueError(f"start must be {S} probabilities that sum to 1, got {start!r}")
     return law
@@ -488,7 +516,8 @@ class EpisodicAgent(Agent):
     low, high
         Range of the rewards.
     most
-        No episode earns more than this; None where nothing of the kind is known.
+        No episode, nor what is left of one, earns more than this; None where nothing of the kind is
+        known.
     means
         Mean rewards (L, n_states, n_actions) where they are known, L being 1 or ``steps``.
     seed
@@ -559,13 +588,14 @@ class EpisodicAgent(Agent):
         """Mean rewards, scaled; of no size where they are unknown."""
         if means is None:
             return np.zeros((0, 0, 0))
-        given = _floats(means)
+        given = _floats(means, "means")
         S, A, H = self.task.n_states, self.task.n_actions, self.task.steps
         if given.size not in (S * A, H * S * A) or not np.isfinite(given).all():
             raise ValueError(f"means must be finite, with shape (1 or {H}, {S}, {A})")
         return (given.reshape(-1, S, A) - self.task.low) / (self.task.high - self.task.low)
 
     def _begin(self) -> None:
+        check_room(self.name, self.task._asdict())
         known = self.algorithm
         try:
             with quiet():
@@ -634,13 +664,18 @@ class EpisodicAgent(Agent):
             self.update(0, self.act(0), max(self.task.low, 0.0), 0)
         self.policy()
 
+    def beyond(self, reward: float) -> bool:
+        """Whether a reward is too far out of its range for this algorithm."""
+        low, high = self.task.low, self.task.high
+        room = SLACK * (high - low)
+        return self.algorithm.bounded and not low - room <= reward <= high + room
+
     def _state(self, x: Any, what: str = "x") -> int:
         return _below(what, x, self.task.n_states, "a state")
 
     def _reward(self, reward: Any) -> float:
         value = number("reward", reward)
-        room = SLACK * (self.task.high - self.task.low)
-        if self.algorithm.bounded and not self.task.low - room <= value <= self.task.high + room:
+        if self.beyond(value):
             allowed = f"[{self.task.low:g}, {self.task.high:g}]"
             raise ValueError(f"reward must be in {allowed} for {self.name}, got {reward!r}")
         return value

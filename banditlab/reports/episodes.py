@@ -109,8 +109,9 @@ class Trial:
         for _ in range(TRIAL):
             for step in range(1, most + 1):
                 action = actions.value(int(rng.integers(len(actions.names))))
-                _, reward, terminated, truncated, _ = env.step(action)
-                self.low, self.high = min(self.low, float(reward)), max(self.high, float(reward))
+                _, paid, terminated, truncated, _ = env.step(action)
+                reward = number("reward", paid)
+                self.low, self.high = min(self.low, reward), max(self.high, reward)
                 self.longest = max(self.longest, step)
                 if terminated or truncated:
                     break
@@ -167,7 +168,9 @@ def play(
         trial = Trial(env, actions, int(luck[runs]), limit or STEPS)
         steps = integer("steps", parameters.get("steps", limit or min(STEPS, 2 * trial.longest)), 1)
         low = number("low", parameters.get("low", trial.low))
-        high = number("high", parameters.get("high", max(trial.high, trial.low + 1e-9)))
+        # Where even play saw one reward only, any range serves until another comes.
+        seen = trial.high if trial.low < trial.high else trial.low + 1.0
+        high = number("high", parameters.get("high", seen))
         for i, label in enumerate(known):
             stages.begin(f"{label} learns")
             for r in range(runs):
@@ -225,11 +228,16 @@ def _episode(
     state, earned, over = states.number(seen), 0.0, False
     for step in range(1, steps + 1):
         action = agent.act(state)
-        seen, reward, terminated, truncated, _ = env.step(actions.value(action))
-        after = states.number(seen)
+        seen, paid, terminated, truncated, _ = env.step(actions.value(action))
+        after, reward = states.number(seen), number("reward", paid)
+        if agent.beyond(reward):
+            raise ValueError(
+                f"a step paid {reward:g}, and rewards were to lie in [{agent.task.low:g}, "
+                f"{agent.task.high:g}]: give --set problem.low and --set problem.high"
+            )
         over = bool(terminated or truncated or step == steps)
         agent.update(state, action, reward, after, bool(terminated), over and not terminated)
-        state, earned = after, earned + float(reward)
+        state, earned = after, earned + reward
         if over:
             break
     return earned

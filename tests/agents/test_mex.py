@@ -233,3 +233,25 @@ def test_regret_at_the_theory_grows_like_the_root():
     means = [regrets(int(T), 100).mean() for T in horizons]
     slope = np.polyfit(np.log(horizons), np.log(means), 1)[0]
     assert slope == pytest.approx(0.5, abs=0.12)
+
+
+def test_a_context_that_gets_less_than_a_round_has_nothing_to_explore_for():
+    """ln of the horizon's share is negative there."""
+    agent = banditlab.Agent("mex_mab", n_arms=3, n_contexts=10, horizon=5)
+    assert agent.state.pace.tolist() == [0.0, 0.0]
+    for arm in range(3):
+        agent.update(0, arm, float(arm))
+    assert agent.propensities(0).tolist() == [0.0, 0.0, 1.0]
+
+
+@pytest.mark.parametrize("eta", [5e-324, 1e-310, 1e-250])
+def test_the_smallest_eta_has_a_bonus_that_is_a_number(eta):
+    agent = banditlab.Agent("mex_mab", n_arms=2, eta=eta)
+    for arm in (0, 0, 1):
+        agent.update(None, arm, 0.5)
+    assert agent.propensities().tolist() == [0.0, 1.0]
+    finite = banditlab.Agent(
+        "mex_finite", n_states=1, n_actions=1, steps=1, eta=eta,
+        transitions=np.ones((2, 1, 1, 1)), rewards=[[[0.0]], [[0.5]]],
+    )  # fmt: skip
+    assert finite.state.chosen[0] == 1

@@ -290,6 +290,45 @@ def test_an_end_may_belong_to_the_class():
     assert agent.state.loss == pytest.approx([-math.log(0.5), -math.log(0.1)], rel=1e-13)
 
 
+@pytest.mark.parametrize("likelihood", ["none", "bernoulli", "gaussian"])
+def test_rewards_of_the_class_have_the_unit_of_those_that_are_seen(likelihood):
+    """Ten times the rewards in ten times the range, moved by 5: the same agent."""
+    P, R = some_class(6)
+    given = {"likelihood": likelihood, "eta": 0.4}
+    plain = agent_of(P, R, sigma=0.3, **given)
+    moved = agent_of(P, 10 * R - 5, low=-5.0, high=5.0, sigma=3.0, **given)
+    rng = np.random.default_rng(2)
+    for _ in range(60):
+        np.testing.assert_allclose(moved.state.value, plain.state.value, atol=1e-12)
+        np.testing.assert_array_equal(moved.policy(), plain.policy())
+        s, after = rng.integers(3, size=2)
+        a, r = plain.act(s), float(rng.random() < 0.5)
+        plain.update(s, a, r, after)
+        moved.update(s, a, 10 * r - 5, after)
+    np.testing.assert_allclose(moved.state.loss, plain.state.loss, rtol=1e-9)
+
+
+def test_values_are_those_of_where_episodes_begin():
+    """From state 0 the first model promises more; they begin in state 1, and once in four in 0."""
+    P = np.zeros((2, 2, 1, 2))
+    P[:, 0, 0, 0] = P[:, 1, 0, 1] = 1.0
+    R = [[[0.9], [0.1]], [[0.2], [0.7]]]
+    agent = banditlab.Agent(
+        "mex_finite", n_states=2, n_actions=1, steps=2, transitions=P, rewards=R, ends=False
+    )
+    np.testing.assert_allclose(agent.state.value, [1.8, 0.4])
+    assert agent.state.chosen[0] == 0
+    for k, s in enumerate((1, 1, 0, 1)):
+        agent.update(s, 0, 0.5, s)
+        agent.update(s, 0, 0.5, s)
+        if k == 0:
+            np.testing.assert_allclose(agent.state.value, [0.2, 1.4])
+    np.testing.assert_allclose(
+        agent.state.value, [0.25 * 1.8 + 0.75 * 0.2, 0.25 * 0.4 + 0.75 * 1.4]
+    )
+    assert agent.state.chosen[0] == 1
+
+
 def test_saves_its_own_class(tmp_path):
     P, R = some_class(4)
     agent = agent_of(P.tolist(), R.tolist(), eta=math.inf)

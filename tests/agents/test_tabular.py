@@ -138,6 +138,19 @@ def test_surrogate_above_exact_above_greedy_and_ccp_climbs():
     assert reached >= 20 and higher >= 5
 
 
+def test_the_plan_of_ccp_is_greedy_for_the_values_that_are_kept():
+    for seed in range(12):
+        counts, rewards = random_data(seed, least=2, most=60, pay=0.1)
+        m = informed("mex_mf", counts, rewards, eta=0.7, solver="ccp").state
+        assert (np.take_along_axis(m.Q, m.policy[..., None], 2)[..., 0] == m.Q.max(axis=2)).all()
+        np.testing.assert_array_equal(m.V[:H, :S], m.Q.max(axis=2))
+
+
+def test_infinite_eta_may_be_a_word_as_the_command_line_gives_it():
+    assert banditlab.make("mex_mf", eta="inf").params.eta == math.inf
+    assert banditlab.make("mex_mb", eta="inf").params.eta == math.inf
+
+
 def test_the_objective_of_a_plan_is_the_formula():
     counts, rewards = random_data(5)
     agent = informed("mex_mf", counts, rewards, eta=1.5)
@@ -294,6 +307,40 @@ def test_the_block_falls_from_the_best_value_to_the_mean():
     np.testing.assert_allclose(best_law(0.0, PHAT, V), np.eye(4)[3])
 
 
+@pytest.mark.parametrize("top", [3.0, 5.0])
+def test_weights_of_any_size_give_the_limits_and_come_from_both_sides_of_the_expansion(top):
+    """Beside very large weights values were rounded off, and beside very small ones 0 / 0 came."""
+    phat, v = np.array([0.3, 0.5, 0.2]), np.array([0.0, 1.0, 3.0])
+    mean, variance = phat @ v, phat @ (v - phat @ v) ** 2
+    for w in (5e-324, 1e-300, 1e-20, 1e-16):
+        assert gain(w, phat, v, top) == pytest.approx(top, abs=1e-12)
+        law = best_law(w, np.append(phat, 0.0), np.append(v, top))
+        assert law.sum() == pytest.approx(1.0, abs=1e-12) and law @ np.append(v, top) > top - 1e-9
+    for w in (1e7, 2.99e8, 3.01e8, 1e10, 1e16, 1e300):
+        assert gain(w, phat, v, 3.0) == pytest.approx(mean + variance / (2 * w), abs=2e-7)
+    assert gain(1e16, phat, v, 3.0) == pytest.approx(mean, abs=1e-15)
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_mex_mb_hopes_for_the_best_next_state_and_the_end_is_one(ends):
+    """Where all rewards are negative, to have ended is worth most of all."""
+    means = np.array([[[-0.5, -0.25]]])
+    agent = banditlab.Agent(
+        "mex_mb", n_states=1, n_actions=2, steps=2, low=-1.0, high=0.0, means=means, pooled=True,
+        ends=ends, eta=0.1,
+    )  # fmt: skip
+    agent.update(0, 0, -0.5, 0)
+    agent.update(0, 0, -0.5, 0)
+    m, eta = agent.state, 0.1
+    # One step is left: the end would be worth 1 there, which the other states cannot promise.
+    best = 1.0 if ends else 0.75
+    last = max(0.5, 0.75)
+    w = 2 * eta
+    tried = w * (math.log(w / (best - last)) - 1) + best if ends and w < best - last else last
+    np.testing.assert_allclose(m.Q[1, 0], [0.5, 0.75], atol=1e-12)
+    np.testing.assert_allclose(m.Q[0, 0], [0.5 + tried, 0.75 + best], atol=1e-12)
+
+
 @pytest.mark.parametrize("reward_term", [True, False])
 def test_mex_mb_plans_with_the_block(reward_term):
     eta = 0.3
@@ -343,6 +390,38 @@ def test_block_ascent_climbs_to_no_more_than_the_surrogate(seed):
             then += here[s] * law
         here = then
     assert total == pytest.approx(found[-1], abs=1e-9)
+
+
+@pytest.mark.parametrize("eta", [1e-300, 1e-20, 1e16, 1e300, math.inf])
+def test_block_ascent_takes_weights_of_any_size(eta):
+    counts, rewards = random_data(2)
+    agent = informed("mex_mb", counts, rewards, eta=eta, solver="block", reward_term=False)
+    m, d = agent.state, np.ones((H, S))
+    paid, laws = np.zeros((H, S)), np.zeros((H, S, S + 1))
+    rng = random.stream(random.key(1), 0, random.AGENT)
+    mex_mb.sweep(agent.algorithm.params, m, d, laws, paid, rng)
+    np.testing.assert_allclose(laws.sum(axis=2), 1.0, atol=1e-10)
+    assert np.isfinite(m.V).all() and np.abs(paid).max() < 1e-6
+    v, (_, P) = np.zeros(S), empirical(counts)
+    for h in range(H - 1, -1, -1):
+        mean = P[h] @ v if eta > 1 else v.max()
+        v = np.minimum(H - h, rewards[h] + mean).max(axis=1)
+    np.testing.assert_allclose(m.V[0, :S], v, atol=1e-6)
+
+
+def test_block_ascent_goes_where_a_pair_without_data_may_lead():
+    """With rewards told: to the best next state, at no loss; and on from there."""
+    means = np.array([[[0.1, 0.2], [0.9, 0.3]]])
+    agent = banditlab.Agent(
+        "mex_mb", solver="block", n_states=2, n_actions=2, steps=3, means=means, ends=False, eta=0.1
+    )
+    agent.update(0, 0, 0.0, 0, truncated=True)
+    m, d = agent.state, np.ones((3, 2))
+    paid, laws = np.zeros((3, 2)), np.zeros((3, 2, 3))
+    rng = random.stream(random.key(1), 0, random.AGENT)
+    mex_mb.sweep(agent.algorithm.params, m, d, laws, paid, rng)
+    assert mex_mb.promised(m, 1, laws, paid, d) == pytest.approx(0.2 + 0.9 + 0.9, abs=1e-12)
+    np.testing.assert_allclose(d, [[1, 0], [0, 1], [0, 1]])
 
 
 def test_where_every_state_is_certain_block_and_surrogate_agree():
@@ -453,6 +532,18 @@ def test_psrl_draws_laws_from_the_dirichlet(prior):
     np.testing.assert_allclose(np.std(draws, axis=0), sd, rtol=0.15)
 
 
+def test_psrl_draws_a_law_however_small_the_prior():
+    """Gammas of a tiny shape are all rounded: then one next state has all the mass."""
+    rng = random.stream(random.key(3), 0, random.AGENT)
+    m = banditlab.Agent("psrl", n_states=2, n_actions=1, steps=1, prior=1e-12, ends=False).state
+    law, hits = np.zeros(2), 0.0
+    for _ in range(400):
+        assert psrl.draw_law(1e-12, m.succ, m.times, m.kinds, 0, 0, 0, rng, law) == 1.0
+        hits += law[0]
+    assert abs(hits - 200) < 5 * 10
+    assert np.isfinite(m.Q).all()
+
+
 def many_plans(name, seeds=1500, **hyper):
     """Q (seeds,) of the one pair of a process of one step, seen thrice: rewards 1, 0, 1."""
     found = []
@@ -486,11 +577,11 @@ def test_noise_has_the_mean_and_the_width_that_it_should(name, hyper, mean, sd):
 @pytest.mark.parametrize(
     ("name", "hyper", "line"),
     [
-        ("mex_mf", {"eta": 0.0}, "eta must be positive, got 0.0"),
-        ("mex_mf", {"eta": -1}, "eta must be positive, got -1"),
-        ("mex_mf", {"eta": math.nan}, "eta must be finite, got nan"),
+        ("mex_mf", {"eta": 0.0}, "eta must be a number above 0 or inf, got 0.0"),
+        ("mex_mf", {"eta": -1}, "eta must be a number above 0 or inf, got -1"),
+        ("mex_mf", {"eta": math.nan}, "eta must be a number above 0 or inf, got nan"),
         ("mex_mf", {"solver": "cpp"}, "solver must be one of surrogate, ccp, got 'cpp'"),
-        ("mex_mb", {"eta": 0}, "eta must be positive, got 0"),
+        ("mex_mb", {"eta": 0}, "eta must be a number above 0 or inf, got 0"),
         ("mex_mb", {"solver": "ccp"}, "solver must be one of surrogate, block, got 'ccp'"),
         ("mex_mb", {"reward_term": "no"}, "reward_term must be true or false, got 'no'"),
         ("ucbvi", {"c": 0}, "c must be positive, got 0"),

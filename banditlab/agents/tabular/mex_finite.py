@@ -4,7 +4,8 @@ Before every episode take the model i of the largest::
 
     V_i - eta * L_i        L_i = - sum of ln P_i(after | h, s, a) over all transitions so far
 
-where V_i is what its best policy is worth under it, and play that policy. With ``likelihood``
+where V_i is what its best policy is worth under it from where episodes begin (from state 0 before
+the first, then the mean over those seen), and play that policy. With ``likelihood``
 "bernoulli" or "gaussian" L_i has the log loss of rewards, too: for classes whose rewards differ.
 Of equals the first of the class is taken, so its order matters; and the first of equal actions.
 
@@ -55,10 +56,10 @@ class MexFinite(NamedTuple):
     """Hyper-parameters."""
 
     transitions: np.ndarray  # (N, L, S, A, S + 1) float64: see banditlab.parts.hypotheses
-    rewards: np.ndarray  # (N, L, S, A) float64: means, scaled as the rewards that are seen
+    rewards: np.ndarray  # (N, L, S, A) float64: means, in the unit of the task's low and high
     eta: float  # > 0, or inf
     likelihood: int  # of rewards, a place in LIKELIHOODS
-    sigma: float  # > 0: standard deviation of Gaussian rewards
+    sigma: float  # > 0: standard deviation of Gaussian rewards, in the same unit
     schedule: int  # place in banditlab.parts.mex.SCHEDULES
     reference: float  # > 0: the episode at which eta is meant, read by the schedule "sqrt"
 
@@ -67,10 +68,13 @@ class State(NamedTuple):
     """What every model promises, and how badly it fits."""
 
     value: np.ndarray  # (N,) float64: V_i
+    begun: np.ndarray  # (1,) float64: episodes whose first state was seen
+    worth: np.ndarray  # (N, S) float64: of the first step, by state
     policy: np.ndarray  # (N, H, S) int64: the policy that attains it
     loss: np.ndarray  # (N,) float64: L_i
     log_p: np.ndarray  # (L, S, A, S + 1, N) float64: the model last, for it is summed along
-    mean: np.ndarray  # (L, S, A, N) float64: mean rewards
+    mean: np.ndarray  # (L, S, A, N) float64: mean rewards, scaled as those that are seen
+    sigma: np.ndarray  # (1,) float64: the same of their standard deviation
     chosen: np.ndarray  # (1,) int64: the model of this episode
     impossible: np.ndarray  # (1,) float64: transitions that no model allows
     pace: np.ndarray  # (2,) float64: see banditlab.parts.mex
@@ -82,29 +86,37 @@ def init(params, task, means, rng):
     H = task.steps
     s = State(
         np.zeros(N),
+        np.zeros(1),
+        np.zeros((N, S)),
         np.zeros((N, H, S), np.int64),
         np.zeros(N),
         np.zeros((L, S, A, S + 1, N)),
         np.zeros((L, S, A, N)),
+        np.full(1, params.sigma / (task.high - task.low)),
         np.zeros(1, np.int64),
         np.zeros(1),
         given_pace(params.eta, params.schedule, params.reference),
     )
+    scaled = np.empty((L, S, A))
     for i in range(N):
         for h in range(L):
             for x in range(S):
                 for a in range(A):
-                    s.mean[h, x, a, i] = params.rewards[i, h, x, a]
+                    scaled[h, x, a] = (params.rewards[i, h, x, a] - task.low) / (
+                        task.high - task.low
+                    )
+                    s.mean[h, x, a, i] = scaled[h, x, a]
                     for y in range(S + 1):
                         p = params.transitions[i, h, x, a, y]
                         s.log_p[h, x, a, y, i] = numeric.log(max(p, LEAST))
-        s.value[i] = solve(params.transitions[i], params.rewards[i], task, s.policy[i])
+        solve(params.transitions[i], scaled, task, s.policy[i], s.worth[i])
+        s.value[i] = s.worth[i, 0]
     return s
 
 
 @kernel
-def solve(P, R, task, policy):
-    """Fill the best ``policy`` (H, S) of a model; returns its value from state 0."""
+def solve(P, R, task, policy, worth):
+    """Fill the best ``policy`` (H, S) of a model, and what states are ``worth`` (S,) at first."""
     L, S, A, _ = P.shape
     V = np.zeros(S + 1)
     Q = np.zeros(S)
@@ -121,7 +133,8 @@ def solve(P, R, task, policy):
                 Q[s] = max(Q[s], q)
         for s in range(S):
             V[s] = Q[s]
-    return V[0]
+    for s in range(S):
+        worth[s] = V[s]
 
 
 @kernel
@@ -141,19 +154,25 @@ def act(params, state, h, s, rng):
 
 
 @kernel
-def reward_loss(params, r, mean):
+def reward_loss(likelihood, sigma, r, mean):
     """What a reward adds to the loss of a model with this mean."""
-    if params.likelihood == 1:
+    if likelihood == 1:
         hit = numeric.log(min(max(mean, LEAST), 1.0))
         miss = numeric.log(min(max(1.0 - mean, LEAST), 1.0))
         return -r * hit - (1.0 - r) * miss
-    z = (r - mean) / params.sigma
+    z = (r - mean) / sigma
     return 0.5 * z * z
 
 
 @kernel
 def update(params, state, h, s, a, r, after, rng):
     i = h if state.log_p.shape[0] > 1 else 0
+    if h == 0:
+        state.begun[0] += 1.0
+        for j in range(state.loss.size):
+            worth = state.worth[j, s]
+            mean = state.value[j] + (worth - state.value[j]) / state.begun[0]
+            state.value[j] = mean if state.begun[0] > 1.0 else worth
     possible = 0.0
     for j in range(state.loss.size):
         log_p = state.log_p[i, s, a, after, j]
@@ -161,7 +180,8 @@ def update(params, state, h, s, a, r, after, rng):
         possible = 1.0 if log_p > -690.0 else possible
     state.impossible[0] += 1.0 - possible
     for j in range(state.loss.size if params.likelihood > 0 else 0):
-        state.loss[j] += reward_loss(params, r, state.mean[i, s, a, j])
+        mean = state.mean[i, s, a, j]
+        state.loss[j] += reward_loss(params.likelihood, state.sigma[0], r, mean)
 
 
 @kernel
@@ -200,12 +220,13 @@ def mex_finite(
     schedule: str | int = "constant",
     reference: float = 1000.0,
 ) -> Episodic:
-    """MEX among the models of a class, with ``eta`` > 0 or inf. Episodes begin in state 0.
+    """MEX among the models of a class, with ``eta`` > 0 or inf.
 
     The class is ``models``, a table with a name, or ``transitions`` (N, S, A, S) or
     (N, L, S, A, S), with or without a last entry for the end of the episode, and ``rewards``
-    (S, A), (N, S, A) or (N, L, S, A). Without either it is that of the problem ``hidden_arm``.
-    ``likelihood`` of the rewards: "none", "bernoulli", or "gaussian" with ``sigma`` > 0.
+    (S, A), (N, S, A) or (N, L, S, A), in the unit of the rewards that will be seen. Without either
+    it is that of the problem ``hidden_arm``. ``likelihood`` of the rewards: "none", "gaussian" with
+    ``sigma`` > 0, or "bernoulli" for rewards that are the low or the high end of their range.
     ``schedule`` "constant", or "sqrt" for ``eta * sqrt(reference / episode)``.
 
     Raises ValueError, in one line, for anything else; a problem with other states, actions or

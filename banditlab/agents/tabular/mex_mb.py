@@ -11,9 +11,11 @@ letting every pair promise as much as its data allow,
     Q_h(s,a) = r + max_p { p.V_{h+1} - eta n KL(phat || p) },
 
 with the closed form of :mod:`banditlab.parts.kl_block`. It is an upper bound of the objective: it
-takes every occupancy for 1. A pair without data is worth its cap. That is ``solver="surrogate"``;
-``"block"`` goes on from there by block coordinate ascent: with d_h(s) as often as the plan meets a
-state in its own model, backwards over the steps, every state takes the action and the law of
+takes every occupancy for 1. A pair without data is worth its cap or, where its reward is told, that
+and the largest value of any next state, the end among them where there may be one. That is
+``solver="surrogate"``; ``"block"`` goes on from there by block coordinate ascent: with d_h(s) as
+often as the plan meets a state in its own model, backwards over the steps, every state takes the
+action and the law of
 
     max_a max_p { d_h(s) (r + p.V_{h+1}) - eta n KL(phat || p) },
 
@@ -36,9 +38,10 @@ from typing import NamedTuple
 import numpy as np
 
 from banditlab import numeric
-from banditlab.core import kernel
+from banditlab.core import kernel, kernel_inline
 from banditlab.parts import tabular
-from banditlab.parts.kl_block import gain, level
+from banditlab.parts.kl_block import LARGE, gain, level
+from banditlab.parts.mex import eta_of
 from banditlab.parts.modes import place
 from banditlab.protocols.episodic import Episodic
 from banditlab.validate import flag
@@ -64,6 +67,21 @@ def reward_hope(params, told):
 
 
 @kernel
+def best_next(m, h):
+    """The next state of the largest value after step h; S, the end, where there may be one."""
+    top = 0
+    for s in range(1, m.facts[0]):
+        top = s if m.V[h + 1, s] > m.V[h + 1, top] else top
+    return top
+
+
+@kernel_inline
+def unseen(told, r, cap, i, h, s, a, top):
+    """What a pair without data is worth, ``top`` being the largest value of any next state."""
+    return min(cap[h], r[i, s, a] + top) if told[0] else cap[h]
+
+
+@kernel
 def plan(params, m, k, rng):
     told, r, n, kinds, succ, times = m.told, m.r, m.n, m.kinds, m.succ, m.times
     cap, Q, V, policy = m.cap, m.Q, m.V, m.policy
@@ -73,14 +91,12 @@ def plan(params, m, k, rng):
     values = np.empty(succ.shape[3])
     for h in range(H - 1, -1, -1):
         i = h if n.shape[0] > 1 else 0
-        top = V[h + 1, 0]
-        for s in range(1, S):
-            top = max(top, V[h + 1, s])
+        top = V[h + 1, best_next(m, h)]
         for s in range(S):
             for a in range(A):
                 visits = n[i, s, a]
                 if visits == 0.0:
-                    Q[h, s, a] = tabular.untried(told, r, cap, i, h, s, a)
+                    Q[h, s, a] = unseen(told, r, cap, i, h, s, a, top)
                     continue
                 K = kinds[i, s, a]
                 mean = 0.0
@@ -105,15 +121,16 @@ def law_of(m, i, h, s, a, w, d, top, law):
         phat[j] = m.times[i, s, a, j] / n
         values[j] = d * m.V[h + 1, m.succ[i, s, a, j]]
         law[m.succ[i, s, a, j]] = phat[j]
-    if d == 0.0 or w == np.inf:
-        return 0.0
+    if d == 0.0 or w > LARGE * max(1.0, m.cap[0]):
+        return 0.0  # beside such a weight values do not count
     nu = level(w, phat, values, d * m.V[h + 1, top])
     paid, left = 0.0, 1.0
     for j in range(K):
-        y = m.succ[i, s, a, j]
-        law[y] = w * phat[j] / (nu - values[j])
+        y, room = m.succ[i, s, a, j], nu - values[j]
+        law[y] = w * phat[j] / room if room > 0.0 else 0.0  # the weight was rounded off
         left -= law[y]
-        paid -= w * phat[j] * numeric.log(law[y] / phat[j])
+        if law[y] > 0.0:
+            paid -= w * phat[j] * numeric.log(law[y] / phat[j])
     if left > 0.0:
         law[top] += left
     return paid
@@ -124,22 +141,22 @@ def sweep(params, m, d, laws, paid, rng):
     """One sweep back over the steps at occupancies ``d`` (H, S), which are of the plan before it.
 
     Fills the plan, its values, its ``laws`` (H, S, S + 1), and ``paid`` (H, S), what these cost in
-    likelihood. A pair without data has no law: it is worth its cap.
+    likelihood. A pair without data is worth its cap and goes nowhere; where its reward is told it
+    goes to the best next state.
     """
     H, S, A = m.Q.shape
     hope = reward_hope(params, m.told)
     law = np.empty(S + 1)
     for h in range(H - 1, -1, -1):
         i = h if m.n.shape[0] > 1 else 0
-        top = 0
-        for s in range(1, S):
-            top = s if m.V[h + 1, s] > m.V[h + 1, top] else top
+        top = best_next(m, h)
+        best = m.V[h + 1, top]
         for s in range(S):
             met = d[h, s]
             for a in range(A):
                 n = m.n[i, s, a]
                 if n == 0.0:
-                    worth = tabular.untried(m.told, m.r, m.cap, i, h, s, a)
+                    worth = unseen(m.told, m.r, m.cap, i, h, s, a, best)
                     m.Q[h, s, a] = met * worth if met > 0.0 else worth
                     continue
                 cost = law_of(m, i, h, s, a, params.eta * n, met, top, law)
@@ -155,7 +172,8 @@ def sweep(params, m, d, laws, paid, rng):
             paid[h, s] = 0.0
             laws[h, s, :] = 0.0
             if n == 0.0:
-                m.V[h, s] = tabular.untried(m.told, m.r, m.cap, i, h, s, a)
+                m.V[h, s] = unseen(m.told, m.r, m.cap, i, h, s, a, best)
+                laws[h, s, top] = 1.0 if m.told[0] else 0.0
                 continue
             paid[h, s] = law_of(m, i, h, s, a, params.eta * n, met, top, laws[h, s])
             mean = 0.0
@@ -214,6 +232,6 @@ def mex_mb(eta: float = 0.3, reward_term: bool = True, solver: str | int = "surr
     do. Raises ValueError otherwise.
     """
     which = place("solver", solver, SOLVERS)
-    params = MexMB(tabular.loss_weight(eta), flag("reward_term", reward_term), which)
+    params = MexMB(float(eta_of(eta)), flag("reward_term", reward_term), which)
     planner = plan_block if which == BLOCK else plan
     return Episodic(params, tabular.new_model, planner, tabular.act, tabular.see, tabular.rule)

@@ -41,6 +41,7 @@ import numpy as np
 
 from banditlab.core import kernel
 from banditlab.parts import tabular
+from banditlab.parts.mex import eta_of
 from banditlab.parts.modes import place
 from banditlab.protocols.episodic import Episodic
 
@@ -122,7 +123,7 @@ def plan_ccp(params, m, k, rng):
     if k == 0:
         return
     d = np.zeros(m.Q.shape)
-    kept = m.policy.copy()
+    kept, Q, V = m.policy.copy(), m.Q.copy(), m.V.copy()
     most = objective(params, m, k, d)
     for _ in range(ROUNDS):
         promise(params, m, d, rng)
@@ -130,8 +131,8 @@ def plan_ccp(params, m, k, rng):
         if now <= most * (1.0 + 1e-12):
             break
         most = now
-        kept[:] = m.policy
-    m.policy[:] = kept
+        kept[:], Q[:], V[:] = m.policy, m.Q, m.V
+    m.policy[:], m.Q[:], m.V[:] = kept, Q, V
 
 
 def mex_mf(eta: float = 0.3, solver: str | int = "surrogate") -> Episodic:
@@ -140,6 +141,6 @@ def mex_mf(eta: float = 0.3, solver: str | int = "surrogate") -> Episodic:
     ``eta > 0`` weighs the loss, in 1 / (scaled reward)^2 a visit; ``inf`` is greedy. ``solver`` is
     one of ``SOLVERS``, see the module; its place there will do. Raises ValueError otherwise.
     """
-    params = MexMF(tabular.loss_weight(eta), place("solver", solver, SOLVERS))
+    params = MexMF(float(eta_of(eta)), place("solver", solver, SOLVERS))
     plan = plan_ccp if params.solver == CCP else plan_surrogate
     return Episodic(params, tabular.new_model, plan, tabular.act, tabular.see, tabular.rule)

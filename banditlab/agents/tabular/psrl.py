@@ -24,11 +24,12 @@ from banditlab.core import kernel, kernel_in_loop
 from banditlab.parts import tabular
 from banditlab.parts.modes import place
 from banditlab.protocols.episodic import Episodic
-from banditlab.random import gamma, gammas, normal, uniform, uniform_open
+from banditlab.random import below, gamma, gammas, normal, uniform, uniform_open
 from banditlab.validate import nonnegative
 
 REWARDS = ("empirical", "gaussian")
 GAUSSIAN = 1
+LOST = 1e-300  # sums of gammas, which are rounded up to 1e-304
 
 
 class PSRL(NamedTuple):
@@ -73,6 +74,12 @@ def draw_law(prior, succ, times, kinds, i, s, a, rng, out):
     total = 0.0
     for y in range(S):
         total += out[y]
+    if total < LOST:
+        # Of gammas with a tiny shape one is far above the others, however small all of them are;
+        # where they were rounded, it could be any.
+        out[:] = 0.0
+        out[below(rng, S)] = 1.0
+        total = 1.0
     return total
 
 
