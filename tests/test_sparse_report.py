@@ -227,6 +227,7 @@ BAD = [
     ("reward,x_0\n1,1\ninf,1\n", {}, {}, "log.csv: reward: row 1 has inf"),
     ("x_0\n1\n2\n", {}, {}, "log.csv: .*reward"),
     ("reward,x_0\n1,1\n2,3\n", {"s": 2}, {}, "log.csv: s must be at most 1, got 2"),
+    (f"reward,{','.join(f'x_{j}' for j in range(5001))}\n", {}, {}, "log.csv: the log has 5,001"),
     ("reward,x_0\n1,1e200\n2,3\n", {}, {}, "log.csv: x_0 is up to 1e[+]200 in size; allowed are"),
     ("reward,x_0\n1e-90,1\n0,3\n", {}, {}, "log.csv: reward is up to 1e-90 in size; allowed"),
     ("reward,x_0\n1,1\n2,3\n", {}, {"sigma": 1e99}, "sigma is up to 1e[+]99 in size; allowed are"),

@@ -38,7 +38,7 @@ from banditlab.protocols.combinatorial import Subsets
 from banditlab.random import below, normal
 from banditlab.validate import between, integer, nonnegative, positive
 
-example = {"s": 2, "dim": 7, "overlap": 1}
+example = {"s": 2, "dim": 7}
 
 
 class SparseNeedle(NamedTuple):

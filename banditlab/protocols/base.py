@@ -203,6 +203,10 @@ class Protocol:
         shape = getattr(problem, "shape", ())
         sizes = zip(("n_arms", "n_contexts", "dim"), shape, strict=False)
         check_room(f"{terms.where}: {terms.what}", dict(sizes))
+        if getattr(algorithm, "features", False) and problem.shape[2] == 0:
+            raise ValueError(f"{terms.who} needs features, but {terms.what} shows none")
+        if getattr(algorithm, "per_context", False) and problem.shape[2] > 0:
+            raise ValueError(f"{terms.who} learns per context, but {terms.what} shows features")
         self.refuse(terms)
         self._supplied(terms)
         low, high = problem.rewards
@@ -212,10 +216,6 @@ class Protocol:
                 f"{terms.who} needs rewards in [{accepted[0]:g}, {accepted[1]:g}], but "
                 f"{terms.what} pays rewards in [{low:g}, {high:g}]{_how_to_scale(algorithm)}"
             )
-        if getattr(algorithm, "features", False) and problem.shape[2] == 0:
-            raise ValueError(f"{terms.who} needs features, but {terms.what} shows none")
-        if getattr(algorithm, "per_context", False) and problem.shape[2] > 0:
-            raise ValueError(f"{terms.who} learns per context, but {terms.what} shows features")
 
     def _supplied(self, terms: Terms) -> None:
         """Refuse a horizon for which the rounds, or the rewards of an arm, would not suffice."""

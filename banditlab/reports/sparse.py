@@ -41,6 +41,7 @@ MOST = 20  # features of the best fit, unless more are asked for
 LEVELS = 30  # of the Lasso path that proposes supports
 WORK = 2e9  # rows times features squared, of all halves
 UNSURE = 0.6  # a feature found in fewer halves is doubtful
+WIDEST = 5000  # columns: their products are kept, and a minute is enough
 LARGEST = 1e50  # size of rewards and features: squares of products must be numbers
 DEPENDENT = 0.05  # an eigenvalue below which features are no good ones
 OWN = ("s", "eps", "sigma", "delta")  # hyper-parameters of sparse_commit that are read
@@ -91,6 +92,11 @@ def report(
         labels = [title for title in table.names if title not in ("action", "reward")]
         if not labels:
             raise ValueError("the log has no columns x_*, the features that sparse_commit needs")
+        if len(labels) > WIDEST:
+            raise ValueError(
+                f"the log has {len(labels):,} columns x_*; at most {WIDEST:,} can be fitted: leave "
+                "out those that hardly vary"
+            )
         reward = numbers("reward", table["reward"], notes=notes)
         x = np.stack([numbers(title, table[title], notes=notes) for title in labels], axis=1)
         if not len(reward):
