@@ -149,11 +149,12 @@ def test_queries_are_split_by_the_design_and_never_exceed_the_horizon():
         assert np.linalg.matrix_rank(x[pulls > 0]) == 5
     with pytest.raises(ValueError, match="horizon must be at least 5, as many as arms that span"):
         committed(x, pays, 4)
-    bare = {"problem": {"name": "bernoulli"}, "agents": [{"name": "gls_commit"}]}
+    bare = {
+        "protocol": "identify", "horizon": 9, "agents": [{"name": "gls_commit"}],
+        "problem": {"name": "bernoulli", "means": [0.5, 0.4]},
+    }  # fmt: skip
     with pytest.raises(ValueError, match="'gls_commit' .*needs features, but bernoulli shows none"):
-        simulate(
-            bare | {"name": "a", "title": "a", "protocol": "identify", "horizon": 9}, workers=1
-        )
+        simulate(bare, workers=1)
     with pytest.raises(ValueError, match="features must not all be 0"):
         committed(np.zeros((40, 5)), pays, 100)
     with pytest.raises(ValueError, match="horizon must be at least 40, a pull of every arm"):
