@@ -213,7 +213,11 @@ class EpisodicEnv(gymnasium.Env[Any, Any]):
         """V* minus the exact value of a rule (H, S, A), in the world of this replication."""
         if not self._begun:
             raise gymnasium.error.ResetNeeded("call reset before gap")
-        return episodic.gap(self.problem, np.asarray(rule, dtype=np.float64), self._world)
+        try:
+            given = np.array(rule, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise ValueError("rule must be numbers of shape (steps, states, actions)") from None
+        return episodic.gap(self.problem, given, self._world)
 
     def _luck(self) -> np.ndarray:
         return self.np_random.integers(2**64, size=2, dtype=np.uint64)

@@ -11,6 +11,7 @@ import pytest
 from scipy.optimize import linprog
 
 import banditlab
+import banditlab.envs
 from banditlab import mdp, random
 from banditlab.arena.play import ready
 from banditlab.cli.main import main
@@ -243,7 +244,12 @@ def test_it_goes_on_from_the_middle_of_an_episode(tmp_path):
     [
         (lambda: face(n_states=0), "n_states must be at least 1, got 0"),
         (lambda: face(steps=0), "steps must be at least 1, got 0"),
-        (lambda: face(low=1.0), "low must be below high, got 1.0 and 1.0"),
+        (lambda: face(low=1.0), "low must be below high, by a finite number, got 1.0 and 1.0"),
+        (lambda: face(low=-1e308, high=1e308), "by a finite number, got -1e+308 and 1e+308"),
+        (lambda: face(most=-9), "most must be at least 0, the least there is, got -9"),
+        (lambda: face(means=np.ones((2, 3))), "means must be finite, with shape (1 or 3, 3, 2)"),
+        (lambda: face(means=np.full((3, 2), 5.0)), "means must lie in [0, 1] for mex_mf, got 5"),
+        (lambda: face(eta=10**400), "eta must be a number above 0 or inf, got 1000"),
         (lambda: face(columns=3), "columns must divide n_actions, 2, got 3"),
         (lambda: face(means=[[1.0]]), "means must be finite, with shape (1 or 3, 3, 2)"),
         (lambda: face(eta=0), "eta must be a number above 0 or inf, got 0"),
@@ -285,7 +291,7 @@ ONE = {"succ": [[[0]]], "prob": [[[1.0]]], "reward": [[[0.5]]], "start": 0, "ste
         ({"start": 1}, "start must be at most 0, got 1"),
         ({"start": [0.5]}, "start must be 1 probabilities that sum to 1"),
         ({"succ": [[0]]}, "must have one shape (L, S, A, K)"),
-        ({"low": 1.0}, "low must be below high, got 1 and 1"),
+        ({"low": 1.0}, "low must be below high, by a finite number, got 1.0 and 1.0"),
         ({"succ": [[[0.7]]]}, "succ must hold states, whole numbers from 0 on"),
         ({"succ": [[[math.nan]]]}, "succ must hold states, whole numbers from 0 on"),
         ({"succ": [[[10**30]]]}, "succ must hold states, whole numbers from 0 on"),
@@ -317,6 +323,15 @@ def test_rewards_may_leave_the_promised_range_by_a_tenth():
         ("chain", {"kind": "long"}, "kind must be one of deterministic, stochastic, bootdqn"),
         ("hard_bandit", {"gap": 0.6}, "gap must lie in [0, 0.5], got 0.6"),
         ("garnet", {"b": 11}, "b must be at most 10, got 11"),
+        ("discrete_env", {"id": 3}, "id must be the name of a Gymnasium environment, got 3"),
+        ("discrete_env", {"id": "FrozenLake-v1", "options": 5}, "options must look like"),
+        ("discrete_env", {"id": "FrozenLake-v1", "options": {"gamma": 1}}, "without id, gamma"),
+        ("toytext", {"id": "FrozenLake-v1", "options": {"gamma": 1}}, "without id, gamma"),
+        (
+            "discrete_env",
+            {"id": "FrozenLake-v1", "options": {"map_name": "9x9"}},
+            "FrozenLake-v1 cannot be made: KeyError: '9x9'",
+        ),
         ("deep_sea", {"N": 1}, "N must be at least 2, got 1"),
         ("deep_sea", {"N": 10**6}, "there is no memory for N=1000000"),
         ("river_swim", {"H": 10**12}, "there is no memory for H=1000000000000"),
@@ -329,6 +344,25 @@ def test_rewards_may_leave_the_promised_range_by_a_tenth():
 def test_wrong_arguments_of_problems_are_named(name, given, line):
     with pytest.raises(ValueError) as caught:
         banditlab.make_problem(name, **given)
+    assert line in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("rule", "line"),
+    [
+        (np.ones((1, 1, 1)), "rule must have shape (5, 4, 2), got (1, 1, 1)"),
+        (np.full((5, 4, 2), 0.9), "rule must hold probabilities that sum to 1"),
+        (np.full((5, 4, 2), math.nan), "rule must hold probabilities that sum to 1"),
+        ("x", "rule must be numbers of shape (steps, states, actions)"),
+    ],
+)
+def test_only_a_rule_has_a_value(rule, line):
+    """Of another shape it would be read beyond its end."""
+    env = gymnasium.make("banditlab/RiverSwim-v0", S=4, H=5).unwrapped
+    env.reset(seed=1)
+    assert env.gap(np.full((5, 4, 2), 0.5)) > 0.0
+    with pytest.raises(ValueError) as caught:
+        env.gap(rule)
     assert line in str(caught.value) and "\n" not in str(caught.value)
 
 

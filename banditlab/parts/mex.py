@@ -27,6 +27,7 @@ import numpy as np
 from banditlab import numeric
 from banditlab.core import kernel, kernel_inline
 from banditlab.parts.modes import place
+from banditlab.validate import shown
 
 THEORY = "theory"
 SCHEDULES = ("constant", "sqrt")  # a schedule's code is its place here
@@ -37,7 +38,7 @@ WIDEST = 1e200  # of widths: what is larger might be infinite, and 0 times that 
 def eta_of(value: Any, theory: bool = False) -> float | str:
     """``value`` as a number above 0 or inf; with ``theory`` that word will do, too."""
     words = ", or 'theory'" if theory else ""
-    allowed = f"eta must be a number above 0 or inf{words}, got {value!r}"
+    allowed = f"eta must be a number above 0 or inf{words}, got {shown(value)}"
     if theory and isinstance(value, str) and value == THEORY:
         return THEORY
     try:

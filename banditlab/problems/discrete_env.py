@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from banditlab.problems.toytext import read
+from banditlab.problems.toytext import checked, read
 from banditlab.protocols.episodic import EpisodicMDP, tabular
 from banditlab.validate import flag, integer
 
@@ -49,7 +49,7 @@ def discrete_env(
     not know, has retired, or has no table for.
     """
     steps = integer("steps", steps, 1)
-    mdp = read(id, horizon=steps, **(options or {}))
+    mdp = read(id, horizon=steps, **checked(options))
     S = mdp.start.size - 1  # the last is the end
     met = mdp.reward[:S][mdp.prob[:S] > 0.0]
     low, high = min(0.0, float(met.min())), max(0.0, float(met.max()))

@@ -46,7 +46,7 @@ from banditlab.protocols.offline_mdp import (
     logged,
     the_rollout_case,
 )
-from banditlab.validate import choice, nonnegative
+from banditlab.validate import choice, nonnegative, shown
 
 example = {"id": "FrozenLake-v1", "gamma": 0.9}
 DATA = ("mixture", "policy", "uniform")
@@ -68,6 +68,8 @@ def read(
     """
     import gymnasium
 
+    if not isinstance(id, str):
+        raise ValueError(f"id must be the name of a Gymnasium environment, got {id!r}")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
@@ -76,6 +78,9 @@ def read(
         raise ValueError(f"{id}: {' '.join(str(error).split())}") from None
     except TypeError as error:
         raise ValueError(f"{id} does not take these options: {error}") from None
+    except Exception as error:  # of its maker
+        said = " ".join(str(error).split())
+        raise ValueError(f"{id} cannot be made: {type(error).__name__}: {said}") from None
     try:
         spaces: tuple[Any, ...] = (env.observation_space, env.action_space)
         if not all(isinstance(space, gymnasium.spaces.Discrete) for space in spaces):
@@ -90,6 +95,17 @@ def read(
         return from_table(table, start, gamma=gamma, horizon=horizon, v_min=v_min, v_max=v_max)
     finally:
         env.close()
+
+
+def checked(options: Any) -> dict[str, Any]:
+    """Arguments of ``gymnasium.make``, which are none of `read`'s own."""
+    own = ("id", "gamma", "horizon", "v_min", "v_max")
+    if not isinstance(options, dict | None) or set(options or {}) & set(own):
+        raise ValueError(
+            f'options must look like {{"map_name": "8x8"}}, without {", ".join(own)}, '
+            f"got {shown(options)}"
+        )
+    return dict(options or {})
 
 
 def _from_zero(table: Any, state: int, action: int) -> Any:
@@ -155,7 +171,7 @@ def toytext(
     choice("sampler", sampler, SAMPLERS)
     if nonnegative("epsilon", epsilon) > 1.0:
         raise ValueError(f"epsilon must lie in [0, 1], got {epsilon!r}")
-    mdp = read(id, gamma, horizon, v_min, v_max, **(options or {}))
+    mdp = read(id, gamma, horizon, v_min, v_max, **checked(options))
     if v_min is not None or v_max is not None:
         within_range(mdp)
     if not known_end:

@@ -277,9 +277,7 @@ def tabular(
         )
     if ((succ < 0) | (succ > S)).any():
         raise ValueError(f"succ must lie in 0 .. {S - 1}, or be {S} for the end")
-    low, high = number("low", low), number("high", high)
-    if not low < high:
-        raise ValueError(f"low must be below high, got {low:g} and {high:g}")
+    low, high = _range(low, high)
     noise = _floats(noise, "noise")
     if not np.isfinite(noise).all():
         raise ValueError("noise must be finite")
@@ -325,6 +323,14 @@ def _floats(values: Any, name: str) -> np.ndarray:
         return np.array(values, dtype=np.float64)
     except (TypeError, ValueError, OverflowError):
         raise ValueError(f"{name} must be numbers in rows of one length") from None
+
+
+def _range(low: Any, high: Any) -> tuple[float, float]:
+    """The range of rewards."""
+    least, most = number("low", low), number("high", high)
+    if not least < most or most - least == math.inf:
+        raise ValueError(f"low must be below high, by a finite number, got {low!r} and {high!r}")
+    return least, most
 
 
 def _limit(name: str, value: Any) -> float:
@@ -569,12 +575,12 @@ class EpisodicAgent(Agent):
             flag("ends", ends),
             0,
             integer("columns", columns, 1, LARGEST),
-            number("low", low),
-            number("high", high),
-            math.inf if most in (None, math.inf) else number("most", most),
+            *_range(low, high),
+            math.inf if most is None else _limit("most", most),
         )
-        if not self.task.low < self.task.high:
-            raise ValueError(f"low must be below high, got {low!r} and {high!r}")
+        least = self.task.low * (self.task.steps if self.task.low < 0.0 else 1)
+        if self.task.most < least:
+            raise ValueError(f"most must be at least {least:g}, the least there is, got {most!r}")
         if self.task.n_actions % self.task.columns:
             raise ValueError(f"columns must divide n_actions, {n_actions}, got {columns!r}")
         if self.algorithm.check is not None:
@@ -590,8 +596,13 @@ class EpisodicAgent(Agent):
             return np.zeros((0, 0, 0))
         given = _floats(means, "means")
         S, A, H = self.task.n_states, self.task.n_actions, self.task.steps
-        if given.size not in (S * A, H * S * A) or not np.isfinite(given).all():
+        shapes = ((S, A), (1, S, A), (H, S, A), (S * A,), (H * S * A,))  # a saved one is flat
+        if given.shape not in shapes or not np.isfinite(given).all():
             raise ValueError(f"means must be finite, with shape (1 or {H}, {S}, {A})")
+        for reward in (given.min(), given.max()):
+            if self.beyond(reward):
+                allowed = f"[{self.task.low:g}, {self.task.high:g}]"
+                raise ValueError(f"means must lie in {allowed} for {self.name}, got {reward:g}")
         return (given.reshape(-1, S, A) - self.task.low) / (self.task.high - self.task.low)
 
     def _begin(self) -> None:
@@ -748,7 +759,15 @@ BRIEF = 200  # episodes in which a learner must be better than chance
 
 
 def gap(problem: EpisodicMDP, rule: np.ndarray, world: Any = None) -> float:
-    """V* minus the exact value of a rule (H, S, A)."""
+    """V* minus the exact value of a rule (H, S, A).
+
+    Raises ValueError for what does not say, for every step and state, how probable each action is.
+    """
+    A, S, _ = problem.shape
+    if rule.shape != (problem.steps, S, A):
+        raise ValueError(f"rule must have shape {(problem.steps, S, A)}, got {rule.shape}")
+    if not ((rule >= 0.0).all() and (np.abs(rule.sum(axis=2) - 1.0) <= 1e-8).all()):
+        raise ValueError("rule must hold probabilities that sum to 1 over the actions")
     with quiet():
         world = problem.init(problem.params, _nature()) if world is None else world
         worth = problem.value(problem.params, world, rule)
