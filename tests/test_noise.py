@@ -146,10 +146,16 @@ def test_scale_times_n_times_epsilon_is_one(discrete, n, epsilon):
     assert stats.binomtest(int((values > 0).sum()), SIZE, 0.5).pvalue > LEVEL
 
 
-def test_epsilon_is_rounded_down_and_hardly():
-    for epsilon in (0.1, 0.3, 1.0, math.pi, 2.0**-20, 2.0**10):
-        exact = math.floor(epsilon * noise.FRACTION) / noise.FRACTION
-        assert epsilon * (1 - 2.0**-20) <= exact <= epsilon
+def test_epsilon_is_rounded_down_and_hardly(monkeypatch):
+    """In what the release asks the sampler for."""
+    asked = []
+    monkeypatch.setattr(noise, "discrete_laplace", lambda rng, *law: asked.append(law) or 0)
+    release = getattr(noise.release, "py_func", noise.release)
+    for epsilon in (0.1, 0.3, 1.0, math.pi, 2.0**-20, 2.0**10, 1 / 3):
+        assert release(True, None, 0.5, 1, epsilon) == 0.5
+        s, t = asked[-1]
+        exact = s * noise.UNITS / t  # of one reward, which counts for UNITS
+        assert epsilon * (1 - 2.0**-20) <= exact <= epsilon and t == noise.FRACTION * noise.UNITS
 
 
 # --- real releases -------------------------------------------------------------------------------
