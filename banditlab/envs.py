@@ -4,7 +4,8 @@ A bandit is ``banditlab/<Name>Bandit-v0``, a decision process ``banditlab/<Name>
 follows the file's: ``bernoulli`` is ``banditlab/BernoulliBandit-v0``, ``cb_composition``, for a
 contextual bandit, ``banditlab/ContextualCompositionBandit-v0``, and ``river_swim``
 ``banditlab/RiverSwim-v0``. Keyword arguments of ``gymnasium.make`` are those of the problem; what
-is not given comes from the problem's ``example``. Importing this module registers the ids.
+is not given comes from the problem's ``example``. Importing this module registers the ids. Only
+``id`` belongs to ``gymnasium.make`` itself: ``EpisodicEnv("discrete_env", id="CliffWalking-v1")``.
 
 >>> import gymnasium
 >>> import banditlab.envs
@@ -31,7 +32,7 @@ from banditlab.protocols import episodic, online
 from banditlab.protocols.episodic import EpisodicMDP
 from banditlab.protocols.online import Problem
 from banditlab.registry import factory, make_problem, problem_names
-from banditlab.validate import integer
+from banditlab.validate import integer, shown
 
 
 class BanditEnv(gymnasium.Env[Any, Any]):
@@ -85,10 +86,7 @@ class BanditEnv(gymnasium.Env[Any, Any]):
     ) -> tuple[Any, dict[str, Any]]:
         """Begin a replication; see the class."""
         super().reset(seed=seed)
-        options = dict(options or {})
-        replication = integer("replication", options.pop("replication", 0), 0)
-        if options:
-            raise ValueError(f"options may hold replication only, got {next(iter(options))!r}")
+        replication = _replication(options)
         if seed is None:
             key = self.np_random.integers(2**64, size=2, dtype=np.uint64)
         else:
@@ -176,10 +174,7 @@ class EpisodicEnv(gymnasium.Env[Any, Any]):
     ) -> tuple[Any, dict[str, Any]]:
         """Begin an episode; see the class."""
         super().reset(seed=seed)
-        options = dict(options or {})
-        replication = integer("replication", options.pop("replication", 0), 0)
-        if options:
-            raise ValueError(f"options may hold replication only, got {next(iter(options))!r}")
+        replication = _replication(options)
         problem = self.problem
         with np.errstate(over="ignore"):
             if seed is not None or not self._begun:
@@ -221,6 +216,17 @@ class EpisodicEnv(gymnasium.Env[Any, Any]):
 
     def _luck(self) -> np.ndarray:
         return self.np_random.integers(2**64, size=2, dtype=np.uint64)
+
+
+def _replication(options: Any) -> int:
+    """Which replication a reset is to begin."""
+    if options is not None and not isinstance(options, dict):
+        raise ValueError(f'options must look like {{"replication": 0}}, got {shown(options)}')
+    given = dict(options or {})
+    replication = integer("replication", given.pop("replication", 0), 0)
+    if given:
+        raise ValueError(f"options may hold replication only, got {next(iter(given))!r}")
+    return replication
 
 
 def _problem(name: Any, parameters: dict[str, Any]) -> Any:

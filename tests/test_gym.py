@@ -230,6 +230,7 @@ def test_same_seed_same_luck():
         (lambda env: env.step(0), gymnasium.error.ResetNeeded, "call reset before step"),
         (lambda env: env.reset(options={"replication": -1}), ValueError, "at least 0, got -1"),
         (lambda env: env.reset(options={"rep": 1}), ValueError, "replication only, got 'rep'"),
+        (lambda env: env.reset(options=3), ValueError, "options must look like"),
         (lambda env: (env.reset(), env.step(3)), ValueError, "0 to 2, got 3"),
         (lambda env: (env.reset(), env.step(-1)), ValueError, "0 to 2, got -1"),
         (lambda env: (env.reset(), env.step(0.5)), ValueError, "0 to 2, got 0.5"),
@@ -238,6 +239,7 @@ def test_same_seed_same_luck():
         (lambda env: EpisodicEnv().step(0), gymnasium.error.ResetNeeded, "call reset"),
         (lambda env: EpisodicEnv().gap(MEANS), gymnasium.error.ResetNeeded, "call reset"),
         (lambda env: EpisodicEnv().reset(options={"rep": 1}), ValueError, "replication only"),
+        (lambda env: EpisodicEnv().reset(options=[1]), ValueError, "options must look like"),
     ],
 )
 def test_mistakes_are_named_in_one_line(act, error, line):

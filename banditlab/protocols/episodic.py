@@ -27,6 +27,7 @@ Arrays have a leading axis L: 1 where dynamics are the same in all steps, else t
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -587,6 +588,7 @@ class EpisodicAgent(Agent):
             self.algorithm.check(self.task)
         self._means = self._told(means)
         self.step = 0  # of the episode under way
+        self._doubted = False
         self._begin()
         self._plan()
 
@@ -651,11 +653,23 @@ class EpisodicAgent(Agent):
         r = (self._reward(reward) - task.low) / (task.high - task.low)
         with quiet():
             known.update(known.params, self.state, self.step, s, a, r, then, self._rng)
+        self._doubt(s, a)
         self.step += 1
         if over or cut or self.step == task.steps:
             self.step = 0
             self.t += 1
             self._plan()
+
+    def _doubt(self, s: int, a: int) -> None:
+        """Warn, once, of what no model allows: a class counts that in ``impossible`` (1,)."""
+        counted = getattr(self.state, "impossible", None)
+        if counted is not None and counted[0] > 0.0 and not self._doubted:
+            self._doubted = True
+            warnings.warn(
+                f"{self.name}: no model of its class allows where action {a} led from state {s} in "
+                f"step {self.step}: the class is misspecified",
+                stacklevel=3,
+            )
 
     def policy(self) -> np.ndarray:
         """Probabilities (steps, n_states, n_actions) of the plan for the episode under way."""
@@ -671,6 +685,7 @@ class EpisodicAgent(Agent):
 
     def rehearse(self) -> None:
         """Play one episode that means nothing, on a copy: all kernels are compiled then."""
+        self._doubted = True  # what is made up here is no reason for it
         for _ in range(self.task.steps):
             self.update(0, self.act(0), max(self.task.low, 0.0), 0)
         self.policy()

@@ -11,7 +11,8 @@ Of equals the first of the class is taken, so its order matters; and the first o
 
 ``eta = inf`` looks at the likelihood alone: the control, which never tries an arm that no reward
 speaks for. A model whose probability of what happened is 0 counts as 1e-300; ``impossible`` of the
-state counts transitions that no model allows: then the class is misspecified.
+state counts transitions that no model allows: then the class is misspecified, and an agent in other
+code warns, once.
 
 The class is a table that names one of banditlab.parts.hypotheses, ``{"name": "hidden_arm",
 "n_arms": 10}`` or ``{"name": "linear_mixture", ...}``, or your own arrays:
