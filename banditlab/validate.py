@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -94,6 +95,21 @@ def integer(name: str, value: Any, at_least: int, at_most: int | None = None) ->
     if at_most is not None and value > at_most:
         raise ValueError(f"{name} must be at most {at_most}, got {shown(value)}")
     return int(value)
+
+
+def whole(values: Any) -> np.ndarray:
+    """``values`` as int64; empty where one of them is no whole number, but a text or a truth value.
+
+    >>> whole([1, 2.0]), whole([1, 2.5]), whole(["1", "2"])
+    (array([1, 2]), array([], dtype=int64), array([], dtype=int64))
+    """
+    with suppress(TypeError, ValueError, OverflowError):
+        given = np.asarray(values)
+        if given.dtype.kind in "iuf" and (np.abs(given) < 2.0**63).all():
+            result = given.astype(np.int64)
+            if (result == given).all():
+                return result
+    return np.empty(0, np.int64)
 
 
 def flag(name: str, value: Any) -> bool:

@@ -254,6 +254,8 @@ def test_other_agents_are_refused(tmp_path):
 
 
 def test_a_tiny_log_is_reported_on():
+    with pytest.raises(ValueError, match="seed must be at least 0, got -1"):
+        report({"reward": [1.0, 2.0], "x_0": [1.0, 3.0]}, seed=-1)
     result = report({"reward": [1.0, 2.0], "x_0": [1.0, 3.0]})
     assert result["s"] in (0, 1) and result["smaller"]
     assert sparse_fit.is_exhaustive(1, 1)

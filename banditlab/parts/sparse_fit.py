@@ -60,7 +60,7 @@ def lasso_path(x: Any, y: Any, lams: Any, tolerance: float = lasso.TOLERANCE) ->
            [ 1.75, -0.25]])
     """
     x, y = _rows(x, y)
-    levels = [positive("lam", lam) for lam in np.atleast_1d(lams)]
+    levels = [positive("lam", lam) for lam in np.atleast_1d(lams).tolist()]
     tolerance = positive("tolerance", tolerance)
     n, dim = x.shape
     gram, moment = x.T @ x, x.T @ y

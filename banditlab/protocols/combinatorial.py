@@ -34,7 +34,7 @@ from banditlab.protocols.base import (
     at_the_end,
 )
 from banditlab.random import AGENT, NATURE, stream
-from banditlab.validate import integer, shown
+from banditlab.validate import integer, shown, whole
 
 ANY_REWARD = (-np.inf, np.inf)
 
@@ -156,12 +156,7 @@ class CombinatorialAgent(Agent):
 
         Raises ValueError for items that are no set of that size, and for a reward that is none.
         """
-        chosen, found = np.empty(0, np.int64), np.nan
-        with suppress(TypeError, ValueError, OverflowError):
-            given = np.asarray(items)
-            if given.dtype.kind in "iuf":  # neither texts nor truth values
-                whole = given.astype(np.int64)
-                chosen = whole if (whole == given).all() else chosen
+        chosen, found = whole(items), np.nan
         with suppress(TypeError, ValueError, OverflowError):
             found = float(reward)
         n = self.task.n_items

@@ -40,6 +40,7 @@ from banditlab.protocols.base import (
 )
 from banditlab.protocols.online import ANY_REWARD, Problem
 from banditlab.random import AGENT, NATURE, stream
+from banditlab.validate import whole
 
 
 @kernel
@@ -269,10 +270,11 @@ class IdentifyAgent(BanditAgent):
 
         Raises ValueError for more pulls than are left, and for rewards it cannot use.
         """
+        pulls = whole(pulls)
         try:
-            pulls, sums = np.array(pulls, dtype=np.int64), np.array(sums, dtype=np.float64)
+            sums = np.array(sums, dtype=np.float64)
         except (TypeError, ValueError, OverflowError):
-            pulls = sums = np.empty(0)
+            sums = np.empty(0)
         n = (self.task.n_arms,)
         if pulls.shape != n or sums.shape != n or (pulls < 0).any():
             raise ValueError(f"pulls and sums must each hold {n[0]} numbers, pulls none below 0")
@@ -281,6 +283,8 @@ class IdentifyAgent(BanditAgent):
             raise ValueError(f"pulls must sum to at most {left}, what is left of the horizon")
         for k in np.flatnonzero(pulls):
             self._reward(float(sums[k] / pulls[k]), "the mean of an arm's rewards")
+        if not pulls.any():  # as in a run, where what made no pull is over
+            return
         with quiet():
             self.algorithm.update(
                 self.algorithm.params, self.state, self.t, self.features(x), pulls, sums, self._rng

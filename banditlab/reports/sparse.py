@@ -82,6 +82,7 @@ def report(
         In one line, for a log or an argument that cannot be.
     """
     delta, eps = inside("delta", delta, 0.0, 1.0), nonnegative("eps", eps)
+    seed = integer("seed", seed, 0)
     where = where_of(source)
     table = read_table(
         source, "log", columns=columns, known=("action", "reward"), required=("reward",),
@@ -143,7 +144,7 @@ def report(
         "s_chosen_by": chosen,
         "exhaustive": sparse_fit.is_exhaustive(dim, len(found)),
         "sigma": noise,
-        "sigma_from": "given" if known is not None else f"{freedom} repetitions" if freedom else "",
+        "sigma_from": "given" if known is not None else _repetitions(freedom),
         "support": [
             {"feature": labels[j], "coefficient": float(theta[j]), "frequency": float(often[j])}
             for j in sorted(found, key=lambda j: -abs(theta[j]))
@@ -169,6 +170,10 @@ def report(
     if known is None and noise:
         notes += _copies(x, reward, action)
     return result
+
+
+def _repetitions(freedom: int) -> str:
+    return f"{freedom} repetition{'' if freedom == 1 else 's'}" if freedom else ""
 
 
 def _of_a_size(title: str, values: Any) -> None:

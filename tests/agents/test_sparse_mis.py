@@ -406,6 +406,28 @@ def test_features_that_do_not_do_are_refused(name):
     assert "\n" not in str(caught.value)
 
 
+def test_what_is_known_before_anybody_asks_counts():
+    arms = [[1, 0], [0, 1], [0.6, 0.8], [-1, 0], [0, -1]]
+    pays = np.array([0.1, 0.9, 0.9, 0.0, -1.0])
+    known = np.array([1, 0, 0, 0, 1])
+    agent = banditlab.Agent("sparse_mis", n_arms=5, dim=2, horizon=10, s=1, eps=0.1)
+    agent.update(arms, known, known * pays)
+    while (pulls := agent.act(arms)).any():
+        agent.update(arms, pulls, pulls * pays)
+    assert agent.recommend(arms)[1] == 1.0 and agent.t == 3  # arm 0 is not looked at again
+
+
+@pytest.mark.parametrize("name", [*AGENTS, "sparse_commit", "gls_commit"])
+def test_pulls_are_whole_and_none_are_no_news(name):
+    agent = banditlab.Agent(name, n_arms=3, dim=2, horizon=9)
+    arms = [[1, 0], [0, 1], [1, 1]]
+    for pulls in ([1.5, 1, 0], ["1", "1", "0"], [True, True, False], [2**70, 0, 0], [np.nan] * 3):
+        with pytest.raises(ValueError, match="must each hold 3 numbers"):
+            agent.update(arms, pulls, [1, 1, 0])
+    agent.update(arms, [0, 0, 0], [0, 0, 0])
+    assert agent.act(arms).any()
+
+
 def test_a_service_can_warm_up():
     agent = banditlab.Agent("sparse_mis", n_arms=20, dim=6, horizon=50)
     assert agent.warm_up() is agent and agent.t == 0

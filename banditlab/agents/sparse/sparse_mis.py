@@ -210,7 +210,10 @@ def update(params, state, t, x, pulls, sums, rng):
         if pulls[k] > 0:
             state.pulls[k] = pulls[k]
             state.means[k] = sums[k] / pulls[k]
-    search(params, state, x)
+    if state.tolerance[0] < 0.0:  # nobody asked before: what is known already comes first
+        begin(params, state, x)
+    else:
+        search(params, state, x)
 
 
 @kernel
