@@ -252,7 +252,7 @@ PROTOCOL = Protocol(
         Measure("switches"),
         Measure("attacked", "share of episodes attacked"),
         Measure("clipped", "share of returns clipped"),
-        Measure("on_best", "share of episodes with the best fixed policy"),
+        Measure("on_best", "share on the best policy"),
     ),
     xlabel="episode",
     rounds=True,
