@@ -243,6 +243,16 @@ class IdentifyAgent(BanditAgent):
         self._suits(None if dim else self.features(None))
         self._begin()
 
+    def features(self, x: Any) -> np.ndarray:
+        """``x`` as the kernels want it; who learns from features needs a row per arm."""
+        rows = super().features(x)
+        n_arms, dim = self.task.n_arms, self.task.dim
+        if self.algorithm.features and rows.shape != (n_arms, dim):
+            raise ValueError(
+                f"features must be {n_arms} x {dim} finite numbers, a row per arm, got one row"
+            )
+        return rows
+
     def _suits(self, x: np.ndarray | None) -> None:
         """Let the algorithm refuse a task that it cannot meet; features may not be known yet."""
         if self.algorithm.check is not None:

@@ -334,6 +334,8 @@ def test_a_relaxed_rule_looks_less_and_keeps_its_bound():
 
 @pytest.mark.slow
 def test_the_relaxed_rule_is_polynomial():
+    with pytest.raises(ValueError, match="tolerance must lie in"):
+        sparse_mis.relaxed(5, 0.0)
     tau, most = sparse_mis.relaxed(5, 0.004)
     problem = {"dim": 5, "n_arms": 400, "s": 2, "eps": 0.002}
     hyper = {"s": 2, "eps": 0.002, "tau": tau}
@@ -425,7 +427,11 @@ def test_pulls_are_whole_and_none_are_no_news(name):
         with pytest.raises(ValueError, match="must each hold 3 numbers"):
             agent.update(arms, pulls, [1, 1, 0])
     agent.update(arms, [0, 0, 0], [0, 0, 0])
-    assert agent.act(arms).any()
+    pulls = agent.act(arms)
+    assert pulls.any()
+    for ask in (agent.act, agent.recommend, lambda x: agent.update(x, pulls, pulls)):
+        with pytest.raises(ValueError, match="3 x 2 finite numbers, a row per arm, got one row"):
+            ask([1, 2])
 
 
 def test_a_service_can_warm_up():

@@ -174,11 +174,13 @@ def recommend(params, state, x, rng, out):
 
 @cache  # so that algorithms made alike are equal
 def checking(s: int) -> Callable[[Task, np.ndarray | None], None]:
-    """What refuses a task that ``s`` of its features cannot decide, and features that are all 0."""
+    """What refuses a task that ``s`` of its features cannot decide, and features of no use."""
 
     def check(task: Task, x: np.ndarray | None) -> None:
         if s > task.dim:
             raise ValueError(f"s must be at most {task.dim}, the number of features, got {s}")
+        if x is not None and x.shape != (task.n_arms, task.dim):
+            raise ValueError(f"features must be {task.n_arms} x {task.dim} numbers, a row per arm")
         if x is not None and x.size and not np.any(x):
             raise ValueError("the features of all arms are 0")
 

@@ -54,7 +54,7 @@ import numpy as np
 from banditlab.core import kernel
 from banditlab.parts import covers
 from banditlab.protocols.identify import Identify
-from banditlab.validate import nonnegative
+from banditlab.validate import between, integer, nonnegative
 
 example = {"name": "benign_gauss", "dim": 6, "n_arms": 20, "s": 2, "noise": 0.05}
 
@@ -229,13 +229,14 @@ def recommend(params, state, x, rng, out):
 
 
 def relaxed(dim: int, tolerance: float) -> tuple[float, int]:
-    """tau for polynomially many looks, and their bound n, at a ``tolerance`` e in (0, inf).
+    """tau for polynomially many looks, and their bound n, at a ``tolerance`` e, 1e-100 to 1e100.
 
     n is the fixed point of n = 4 d l, l = log(1 + n / (d e^2)), for unit features and B <= 1.
 
     >>> relaxed(5, 0.004)[1]
     303
     """
+    dim, tolerance = integer("dim", dim, 1), between("tolerance", tolerance, 1e-100, 1e100)
     n = 1.0
     for _ in range(200):
         n = 4.0 * dim * math.log1p(n / (dim * tolerance**2))
