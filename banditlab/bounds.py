@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from scipy.special import rel_entr
 
+from banditlab.games import preference_matrix
 from banditlab.validate import choice, flag, integer, positive, vector
 
 
@@ -71,11 +72,10 @@ def dueling(matrix: Any, best_opponent: bool = True, scale: float = 0.5) -> floa
     RMED1 attains. ``matrix`` (n_arms, n_arms) holds P, the probabilities that row is preferred to
     column; ``scale`` is that of the regret.
 
-    Raises ValueError for a matrix that is not square or in which no arm beats all others.
+    Raises ValueError for what `games.preference_matrix` refuses, for a ``scale`` that is not
+    positive, and for a matrix in which no arm beats all others.
     """
-    P = np.array(matrix, dtype=np.float64)
-    if P.ndim != 2 or P.shape[0] != P.shape[1]:
-        raise ValueError(f"matrix must be square, got the shape {P.shape}")
+    P = preference_matrix(matrix, name="matrix")
     wins = [k for k in range(len(P)) if all(P[k, j] > 0.5 for j in range(len(P)) if j != k)]
     if not wins:
         raise ValueError("matrix must have a Condorcet winner, an arm that beats all others")

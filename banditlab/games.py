@@ -25,20 +25,21 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from banditlab.validate import nonnegative
+from banditlab.validate import flag, nonnegative, vector
 
 TOLERANCE = 1e-8  # of P + P^T = 1
 ROUNDED = 1e-2  # of published tables, which are rounded
+MOST = 1e15  # wins: more are not counted one by one
 PENALTY = 0.1  # of Bradley-Terry scores that would be infinite without one
 
 # --- matrices -----------------------------------------------------------------------------------
 
 
-def preference_matrix(P: Any, symmetrise: bool = False) -> np.ndarray:
+def preference_matrix(P: Any, symmetrise: bool = False, *, name: str = "P") -> np.ndarray:
     """``P`` as a fresh float64 matrix (K, K), checked.
 
     ``symmetrise`` sets right what rounding has done to a published table, up to 0.01 an entry: P
-    becomes (P + 1 - P^T) / 2.
+    becomes (P + 1 - P^T) / 2. ``name`` is what a refusal calls it.
 
     Raises ValueError, in one line with the first pair that is wrong, unless P is square, in [0, 1]
     and P + P^T = 1 within 1e-8; so the diagonal is 1/2.
@@ -46,21 +47,22 @@ def preference_matrix(P: Any, symmetrise: bool = False) -> np.ndarray:
     try:
         found = np.array(P, dtype=np.float64)
     except (TypeError, ValueError):
-        raise ValueError("P must be a square matrix of numbers") from None
+        raise ValueError(f"{name} must be a square matrix of numbers") from None
     if found.ndim != 2 or found.shape[0] != found.shape[1] or found.size == 0:
-        raise ValueError(f"P must be a square matrix, got shape {found.shape}")
+        raise ValueError(f"{name} must be a square matrix, got shape {found.shape}")
     for i, j in np.argwhere(~((found >= 0.0) & (found <= 1.0)))[:1]:  # catches nan
-        raise ValueError(f"P[{i}, {j}] must lie in [0, 1], got {float(found[i, j])!r}")
+        raise ValueError(f"{name}[{i}, {j}] must lie in [0, 1], got {float(found[i, j])!r}")
+    rounded = flag("symmetrise", symmetrise)
     off = np.abs(found + found.T - 1.0)
-    for i, j in np.argwhere(off > (ROUNDED if symmetrise else TOLERANCE))[:1]:
+    for i, j in np.argwhere(off > (ROUNDED if rounded else TOLERANCE))[:1]:
         if i == j:
-            raise ValueError(f"P[{i}, {i}] must be 0.5, got {float(found[i, i])!r}")
-        hint = "" if symmetrise or off.max() > ROUNDED else "; symmetrise=True sets rounding right"
+            raise ValueError(f"{name}[{i}, {i}] must be 0.5, got {float(found[i, i])!r}")
+        hint = "" if rounded or off.max() > ROUNDED else "; symmetrise=True sets rounding right"
         raise ValueError(
-            f"P[{i}, {j}] + P[{j}, {i}] must be 1, got {float(found[i, j])!r} + "
+            f"{name}[{i}, {j}] + {name}[{j}, {i}] must be 1, got {float(found[i, j])!r} + "
             f"{float(found[j, i])!r}{hint}"
         )
-    return (found + 1.0 - found.T) / 2.0 if symmetrise else found
+    return (found + 1.0 - found.T) / 2.0 if rounded else found
 
 
 def strategy(p: Any, K: int) -> np.ndarray:
@@ -209,7 +211,10 @@ def bradley_terry(
     member = (component == np.arange(pieces)[:, None]).astype(np.float64)
     # Equal shifts of a component change nothing: its sum is held at 0, which is where it belongs.
     hold = member.T @ member
-    duels, total = W + W.T, max(W.sum(), 1.0)
+    duels, total = W + W.T, float(W.sum()) or 1.0
+    begin = np.zeros(K) if start is None else vector("start", start, -np.inf, np.inf)
+    if begin.size != K:
+        raise ValueError(f"start must hold {K} scores, got {begin.size}")
 
     def loss(s: np.ndarray) -> float:
         gap = s[:, None] - s[None, :]
@@ -228,7 +233,7 @@ def bradley_terry(
         return np.asarray((np.diag(weight.sum(axis=1) + penalty) - weight) / total + hold)
 
     found = minimize(
-        loss, np.zeros(K) if start is None else start, jac=slope, hess=curvature,
+        loss, begin, jac=slope, hess=curvature,
         method="trust-exact", options={"gtol": 1e-10 / K, "maxiter": 500},
     )  # fmt: skip
     return BradleyTerry(found.x, component.astype(np.int64), float(penalty))
@@ -242,6 +247,6 @@ def _counts(wins: Any) -> np.ndarray:
     if W.ndim != 2 or W.shape[0] != W.shape[1] or W.size == 0:
         raise ValueError(f"wins must be a square matrix, got shape {W.shape}")
     np.fill_diagonal(W, 0.0)
-    for i, j in np.argwhere(~(np.isfinite(W) & (W >= 0)))[:1]:
-        raise ValueError(f"wins[{i}, {j}] must be at least 0, got {float(W[i, j])!r}")
+    for i, j in np.argwhere(~((W >= 0) & (W <= MOST)))[:1]:  # catches nan
+        raise ValueError(f"wins[{i}, {j}] must lie in [0, {MOST:g}], got {float(W[i, j])!r}")
     return W

@@ -349,8 +349,17 @@ def test_constants_need_a_winner():
     for bad in (MATRICES["mslr_cycle5"], FAIR):
         with pytest.raises(ValueError, match="must have a Condorcet winner"):
             bounds.dueling(bad)
-    with pytest.raises(ValueError, match="must be square"):
-        bounds.dueling([[0.5, 0.6]])
+    for bad, said in (
+        ([[0.5, 0.6]], "must be a square matrix, got shape"),
+        ([["a"]], "must be a square matrix of numbers"),
+        ([[0.5, 2.0], [-1.0, 0.5]], r"\[0, 1\] must lie in \[0, 1\], got 2.0"),
+        ([[0.5, 0.9], [0.9, 0.5]], r"\[0, 1\] \+ matrix\[1, 0\] must be 1"),
+        ([[0.7]], r"\[0, 0\] must be 0.5"),
+    ):
+        with pytest.raises(ValueError, match="^matrix ?" + said):
+            bounds.dueling(bad)
+    assert bounds.dueling([[0.5]]) == 0.0
+    assert bounds.dueling([[0.5, 1.0], [0.0, 0.5]]) == pytest.approx(0.25 / math.log(2.0))
 
 
 # --- bad input -----------------------------------------------------------------------------------
@@ -365,7 +374,7 @@ def test_constants_need_a_winner():
         ([[0.5, 0.6], [0.5, 0.5]], r"matrix\[0\]\[1\] \+ matrix\[1\]\[0\] must be 1"),
         ([[0.6, 0.6], [0.4, 0.5]], r"matrix\[0\]\[0\] must be 0.5, got 0.6"),
         ([[0.5, 0.601], [0.4, 0.5]], r"must be 1, got 0.601 \+ 0.4 \(symmetrise=true\)"),
-        ([], "square"),
+        ([], "square"), ([FAIR, FAIR], "matrix must be one square table, got the shape"),
     ],
 )  # fmt: skip
 def test_a_matrix_that_is_none_is_refused(matrix, message):
@@ -389,6 +398,7 @@ def test_rounding_is_mended_on_request():
         ("duel_matrix", {"matrix": FAIR, "ties": [[0, 1.5], [1.5, 0]]}, r"ties\[0\]\[1\]"),
         ("duel_matrix", {"matrix": FAIR, "ties": [[0, 0.5], [0.4, 0]]}, r"ties\[0\]\[1\]"),
         ("duel_matrix", {"matrix": FAIR, "ties": [[0]]}, "ties must have the shape"),
+        ("duel_matrix", {"matrix": FAIR, "ties": [FAIR, FAIR]}, "ties must have the shape"),
         ("duel_matrix", {"matrix": [[0.5, 0.9], [0.1, 0.5]], "ties": [[0, 0.5], [0.5, 0]]},
          r"ties\[0\]\[1\] must be at most 0.2"),
         ("duel_rps", {"a": 0.6}, r"a must lie in \[0, 0.5\]"),
@@ -409,6 +419,7 @@ def test_rounding_is_mended_on_request():
         ("duel_sequence", {"matrices": [FAIR] * 3, "starts": [5, 5]}, r"starts\[1\] must be at"),
         ("duel_sequence", {"matrices": [FAIR, RPS], "starts": [5]}, r"matrices\[1\] must have 2"),
         ("duel_sequence", {"matrices": [FAIR] * 2, "starts": [5], "period": 5}, "period must be"),
+        ("duel_replay", {"wins": [[[0, 1], [2, 0]]] * 2}, "wins must be one square table"),
         ("duel_replay", {"wins": [[0, -1], [2, 0]]}, r"wins\[0\]\[1\] must be at least 0"),
         ("duel_replay", {"wins": [[0, 1], [2, 0]], "ties": [[0, 1], [2, 0]]}, r"ties\[0\]\[1\]"),
     ],
@@ -433,8 +444,14 @@ def test_the_face_refuses_what_is_no_duel():
     for n_arms in (0, 1.5, "3"):
         with pytest.raises(ValueError, match="^n_arms must be"):
             banditlab.Agent("rucb", n_arms=n_arms)
-    with pytest.raises(ValueError, match="^matrix must be 3 x 3"):
-        agent.reveal([[0.5]])
+    for shown, said in (
+        ([[0.5]], " must have 3 rows, got 1"),
+        ([["a"] * 3] * 3, " must be a square matrix of numbers"),
+        ([[2.0] * 3] * 3, r"\[0, 0\] must lie in"),
+        ([[0.5, 0.6], [0.6, 0.5]], r"\[0, 1\] \+ matrix\[1, 0\] must be 1"),
+    ):
+        with pytest.raises(ValueError, match="^matrix" + said):
+            agent.reveal(shown)
     assert agent.t == 0 and agent.state.wins.sum() == 0
 
 

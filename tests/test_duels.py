@@ -147,6 +147,8 @@ def test_what_is_doubtful_is_said():
         ({"ranking": ["a > b > a"]}, "ranking: row 0 names a twice"),
         ({"ranking": ["a > > b"]}, "ranking: row 0 has a > > b; allowed are lists such as"),
         ({"ranking": ["a > b", None]}, "ranking: row 1 has nothing"),
+        ({"ranking": [["a", "b"], ["b", "a"]]},
+         "ranking: row 0 has ['a' 'b'], which is no text; allowed are lists such as a > b = c"),
         ({"rank_1": ["a", None], "rank_2": ["b", "c"]}, "rank_1: row 1 has nothing before"),
         ({"left": [1.5], "right": [1], "winner": [1]}, "left: row 0 has 1.5"),
     ],
@@ -354,6 +356,36 @@ def test_one_seed_one_report_and_progress(few_draws):
     )  # fmt: skip
     assert one == two and one["items"] != other["items"]
     assert {("winners drawn again", True), ("pairs worth asking", True)} <= {*seen}
+
+
+def test_agents_are_judged_by_the_shares_of_the_report(few_draws):
+    """A tie is half a win there too, once: evenly named, the three lose what the shares say."""
+    rows = [("a", "b", "a")] * 4 + [("a", "b", "tie")] * 6
+    rows += [("b", "c", "b")] * 7 + [("b", "c", "c")] * 3
+    rows += [("c", "a", "c")] * 8 + [("c", "a", "tie")] * 2
+    found = report(
+        dict(zip(("left", "right", "winner"), zip(*rows, strict=True), strict=True)),
+        names=("random_pair",), horizon=5000, replications=2, workers=1,
+    )  # fmt: skip
+    shares = {(0, 1): 0.7, (1, 2): 0.7, (2, 0): 0.9}
+    P = np.full((3, 3), 0.5)
+    for (i, j), share in shares.items():
+        P[i, j], P[j, i] = share, 1.0 - share
+    row = found["agents"][0]["exploitability"]
+    assert row["value"] == pytest.approx(games.exploitability(P, np.full(3, 1 / 3)), abs=1e-9)
+
+
+def test_spo_batch_learns_from_every_answer_unless_told_otherwise(few_draws):
+    given = judged(GROUPS, 400, 5)
+    asked = {"horizon": 4000, "replications": 4, "workers": 1}
+    found = report(given, ("spo_batch", "spo_exp3"), **asked)
+    off = {row["agent"]: row["exploitability"]["value"] for row in found["agents"]}
+    assert off["spo_batch"] < 2 * off["spo_exp3"]
+    said = " ".join(found["notes"])
+    assert "spo_batch plays with opponents = batch and samples = 2" in said
+    usual = report(given, ("spo_batch",), {"spo_batch": {"queue": 100}}, **asked)
+    assert usual["agents"][0]["exploitability"]["value"] > 2 * off["spo_batch"]
+    assert not any("spo_batch" in note for note in usual["notes"])
 
 
 # --- the command line ---------------------------------------------------------------------------

@@ -233,7 +233,20 @@ def test_rounded_tables_and_strategies():
     for p in ([0.5, 0.6, 0], [1, 0], [1.5, -0.5, 0], "x"):
         with pytest.raises(ValueError, match="p must be 3 probabilities"):
             games.exploitability(RPS, p)
-    with pytest.raises(ValueError, match=r"wins\[1, 0\] must be at least 0, got -1"):
+    with pytest.raises(ValueError, match=r"wins\[1, 0\] must lie in \[0, 1e\+15\], got -1"):
         games.bradley_terry([[0, 1], [-1, 0]])
     with pytest.raises(ValueError, match="wins must be a square matrix"):
         games.bradley_terry([1, 2])
+
+
+def test_scores_do_not_depend_on_the_unit_of_the_counts():
+    W = np.array([[0.0, 7.0, 2.0], [3.0, 0.0, 5.0], [4.0, 1.0, 0.0]])
+    for unit in (1e-12, 1e9):
+        found = games.bradley_terry(unit * W, penalty=0.0).scores
+        assert found == pytest.approx(games.bradley_terry(W).scores, abs=1e-6)
+    with pytest.raises(ValueError, match=r"^wins\[0, 1\] must lie in \[0, 1e\+15\], got 1e\+308"):
+        games.bradley_terry([[0, 1e308], [1e308, 0]])
+    with pytest.raises(ValueError, match="^start must hold 3 scores, got 1"):
+        games.bradley_terry(W, start=[0.0])
+    with pytest.raises(ValueError, match="^symmetrise must be true or false, got 'no'"):
+        games.preference_matrix([[0.5]], symmetrise="no")

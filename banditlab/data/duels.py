@@ -67,11 +67,12 @@ class Duels:
         ties = int((self.score == 0.5).sum())
         facts = [f"{len(self):,} duels" if len(self) != 1 else "1 duel"]
         if self.lists:
-            facts.append(f"of {self.lists:,} lists")
+            facts.append(f"of {self.lists:,} {'list' if self.lists == 1 else 'lists'}")
         facts.append(f"{ties:,} {'tie' if ties == 1 else 'ties'}")
         facts.append(f"{len(self.names):,} items ({listed(self.names)})")
         if self.annotators is not None:
-            facts.append(f"{len(self.annotators):,} annotators")
+            people = len(self.annotators)
+            facts.append(f"{people:,} {'annotator' if people == 1 else 'annotators'}")
         return f"Duels({', '.join(facts)})"
 
     @property
@@ -251,9 +252,12 @@ def _of_lists(table: Table, notes: list[str]) -> Read:
     )  # fmt: skip
 
 
-def _text(column: Any, row: int) -> str:
+def _text(what: str, column: Any, row: int) -> str:
     value = column[row]
     value = value.as_py() if hasattr(value, "as_py") else value
+    if np.ndim(value) > 0:
+        hint = "; allowed are lists such as a > b = c" if what == "ranking" else ""
+        raise ValueError(f"{what}: row {row} has {str(value)[:40]}, which is no text{hint}")
     if value is None or value != value or str(value).strip().lower() in MISSING:
         return ""
     if isinstance(value, float | np.floating) and value == int(value):
@@ -263,7 +267,7 @@ def _text(column: Any, row: int) -> str:
 
 def _parsed(row: int, column: Any) -> list[tuple[str, int]]:
     """The names of a list such as ``a > b = c`` with their places, from 0."""
-    text = _text(column, row)
+    text = _text("ranking", column, row)
     if not text:
         raise ValueError(f"ranking: row {row} has nothing; allowed are lists such as a > b = c")
     found = []
@@ -294,7 +298,7 @@ def _placed(table: Table) -> list[list[tuple[str, int]]]:
     places.sort(key=lambda name: int(name.removeprefix(PLACE)))
     lists = []
     for row in range(table.rows):
-        cells = [_text(table[name], row) for name in places]
+        cells = [_text(name, table[name], row) for name in places]
         full = [k for k, text in enumerate(cells) if text]
         if full != list(range(len(full))) or not full:
             empty = cells.index("")

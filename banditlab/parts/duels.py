@@ -159,16 +159,10 @@ CAP = 1e12  # of 1 / p: a probability below 1e-12 counts as that
 
 
 @kernel
-def inverse(p):
-    """1 / p, at most ``CAP``."""
-    return 1.0 / max(p, 1.0 / CAP)
-
-
-@kernel
 def counted_inverse(p, capped):
-    """`inverse`; ``capped`` (1,) counts how often it would have been more."""
+    """1 / p, at most ``CAP``; ``capped`` (1,) counts how often it would have been more."""
     capped[0] += 1.0 if p * CAP < 1.0 else 0.0
-    return inverse(p)
+    return 1.0 / max(p, 1.0 / CAP)
 
 
 def needs_horizon(task: Task) -> None:

@@ -110,6 +110,14 @@ def stacked(name: str, value: Any) -> np.ndarray:
     return found
 
 
+def one_table(name: str, value: Any) -> np.ndarray:
+    """``value`` as a fresh float64 array (K, K)."""
+    found = stacked(name, value)
+    if np.ndim(value) != 2:
+        raise ValueError(f"{name} must be one square table, got the shape {np.shape(value)}")
+    return np.asarray(found[0])
+
+
 def checked(name: str, P: np.ndarray, symmetrise: bool) -> np.ndarray:
     """A matrix of preference, its halves exactly opposite; ValueError names the first bad pair."""
     for i, j in np.argwhere(~((P >= 0.0) & (P <= 1.0)))[:1]:
@@ -129,9 +137,9 @@ def checked(name: str, P: np.ndarray, symmetrise: bool) -> np.ndarray:
 
 def shared(P: np.ndarray, ties: np.ndarray) -> np.ndarray:
     """Probabilities of ties that fit the matrices, none of an arm with itself."""
-    T = np.broadcast_to(ties, P.shape).copy() if ties.shape[1:] == P.shape[1:] else np.empty(0)
-    if T.shape != P.shape:
-        raise ValueError(f"ties must have the shape of the matrix, got {ties.shape}")
+    if ties.shape[1:] != P.shape[1:] or len(ties) not in (1, len(P)):
+        raise ValueError(f"ties must have the shape of the matrix, {P.shape}, got {ties.shape}")
+    T = np.broadcast_to(ties, P.shape).copy()
     for h, i, j in np.argwhere(~((T >= 0.0) & (T <= 1.0) & (T == T.transpose(0, 2, 1))))[:1]:
         raise ValueError(
             f"ties[{i}][{j}] must lie in [0, 1] and be ties[{j}][{i}], got {T[h, i, j]:g}"

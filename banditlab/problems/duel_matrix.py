@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from banditlab.parts.preferences import preferences, stacked, symmetric
+from banditlab.parts.preferences import one_table, preferences, symmetric
 from banditlab.protocols.duel import Preferences
 from banditlab.registry import unknown
 
@@ -95,8 +95,7 @@ def matrix_of(name: str, value: Any) -> np.ndarray:
         if value not in MATRICES:
             raise ValueError(unknown("matrix", value, MATRICES))
         return MATRICES[value]
-    found: np.ndarray = stacked(name, value)[0]
-    return found
+    return one_table(name, value)
 
 
 def duel_matrix(

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from banditlab.parts.preferences import preferences, stacked
+from banditlab.parts.preferences import one_table, preferences
 from banditlab.protocols.duel import Preferences
 
 example = {"wins": [[0, 12, 9], [4, 0, 11], [6, 5, 0]], "ties": [[0, 2, 0], [2, 0, 1], [0, 1, 0]]}
@@ -41,7 +41,7 @@ def duel_replay(wins: Any, ties: Any = None, flip: float = 0.0) -> Preferences:
 
 def counted(name: str, value: Any) -> np.ndarray:
     """``value`` as counts (n_arms, n_arms), 0 on the diagonal."""
-    counts: np.ndarray = stacked(name, value)[0]
+    counts = one_table(name, value)
     np.fill_diagonal(counts, 0.0)
     for i, j in np.argwhere(~(np.isfinite(counts) & (counts >= 0.0)))[:1]:
         raise ValueError(f"{name}[{i}][{j}] must be at least 0, got {float(counts[i, j])!r}")

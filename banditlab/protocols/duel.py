@@ -42,6 +42,7 @@ import numpy as np
 from banditlab import random
 from banditlab.agent import LARGEST, Agent, quiet
 from banditlab.core import Task, kernel, kernel_inline
+from banditlab.games import preference_matrix
 from banditlab.protocols.base import (
     SLICE,
     Contract,
@@ -381,11 +382,12 @@ class DuelAgent(Agent):
     def reveal(self, matrix: Any) -> None:
         """Show the ``matrix`` P (n_arms, n_arms) of the round just played.
 
-        Only algorithms of full information make use of it; to the others it says nothing.
+        Only algorithms of full information make use of it; to the others it says nothing. Raises
+        ValueError for what is no preference matrix (see `banditlab.games`) of so many arms.
         """
-        shown = np.array(matrix, dtype=np.float64)
-        if shown.shape != (self.task.n_arms, self.task.n_arms) or not np.isfinite(shown).all():
-            raise ValueError(f"matrix must be {self.task.n_arms} x {self.task.n_arms} and finite")
+        shown = preference_matrix(matrix, name="matrix")
+        if len(shown) != self.task.n_arms:
+            raise ValueError(f"matrix must have {self.task.n_arms} rows, got {len(shown)}")
         known = self.algorithm
         with quiet():
             known.reveal(known.params, self.state, self.t - 1, shown)

@@ -1,9 +1,8 @@
 """A file of duels: who wins, by which idea of winning, how sure that is, and what to ask next.
 
 How winners are resampled, cycles tested and pairs chosen is told in
-:mod:`banditlab.reports.winners`, what the winners are in :mod:`banditlab.games`. Agents play on a
-simulator that draws the file's own answers, pair by pair, and are judged by the exploitability of
-what they would name.
+:mod:`banditlab.reports.winners`, what the winners are in :mod:`banditlab.games`. How agents
+would fare with the same judges is told in :mod:`banditlab.reports.judges`.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from banditlab import games, registry
 from banditlab.data.duels import Duels
 from banditlab.data.names import listed
 from banditlab.data.table import named, where_of
-from banditlab.reports import winners
+from banditlab.reports import judges, winners
 from banditlab.reports.render import SHOWN, name, percent, rest, sentences, value_and_interval
 from banditlab.validate import integer
 
@@ -29,7 +28,6 @@ MOST = 300  # things that are compared
 DRAWS = 400  # of the bootstrap; fewer where there is much to compare
 WORK = 4e8  # draws times the cube of the number of things
 FEW, FEW_GROUPS = 5, 20  # duels of a pair, and annotators, below which intervals are too narrow
-CONTROL = "random_pair"
 IDEAS = {"copeland": "Copeland", "borda": "Borda", "bradley_terry": "Bradley-Terry",
          "von_neumann": "von Neumann"}  # fmt: skip
 RANGED = 60  # things up to which it is asked whether there are several von Neumann winners
@@ -59,7 +57,8 @@ def report(
     source
         Whatever :meth:`banditlab.data.duels.Duels.of` reads: a file, a frame, a dict, Duels.
     names, settings
-        Agents that play on the duels, none for none, and their hyper-parameters by name.
+        Agents that play on the duels, none for none, and their hyper-parameters by name. Here
+        ``spo_batch`` plays batches of two, and so learns from every answer, unless told otherwise.
     seed, progress
         One seed, one result. ``progress`` is told what is under way, how much is done, and of how
         much.
@@ -71,7 +70,8 @@ def report(
     Raises ValueError, in one line, for whatever does not fit.
     """
     tell = progress or (lambda what, done, total: None)
-    players = {label: registry.make(label, **(settings or {}).get(label, {})) for label in names}
+    chosen = {label: judges.suited(label, (settings or {}).get(label, {})) for label in names}
+    players = {label: registry.make(label, **given) for label, given in chosen.items()}
     duels = Duels.of(source, columns)
     K = len(duels.names)
     with named(where_of(source)):
@@ -111,10 +111,11 @@ def report(
         "winners": _winners(duels, P, scores, found, fitted.component.max() > 0),
         **verdict,
         "ask_next": winners.worth_asking(duels, wins, worth),
-        "agents": _played(duels, players, settings or {}, horizon, replications, seed, workers,
-                          tell),
-        "notes": [*duels.notes, *_doubts(duels, wins, fitted, found),
-                  *([MIXTURES] if many is not None else [])],
+        "agents": judges.played(
+            duels, players, chosen, horizon, replications, seed, workers, tell
+        ),
+        "notes": [*duels.notes, *judges.changed(chosen, settings or {}),
+                  *_doubts(duels, wins, fitted, found), *([MIXTURES] if many is not None else [])],
     }  # fmt: skip
 
 
@@ -178,48 +179,6 @@ def _winners(
             "loses_to": None if loses_to is None else duels.names[loses_to],
         }
     return told
-
-
-def _played(
-    duels: Duels,
-    players: dict[str, Any],
-    settings: Mapping[str, Mapping[str, Any]],
-    horizon: int,
-    replications: int,
-    seed: int,
-    workers: int | None,
-    tell: Progress,
-) -> list[dict[str, Any]]:
-    """How far from the von Neumann winner agents end that ask such judges."""
-    from banditlab.arena.simulate import simulate
-    from banditlab.statistics import t_interval
-
-    if not players:
-        return []
-    labels = [*dict.fromkeys([*players, CONTROL])]
-    arena = {
-        "name": "duels", "protocol": "duel", "seed": seed, "horizon": horizon,
-        "replications": replications, "checkpoints": [horizon], "measure": "exploitability",
-        "problem": {"name": "duel_replay", "wins": duels.wins().tolist(),
-                    "ties": duels.ties().tolist()},
-        "agents": [{"name": label, **settings.get(label, {})} for label in labels],
-    }  # fmt: skip
-    curves = simulate(arena, workers=workers, progress=tell)
-    rows = []
-    for label in labels:
-        values = curves.raw(label, "exploitability")[:, -1]
-        found = t_interval(values[:, None])
-        many = len(values) > 1
-        rows.append({
-            "agent": label,
-            "exploitability": {
-                "value": float(values.mean()),
-                "lo": float(max(found.lo[0], 0.0)) if many else None,
-                "hi": float(found.hi[0]) if many else None,
-            },
-            "duels": horizon,
-        })  # fmt: skip
-    return rows
 
 
 def _doubts(

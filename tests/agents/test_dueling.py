@@ -10,6 +10,7 @@ import banditlab
 from banditlab import random
 from banditlab.agent import quiet
 from banditlab.agents.dueling import btm, dts, dts_plus
+from banditlab.agents.dueling.rmed1 import pair_of
 from banditlab.arena.play import ready
 from banditlab.problems.duel_matrix import MATRICES
 from banditlab.protocols import duel
@@ -329,6 +330,12 @@ def test_rmed1_follows_the_paper(K, rounds):
         assert agent.act() == (0, 0)
 
 
+@pytest.mark.parametrize("K", [2, 3, 7])
+def test_pairs_are_numbered_in_order(K):
+    pairs = [(i, j) for i in range(K) for j in range(i + 1, K)]
+    assert [pair_of(number, K) for number in range(len(pairs))] == pairs
+
+
 # --- eliminations -------------------------------------------------------------------------------
 
 
@@ -474,6 +481,27 @@ def test_sparring_exp3_weighs_each_side_by_its_own_losses():
     assert agent.recommend() == pytest.approx(total / 12, abs=1e-14)
 
 
+@pytest.mark.parametrize(
+    "name, given, met",
+    [
+        ("spo_exp3", {}, 1),
+        ("spo_batch", {"opponents": "batch", "samples": 2}, 2),
+        ("spo_batch", {"samples": 1, "queue": 2}, 1),
+    ],
+)
+def test_self_play_counts_the_probabilities_that_it_caps(name, given, met):
+    """Half a loss of such an arm: one of two samples, or one of two duels, or one of two sides."""
+    agent = banditlab.Agent(name, n_arms=2, eta=1.0, **given)
+    agent.state.probs[:] = 1.0 - 1e-300, 1e-300
+    if name == "spo_batch":
+        agent.state.drawn[:] = 1
+    agent.update((1, 0), 0)
+    if "queue" in given:
+        agent.update((1, 0), 1)
+    assert agent.state.scores[1] == -0.5e12 and agent.state.capped[0] == met
+    assert np.isfinite(agent.state.probs).all() and agent.state.probs.sum() == 1.0
+
+
 def test_a_probability_that_underflows_is_capped_and_counted():
     agent = banditlab.Agent("sparring_exp3", n_arms=2, eta=1.0)
     agent.state.probs[0] = 1.0 - 1e-300, 1e-300
@@ -546,6 +574,7 @@ def test_borda_etc_explores_in_turn_and_commits():
 
     agent = fought("borda_etc", np.array(ORDER)[:K, :K], T, look, horizon=T)
     assert agent.recommend().tolist() == [1.0, 0.0, 0.0, 0.0]
+    assert banditlab.Agent("borda_etc", n_arms=2, horizon=9, factor=1e300).state.until[0] == 2**62
 
 
 # --- an order of all arms -----------------------------------------------------------------------

@@ -27,6 +27,8 @@ from banditlab.protocols.duel import Duel
 from banditlab.random import below
 from banditlab.validate import positive
 
+NEVER = 2.0**62  # rounds: more are not counted
+
 
 class BordaETC(NamedTuple):
     """Hyper-parameters."""
@@ -48,8 +50,8 @@ def init(params, task, rng):
     K = task.n_arms
     root = numeric.exp((numeric.log(K * numeric.log(K * 1.0))) / 3.0) if K > 1 else 0.0
     pace = numeric.exp(2.0 / 3.0 * numeric.log(max(task.horizon, 1) * 1.0))
-    until = np.full(1, int(math.ceil(params.factor * pace * root)))
-    return Tallies(np.zeros(K), np.zeros(K), np.full(1, -1), until)
+    until = int(math.ceil(min(params.factor * pace * root, NEVER)))
+    return Tallies(np.zeros(K), np.zeros(K), np.full(1, -1), np.full(1, until))
 
 
 @kernel

@@ -36,13 +36,14 @@ from banditlab.validate import integer, positive
 
 STEPS = 100  # of Newton's method; a dozen are usual
 EXACT = 1e-12  # a step below that ends it
+LEAST = 1e-6  # penalty: a smaller one is lost in the rounding of many duels, and nothing holds
 
 
 class BTArgmax(NamedTuple):
     """Hyper-parameters."""
 
     explore: int = 0  # >= 0: duels before it commits; 0: ceil(T^(2/3) (K ln K)^(1/3))
-    penalty: float = 0.1  # > 0, on the squares of the scores
+    penalty: float = 0.1  # >= 1e-6, on the squares of the scores
 
 
 class Model(NamedTuple):
@@ -133,8 +134,10 @@ def bt_argmax(explore: int = 0, penalty: float = 0.1) -> Duel:
     """The best arm of a Bradley-Terry model, fitted after ``explore`` evenly drawn pairs.
 
     ``explore`` >= 0, where 0 is tuned for the number of duels, which must then be known;
-    ``penalty`` > 0. Raises ValueError for others.
+    ``penalty`` >= 1e-6. Raises ValueError for others.
     """
     params = BTArgmax(integer("explore", explore, 0), positive("penalty", penalty))
+    if params.penalty < LEAST:
+        raise ValueError(f"penalty must be at least {LEAST:g}, got {penalty!r}")
     tuned = None if params.explore > 0 else needs_horizon
     return Duel(params, init, act, update, recommend, check=tuned)

@@ -93,13 +93,20 @@ def beginning(state):
 
 
 @kernel
+def pair_of(number, n_arms):
+    """The pair i < j of that number, from 0, in the order (0, 1), (0, 2), ..., (1, 2), ..."""
+    rest = number
+    for i in range(n_arms - 2):
+        if rest < n_arms - 1 - i:
+            return i, i + 1 + rest
+        rest -= n_arms - 1 - i
+    return n_arms - 2, n_arms - 1
+
+
+@kernel
 def act(params, state, t, rng):
     if beginning(state):
-        i, rest = 0, state.met[0]
-        while rest >= state.doubt.size - 1 - i:
-            rest -= state.doubt.size - 1 - i
-            i += 1
-        return i, i + 1 + rest
+        return pair_of(state.met[0], state.doubt.size)
     left = state.turn[0]
     best = any_largest(state.doubt, rng)
     worst = worst_for(state.wins, left)

@@ -33,7 +33,7 @@ from banditlab import numeric
 from banditlab.core import kernel
 from banditlab.parts.duels import (
     OUTPUTS,
-    inverse,
+    counted_inverse,
     needs_horizon,
     recommend_average_or_last,
     softmax,
@@ -68,6 +68,7 @@ class Batches(NamedTuple):
     queue: np.ndarray  # (queue,) int64: the arms played last
     place: np.ndarray  # (3,) int64: sample and opponent of the next duel; the oldest in the queue
     eta: np.ndarray  # (1,) float64: learning rate
+    capped: np.ndarray  # (1,) float64: probabilities below 1e-12 that were met
 
 
 @kernel
@@ -95,7 +96,15 @@ def init(params, task, rng):
     place = np.zeros(3, np.int64)
     place[1] = 1 if params.opponents == 1 else 0
     return Batches(
-        np.zeros(K), probs, np.zeros(K), drawn, np.zeros(drawn.size), queue, place, np.full(1, eta)
+        np.zeros(K),
+        probs,
+        np.zeros(K),
+        drawn,
+        np.zeros(drawn.size),
+        queue,
+        place,
+        np.full(1, eta),
+        np.zeros(1),
     )
 
 
@@ -133,7 +142,8 @@ def end_round(params, state, rng):
         state.played[k] += state.probs[k]
     for i in range(n):
         arm = state.drawn[i]
-        state.scores[arm] -= (1.0 - state.wins[i] / met) * inverse(state.probs[arm]) / n
+        weight = counted_inverse(state.probs[arm], state.capped)
+        state.scores[arm] -= (1.0 - state.wins[i] / met) * weight / n
     for i in range(n if params.opponents == 0 else 0):
         state.queue[state.place[2]] = state.drawn[i]
         state.place[2] = (state.place[2] + 1) % state.queue.size

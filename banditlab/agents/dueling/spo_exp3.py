@@ -28,7 +28,7 @@ from banditlab import numeric
 from banditlab.core import kernel
 from banditlab.parts.duels import (
     OUTPUTS,
-    inverse,
+    counted_inverse,
     needs_horizon,
     recommend_average_or_last,
     softmax,
@@ -53,6 +53,7 @@ class Player(NamedTuple):
     probs: np.ndarray  # (n_arms,) float64: of the next duel
     played: np.ndarray  # (n_arms,) float64: sum of the probabilities of all duels so far
     eta: np.ndarray  # (1,) float64: learning rate
+    capped: np.ndarray  # (1,) float64: probabilities below 1e-12 that were met
 
 
 @kernel
@@ -61,7 +62,7 @@ def init(params, task, rng):
     eta = params.eta
     if not eta > 0.0:
         eta = math.sqrt(2.0 * numeric.log(K * 1.0) / (max(task.horizon, 1) * K))
-    return Player(np.zeros(K), np.full(K, 1.0 / K), np.zeros(K), np.full(1, eta))
+    return Player(np.zeros(K), np.full(K, 1.0 / K), np.zeros(K), np.full(1, eta), np.zeros(1))
 
 
 @kernel
@@ -73,8 +74,8 @@ def act(params, state, t, rng):
 def update(params, state, t, left, right, win, rng):
     for k in range(state.played.size):
         state.played[k] += state.probs[k]
-    state.scores[left] -= 0.5 * (1.0 - win) * inverse(state.probs[left])
-    state.scores[right] -= 0.5 * win * inverse(state.probs[right])
+    state.scores[left] -= 0.5 * (1.0 - win) * counted_inverse(state.probs[left], state.capped)
+    state.scores[right] -= 0.5 * win * counted_inverse(state.probs[right], state.capped)
     softmax(state.eta[0], state.scores, state.probs)
 
 
