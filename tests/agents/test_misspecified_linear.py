@@ -305,6 +305,19 @@ def test_choices_agree_with_numpy(name, fresh):
     assert len(set(arms)) > 1
 
 
+def test_what_is_no_number_eliminates_nobody():
+    x = np.array([[1, 0], [0, 1], [0.5, 0.5], [0.2, 0.9]])
+    wild = banditlab.Agent("phased_elim", n_arms=4, dim=2, horizon=1000)
+    for _ in range(100):
+        arm = wild.act(x)
+        wild.update(x, arm, 1.5e308 if arm % 2 else -1.5e308)
+    assert wild.state.active.any()
+    other = banditlab.Agent("phased_elim", n_arms=4, dim=2, horizon=1000)
+    for t in range(100):  # features that change are not its setting, but no reason to break
+        other.update(x * (t % 3 == 0), other.act(x), 1.0)
+    assert other.state.active.any()
+
+
 def test_optimism_about_errors_costs_and_never_ends():
     arena = {
         "horizon": 1500, "replications": 20, "seed": 1,
