@@ -130,7 +130,7 @@ def conclude(params, state, x):
         largest = max(largest, scores[i])
     kept = threshold(params.noise, rank, state.size[0], state.width[0]) + SLACK
     for i in range(arms.size):
-        # Turned round for what is no number, as beyond 1e308: it eliminates nobody, or none is left.
+        # So round for what is no number, as beyond 1e308: it eliminates nobody, or none is left.
         state.active[arms[i]] = 0 if largest - scores[i] > kept else 1
         state.scores[arms[i]] = scores[i]
     state.size[0] *= 2
