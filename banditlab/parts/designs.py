@@ -28,6 +28,7 @@ from banditlab import linalg
 from banditlab.core import Task, kernel
 
 SPANNED = 1e-9  # a singular value below this, relative to the largest, is a rounding error
+SHORTEST = 1e-150  # a row below this counts as 0: its square is none
 MOST_SWEEPS = 30  # quadratic convergence needs about ten
 OPTIMAL = 1e-6  # how far above r, relatively, the largest g may stay
 MOST_UPDATES = 2000
@@ -205,7 +206,7 @@ def orthonormal(x, arms, basis):
         for i in range(n):
             row = i if square[i] > square[row] else row
         length = math.sqrt(square[row])
-        smallest = SPANNED * length if rank == 0 else smallest
+        smallest = max(SPANNED * length, SHORTEST) if rank == 0 else smallest
         if length <= smallest:
             break
         axis = axes[rank]
@@ -257,7 +258,7 @@ def frank_wolfe(x, basis, weights):
         for i in range(n):
             best = i if form[i] > form[best] else best
         largest = form[best]
-        if largest <= 2.0 * rank * (1.0 + 1e-12):
+        if not largest > 2.0 * rank * (1.0 + 1e-12):  # so round: what is no number ends it, too
             return largest
         step = (largest / rank - 1.0) / (largest - 1.0)
         ratio = step / (1.0 - step)

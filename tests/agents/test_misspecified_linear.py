@@ -305,6 +305,14 @@ def test_choices_agree_with_numpy(name, fresh):
     assert len(set(arms)) > 1
 
 
+@pytest.mark.parametrize("size", [1e-140, 1e-155, 1e150, 1e160])
+def test_features_of_any_size_have_a_design(size):
+    x = size * np.array([[1, 0], [0, 1], [0.5, 0.5], [0.2, 0.9]])
+    basis, weights = np.zeros(4, np.int64), np.empty(4)
+    designs.frank_wolfe(designs.orthonormal(x, np.arange(4), basis), basis, weights)
+    assert weights.sum() == pytest.approx(1.0)
+
+
 def test_what_is_no_number_eliminates_nobody():
     x = np.array([[1, 0], [0, 1], [0.5, 0.5], [0.2, 0.9]])
     wild = banditlab.Agent("phased_elim", n_arms=4, dim=2, horizon=1000)
