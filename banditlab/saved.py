@@ -41,14 +41,15 @@ LARGEST = 2**62  # of whole numbers
 # What arrays of whole numbers in a state hold, by their names. Settled before the first round:
 FIXED = (
     "task", "terms", "sizes", "pulls", "horizon", "budget", "dim", "share", "targets", "long",
-    "supports", "repeats", "choose", "half",
+    "supports", "repeats", "choose", "half", "facts", "actions",
 )  # fmt: skip
 # Arms, -1 for none:
 ARMS = (
     "arm", "arms", "chosen", "last", "champion", "leader", "answer", "deck", "order",
     "turn", "active", "pulled", "basis", "items", "inside", "outside",
 )  # fmt: skip
-# How many of something, by the state that holds it: the most that its other arrays have room for.
+# How many of something, or which, by the state that holds it: the most that its other arrays have
+# room for.
 MOST: dict[str, Callable[[Any], int]] = {
     "head": lambda state: state.arms.shape[-1] - 1,
     "phases": lambda state: len(state.released) - 1,
@@ -56,6 +57,11 @@ MOST: dict[str, Callable[[Any], int]] = {
     "round": lambda state: len(state.released),
     "pair": lambda state: max(0, state.inside.size * state.outside.size - 1),
     "planned": lambda state: state.alpha.shape[1] or state.alpha.shape[0],
+    "succ": lambda state: state.V.shape[1] - 1,
+    "kinds": lambda state: state.succ.shape[-1],
+    "policy": lambda state: (state.Q if hasattr(state, "Q") else state.mean).shape[2] - 1,
+    "nu": lambda state: state.cost.shape[2] - 1,
+    "chosen": lambda state: state.impossible.size and len(state.loss) - 1,
 }
 
 # The facts and the arrays of a new agent, given the facts of a saved one.

@@ -2,10 +2,10 @@
 
     NUMBA_DISABLE_JIT=1 python tests/forged.py
 
-Every whole number in the state of every agent with arms is set to odd values, one at a time, saved
-with a checksum that fits, and loaded. Wrong is: an agent that was loaded and then looks something
-up outside an array; a fixed fact that a run does change; and an agent that is no longer itself
-although nothing was forged.
+Every whole number in the state of every agent with arms, or that plays episodes, is set to odd
+values, one at a time, saved with a checksum that fits, and loaded. Wrong is: an agent that was
+loaded and then looks something up outside an array; a fixed fact that a run does change; and an
+agent that is no longer itself although nothing was forged.
 """
 
 from __future__ import annotations
@@ -31,10 +31,14 @@ def made(name: str) -> Any:
     s = subject.subject(name)
     if not hasattr(s.problem, "shape") or s.protocol.name in (
         "offline_mdp",
-        "episodic",
         "combinatorial",
+        "discovery",
     ):
         return None
+    if s.protocol.name == "episodic":
+        A, S, _ = s.problem.shape
+        steps, columns = s.problem.steps, s.problem.columns
+        return Agent(name, n_states=S, n_actions=A, steps=steps, horizon=90, columns=columns)
     n_arms, n_contexts, dim = s.problem.shape
     given: dict[str, Any] = {"n_arms": n_arms}
     for key, value, none in (("n_contexts", n_contexts, 1), ("dim", dim, 0)):
@@ -52,6 +56,14 @@ def made(name: str) -> Any:
 def play(agent: Any, rounds: int) -> None:
     """Some rounds with rewards out of a hat."""
     luck, kind = np.random.default_rng(1), type(agent).__name__
+    if kind == "EpisodicAgent":
+        s = 0
+        for _ in range(rounds):
+            after, over = int(luck.integers(agent.task.n_states)), bool(luck.random() < 0.1)
+            agent.update(s, agent.act(s), float(luck.random() < 0.5), after, over)
+            s = 0 if over else after
+        agent.policy()
+        return
     for _ in range(rounds):
         x = agent._nothing() if hasattr(agent, "_nothing") else None
         if kind == "IdentifyAgent":

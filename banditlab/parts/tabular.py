@@ -94,8 +94,9 @@ def see(params, m, h, s, a, r, after, rng):
     while j < kinds and m.succ[i, s, a, j] != after:
         j += 1
     if j == kinds:
+        j = min(j, m.succ.shape[3] - 1)  # there is room, unless a saved agent was forged
         m.succ[i, s, a, j] = after
-        m.kinds[i, s, a] = kinds + 1
+        m.kinds[i, s, a] = j + 1
     m.times[i, s, a, j] += 1.0
     if h == 0:
         m.first[s] += 1.0
