@@ -420,6 +420,8 @@ def test_rounding_is_mended_on_request():
         ("duel_sequence", {"matrices": [FAIR, RPS], "starts": [5]}, r"matrices\[1\] must have 2"),
         ("duel_sequence", {"matrices": [FAIR] * 2, "starts": [5], "period": 5}, "period must be"),
         ("duel_replay", {"wins": [[[0, 1], [2, 0]]] * 2}, "wins must be one square table"),
+        ("duel_sequence", {"matrices": [FAIR] * 2, "starts": [10**30]}, r"starts\[0\] must be"),
+        ("duel_sequence", {"matrices": [FAIR], "starts": [], "period": 10**30}, "period must be"),
         ("duel_replay", {"wins": [[0, -1], [2, 0]]}, r"wins\[0\]\[1\] must be at least 0"),
         ("duel_replay", {"wins": [[0, 1], [2, 0]], "ties": [[0, 1], [2, 0]]}, r"ties\[0\]\[1\]"),
     ],
@@ -444,6 +446,8 @@ def test_the_face_refuses_what_is_no_duel():
     for n_arms in (0, 1.5, "3"):
         with pytest.raises(ValueError, match="^n_arms must be"):
             banditlab.Agent("rucb", n_arms=n_arms)
+    with pytest.raises(ValueError, match="^horizon must be at most"):
+        banditlab.Agent("spo_exp3", n_arms=2, horizon=10**30)
     for shown, said in (
         ([[0.5]], " must have 3 rows, got 1"),
         ([["a"] * 3] * 3, " must be a square matrix of numbers"),

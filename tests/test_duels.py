@@ -439,6 +439,7 @@ def test_other_columns_other_rivals_and_hyper_parameters(tmp_path, drinks, capsy
         (["--set", "spo_batch.queue=0"], "spo_batch: queue must be at least 1, got 0"),
         (["--low", "0"], "--low is not for a report on own.csv"),
         (["--horizon", "0"], "--horizon must be at least 1, got 0"),
+        (["--horizon", str(10**30)], "horizon must be at most 9007199254740992"),
     ],
 )
 def test_refusals_are_one_line(words, said, drinks, capsys):

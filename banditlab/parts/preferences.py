@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from banditlab.agent import LARGEST
 from banditlab.core import kernel
 from banditlab.protocols.duel import Preferences
 from banditlab.random import uniform
@@ -84,12 +85,12 @@ def preferences(
     T = np.zeros_like(P) if ties is None else shared(P, stacked("ties", ties))
     left = P - T / 2.0
     left = left + rate * (1.0 - T - 2.0 * left)
-    order = [integer("starts[0]", start, 1) for start in starts[:1]]
+    order = [integer("starts[0]", start, 1, LARGEST) for start in starts[:1]]
     for i, start in enumerate(starts[1:], 1):
-        order.append(integer(f"starts[{i}]", start, order[-1] + 1))
+        order.append(integer(f"starts[{i}]", start, order[-1] + 1, LARGEST))
     if len(order) != len(P) - 1:
         raise ValueError(f"{len(P)} matrices need starts at {len(P) - 1} rounds, got {len(order)}")
-    rounds = integer("period", period, 0)
+    rounds = integer("period", period, 0, LARGEST)
     if rounds and order and rounds <= order[-1]:
         raise ValueError(f"period must be above {order[-1]}, the last start, or 0, got {period!r}")
     params = Panel(P, left, left + T, np.array(order, dtype=np.int64), rounds)

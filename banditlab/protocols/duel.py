@@ -348,7 +348,10 @@ class DuelAgent(Agent):
         self, algorithm: Any, *, n_arms: int, horizon: int = 0, seed: int = 0, **hyper: Any
     ):
         super().__init__(algorithm, seed=seed, **hyper)
-        arms, rounds = integer("n_arms", n_arms, 1, LARGEST), integer("horizon", horizon, 0)
+        arms, rounds = (
+            integer("n_arms", n_arms, 1, LARGEST),
+            integer("horizon", horizon, 0, LARGEST),
+        )
         self.task = Task(arms, horizon=rounds)
         if self.algorithm.check is not None:
             self.algorithm.check(self.task)

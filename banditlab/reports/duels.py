@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from banditlab import games, registry
+from banditlab.agent import LARGEST
 from banditlab.data.duels import Duels
 from banditlab.data.names import listed
 from banditlab.data.table import named, where_of
@@ -70,6 +71,8 @@ def report(
     Raises ValueError, in one line, for whatever does not fit.
     """
     tell = progress or (lambda what, done, total: None)
+    horizon = integer("horizon", horizon, 1, LARGEST)
+    replications = integer("replications", replications, 1)
     chosen = {label: judges.suited(label, (settings or {}).get(label, {})) for label in names}
     players = {label: registry.make(label, **given) for label, given in chosen.items()}
     duels = Duels.of(source, columns)
@@ -77,8 +80,9 @@ def report(
     with named(where_of(source)):
         if K > MOST:
             raise ValueError(f"{K:,} things are more than the {MOST} that are compared")
-    horizon, replications = integer("horizon", horizon, 1), integer("replications", replications, 1)
     rng = np.random.default_rng(integer("seed", seed, 0))
+    # First, for they refuse what is no agent for duels, and the rest may take long.
+    agents = judges.played(duels, players, chosen, horizon, replications, seed, workers, tell)
     draws = int(min(DRAWS, max(50, WORK / K**3)))
     found = winners.resampled(
         duels, draws, rng, lambda done: tell("winners drawn again", done, draws)
@@ -111,9 +115,7 @@ def report(
         "winners": _winners(duels, P, scores, found, fitted.component.max() > 0),
         **verdict,
         "ask_next": winners.worth_asking(duels, wins, worth),
-        "agents": judges.played(
-            duels, players, chosen, horizon, replications, seed, workers, tell
-        ),
+        "agents": agents,
         "notes": [*duels.notes, *judges.changed(chosen, settings or {}),
                   *_doubts(duels, wins, fitted, found), *([MIXTURES] if many is not None else [])],
     }  # fmt: skip
@@ -238,8 +240,9 @@ def render(found: Mapping[str, Any], console: Console) -> None:
     who = "" if found["annotators"] is None else f" by {found['annotators']:,} annotators"
     who = " by one annotator" if found["annotators"] == 1 else who
     lists = "" if found["lists"] is None else f" from {found['lists']:,} lists"
+    duels = "1 duel" if found["duels"] == 1 else f"{found['duels']:,} duels"
     console.print(
-        f"[bold]{name(found['log'] or 'duels')}[/]: {found['duels']:,} duels{lists}{who}, "
+        f"[bold]{name(found['log'] or 'duels')}[/]: {duels}{lists}{who}, "
         f"{found['ties']:,} of them ties, between {len(found['items']):,} things",
         highlight=False,
     )

@@ -34,8 +34,8 @@ def changed(
         if own:
             told = " and ".join(f"{key} = {value}" for key, value in own.items())
             said.append(
-                f"{label} plays with {told}: by default it would learn once in 1,000 duels, which "
-                "few judges answer; --set gives it others"
+                f"here {label} plays with {told}: by default it would learn once in 1,000 duels, "
+                "which few judges answer; --set gives it others"
             )
     return said
 

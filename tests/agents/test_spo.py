@@ -340,6 +340,8 @@ def test_tiny_probabilities_stay_finite():
         ("spo_tree", {"actions": 1}, "actions must be at least 2, got 1"),
         ("bt_argmax", {"penalty": 0}, "penalty must be positive, got 0"),
         ("bt_argmax", {"penalty": 1e-300}, "penalty must be at least 1e-06, got 1e-300"),
+        ("bt_argmax", {"explore": 10**30}, "explore must be at most 9007199254740992"),
+        ("spo_tree", {"actions": 10**30}, "actions must be at most 9007199254740992"),
         ("bt_argmax", {"explore": -1}, "explore must be at least 0, got -1"),
     ],
 )

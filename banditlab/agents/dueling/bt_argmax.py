@@ -27,6 +27,7 @@ from typing import NamedTuple
 import numpy as np
 
 from banditlab import numeric
+from banditlab.agent import LARGEST
 from banditlab.core import kernel
 from banditlab.linalg import cholesky, solve_lower, solve_upper
 from banditlab.parts.duels import any_largest, count, needs_horizon, share_among
@@ -136,7 +137,7 @@ def bt_argmax(explore: int = 0, penalty: float = 0.1) -> Duel:
     ``explore`` >= 0, where 0 is tuned for the number of duels, which must then be known;
     ``penalty`` >= 1e-6. Raises ValueError for others.
     """
-    params = BTArgmax(integer("explore", explore, 0), positive("penalty", penalty))
+    params = BTArgmax(integer("explore", explore, 0, LARGEST), positive("penalty", penalty))
     if params.penalty < LEAST:
         raise ValueError(f"penalty must be at least {LEAST:g}, got {penalty!r}")
     tuned = None if params.explore > 0 else needs_horizon

@@ -33,6 +33,7 @@ from typing import NamedTuple
 import numpy as np
 
 from banditlab import numeric
+from banditlab.agent import LARGEST
 from banditlab.core import Task, kernel
 from banditlab.parts.duels import OUTPUTS, recommend_average_or_last, softmax
 from banditlab.parts.modes import place
@@ -131,7 +132,9 @@ def spo_tree(actions: int = 2, eta: float = 0.0, output: str | int = "average") 
     task, unless its number of arms is a power of ``actions``.
     """
     params = SPOTree(
-        integer("actions", actions, 2), nonnegative("eta", eta), place("output", output, OUTPUTS)
+        integer("actions", actions, 2, LARGEST),
+        nonnegative("eta", eta),
+        place("output", output, OUTPUTS),
     )
     return Duel(
         params, init, act, update, recommend_average_or_last, reveal, _is_a_tree(params.actions)
