@@ -17,6 +17,7 @@ from typing import Any
 
 from banditlab.core import Algorithm
 from banditlab.machine import check_room
+from banditlab.validate import shown
 
 AGENTS = Path(__file__).parent / "agents"
 PROBLEMS = Path(__file__).parent / "problems"
@@ -123,6 +124,8 @@ def _file_module(name: str) -> ModuleType:
 
 
 def _module(kind: str, name: str) -> ModuleType:
+    if not isinstance(name, str):
+        raise ValueError(f"{kind} must be a name, got {shown(name)}")
     if name.endswith(".py"):
         return _file_module(name)
     if kind == "agent":

@@ -140,6 +140,53 @@ def test_bounds_clip_and_say_so():
         report({"policy": ["a", "b"], "condition": ["none"] * 2, "return": [1, 1]})
 
 
+@pytest.mark.parametrize("given", [{"gap": "pure"}, {"delta": 0.5}])
+def test_who_is_left_out_without_being_dominated_is_named(given):
+    """The pure rule, or a large delta, drops what no mixture of those kept is as good as."""
+    found = report(table(HULL), **given, **SMALL)
+    by = {row["policy"]: row for row in found["gaps"]}
+    assert set(found["kept"]) == {"swift", "stout"} and by["both"]["gap"] == pytest.approx(0.3)
+    assert by["both"]["dominated_by"] == []
+    assert "left out, and yet no mixture of those kept is as good: both" in found["notes"]
+    assert {part["policy"] for part in by["poor"]["dominated_by"]} == {"swift", "stout"}
+    assert not any("left out" in note for note in report(table(HULL), **SMALL)["notes"])
+
+
+def test_the_bootstrap_takes_no_more_than_its_memory(monkeypatch):
+    found = read_returns(table(HULL, noise=0.1, episodes=10))
+    whole = resampled_gaps(found, 30, seed=1)
+    monkeypatch.setattr(returns, "AT_ONCE", 25)  # two draws of ten episodes
+    assert np.array_equal(resampled_gaps(found, 30, seed=1), whole)
+    monkeypatch.setattr(returns, "LARGE", 100.0)
+    large = report(table(HULL, noise=0.1), **SMALL)
+    assert "4 policies by 2 conditions are too many for intervals" in large["notes"]
+    assert all(row["lo"] is None for row in large["gaps"])
+    monkeypatch.setattr(returns, "TOO_LARGE", 100.0)
+    with pytest.raises(ValueError, match="4 policies by 2 conditions would take hours"):
+        report(table(HULL), **SMALL)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"seed": -1}, "seed must be at least 0"), ({"seed": "a"}, "seed must be an integer"),
+        ({"seed": 1.5}, "seed must be an integer"), ({"agent": 3}, "agent must be a name, got 3"),
+        ({"columns": 5}, "columns must be their names by ours"),
+        ({"low": 1.0, "high": 9.0}, "low and high clip all returns, 0 to 1, to one number"),
+    ],
+)  # fmt: skip
+def test_odd_arguments_are_refused(given, said):
+    with pytest.raises(ValueError, match=said):
+        report(table(HULL), **{**SMALL, **given})
+
+
+def test_small_units_are_shown():
+    cells = {p: {c: 1e-10 * v for c, v in row.items()} for p, row in HULL.items()}
+    said = io.StringIO()
+    returns.render(report(table(cells), **SMALL), Console(file=said, width=200))
+    assert "8e-11" in said.getvalue() and "3e-11" in said.getvalue()
+
+
 def test_one_policy_above_all_leaves_nothing_to_choose():
     found = report(table({"a": {"none": 1.0, "x": 1.0}, "b": {"none": 0.0, "x": 0.5}}), **SMALL)
     assert found["kept"] == ["a"] and found["selectors"] == []
@@ -161,6 +208,18 @@ def test_which_condition_is_no_attack():
     guessed = read_returns(table(cells))
     assert guessed.conditions == ("x", "y")
     assert "x, on which returns are best, is taken" in guessed.notes[0]
+    cells = {"a": {"x": 3.0, "none": 0.5, "clean": 1.0}, "b": {"x": 9.0, "none": 0.5, "clean": 1.0}}
+    both = read_returns(table(cells))
+    assert both.conditions[0] == "clean"
+    assert both.notes[0].startswith("conditions clean, none are all called as if none: clean, on")
+
+
+def test_a_policy_tried_more_often_counts_no_more():
+    """Which condition is best is a mean over policies, not over rows."""
+    one, two = table({"a": {"x": 1.0, "y": 0.0}}, episodes=1), table({"a": {"y": 0.0}}, episodes=99)
+    good = table({"b": {"x": 0.0, "y": 0.9}}, episodes=50)
+    columns = {name: one[name] + two[name] + good[name] for name in one}
+    assert read_returns(columns).conditions == ("x", "y")
 
 
 @pytest.mark.parametrize(

@@ -97,6 +97,19 @@ def test_the_kernel_and_highs_solve_the_same_games():
             assert (lost @ prices).min() == pytest.approx(found, abs=1e-9 * scale)
 
 
+@pytest.mark.parametrize("shape", [(1, 1001), (3, 1500), (7, 20_000)])
+def test_many_attackers_need_no_table_of_their_square(shape):
+    """20,000 of them would fill 3 GB, were the players not to change places."""
+    M = np.random.default_rng(8).integers(0, 9, (shape[0] + 1, shape[1])).astype(float)
+    members = list(range(1, len(M)))
+    found, mix, attack = kernel_gap(M, 0, members)
+    assert found == pytest.approx(mix_gap(M, 0, members).value, abs=1e-9)
+    lost = M[0] - M[members]
+    assert min(mix.min(), attack.min()) >= 0 and mix.sum() == pytest.approx(1)
+    assert (lost @ attack).min() == pytest.approx(found, abs=1e-9)
+    assert attack.sum() == pytest.approx(1)
+
+
 def test_both_players_programs_have_one_value():
     """O10: the attackers' own program, written down apart."""
     for M in matrices(60, seed=2):
@@ -172,6 +185,8 @@ def test_twins_leave_one():
         ([1.0, 2.0], "payoffs must be a matrix"),
         ([[1.0], [1.0, 2.0]], "payoffs must be a matrix"),
         ("abc", "payoffs must be a matrix"),
+        ([[10**400]], "payoffs must be a matrix"),
+        ([[1e308], [-1e308]], r"payoffs must lie within 1e\+150, got 1e\+308"),
     ],
 )
 def test_what_is_no_matrix_is_refused(payoffs, said):
@@ -297,12 +312,18 @@ def test_bad_state_adversarial_mdps_are_refused():
         ({"prob": mdp.prob * 0.5}, r"prob\[0, 0\] must sum to 1"),
         ({"reward": mdp.reward * np.nan}, "reward must be finite"),
         ({"prob": mdp.prob[0]}, "prob must have shape"),
+        ({"prob": "x"}, "prob must be an array of numbers, got 'x'"),
+        ({"reward": [[1], [1, 2]]}, "reward must be an array of numbers"),
+        ({"start": "a"}, "start must be an array of numbers"),
+        ({"shown": [[0], [0, 1]]}, "shown must be an array of numbers"),
+        ({"shown": 3.0 * mdp.shown}, "shown must hold true or false"),
+        ({"prob": np.zeros((5, 0, 5)), "reward": np.zeros((5, 0))}, "prob must have at least one"),
     ):  # fmt: skip
         with pytest.raises(ValueError, match=said):
             sa_mdp(**{**good, **change})
     with pytest.raises(ValueError, match="state 0 may not be shown as 3"):
         value(mdp, np.zeros(5, int), np.array([3, 1, 2, 3, 4]))
-    endless = corridor()._replace(gamma=1.0)
+    endless = sa_mdp(**{**good, "gamma": 1})
     assert value(endless, np.array([0, 0, 1, 0, 0])) == pytest.approx(0.4)
     with pytest.raises(ValueError, match=r"states \[0, 1, 2\] go on for ever"):
         values(endless, np.zeros(5, int))
@@ -342,6 +363,103 @@ def test_the_search_leaves_no_gap_in_small_random_ones(seed):
     rows = [int("".join(map(str, pi)), 2) for pi in searched.policies]
     assert all((every[i] == pi).all() for i, pi in zip(rows, searched.policies, strict=True))
     assert set_gap(M, rows) <= 1e-8
+
+
+def fork():
+    """Where nothing is attacked yet, one turns to a rich fork that can be, or to a safe road."""
+    prob, reward = np.zeros((5, 2, 5)), np.zeros((5, 2))
+    prob[0, 0, [1, 2]], prob[0, 1, 3] = 0.5, 1.0
+    prob[1:, :, 4] = 1.0
+    reward[1], reward[2], reward[3] = (1.0, -10.0), (-10.0, 1.0), 0.5
+    shown = np.eye(5, dtype=bool)
+    shown[1, 2] = shown[2, 1] = True
+    return sa_mdp(prob, reward, 0, 0.9, shown)
+
+
+def test_who_fears_an_attack_later_may_turn_off_before():
+    """The answer in a state that no attack touches is not fixed by what is best without attacks."""
+    mdp = fork()
+    every = all_policies(mdp)
+    M = returns(mdp, every, all_attackers(mdp))
+    listed = discover_tabular(mdp, 9, listed=True)
+    rows = [int("".join(map(str, pi)), 2) for pi in listed.policies]
+    assert set_gap(M, rows) == 0.0 and listed.gaps[-1] == 0.0
+    assert maximin(M)[0] == pytest.approx(0.45)
+    assert maximin(listed.payoffs)[0] == pytest.approx(0.45)
+    searched = discover_tabular(mdp, 9)
+    assert any(pi[0] == 1 for pi in searched.policies)
+    assert searched.payoffs.min(axis=1).max() == pytest.approx(0.45)
+
+
+def test_nothing_to_choose_and_nothing_to_attack():
+    alone = sa_mdp([[[1.0]]], [[1.0]], 0, 0.5, [[True]])
+    rng = np.random.default_rng(0)
+    safe = sa_mdp(rng.dirichlet(np.ones(3), size=(3, 2)), rng.random((3, 2)), 0, 0.9, np.eye(3))
+    for mdp in (alone, safe):
+        for listed in (False, True):
+            found = discover_tabular(mdp, 5, listed=listed)
+            assert found.gaps == pytest.approx([0.0], abs=1e-12) and len(found.policies) == 1
+            best = value(mdp, natural_optimum(mdp))
+            assert found.payoffs == pytest.approx(np.full_like(found.payoffs, best))
+
+
+@pytest.mark.parametrize("scale", [1e-8, 1e9])
+def test_rewards_of_any_size_with_ties(scale):
+    """Two states alike and rewards of few values: what rounding makes of ties must end."""
+    rng = np.random.default_rng(3)
+    for _ in range(4):
+        prob = rng.dirichlet(np.ones(4), size=(4, 2))
+        prob[1], prob[:, 1] = prob[0], prob[:, 0]
+        reward = rng.integers(0, 3, (4, 2)).astype(float)
+        shown = np.eye(4, dtype=bool) | (rng.random((4, 4)) < 0.5)
+        small = sa_mdp(prob, reward, 0, 0.99, shown)
+        large = small._replace(reward=scale * reward)
+        pi = natural_optimum(large)
+        assert (pi == natural_optimum(small)).all()
+        worst = value(large, pi, worst_attack(large, pi))
+        assert worst == pytest.approx(returns(large, [pi], all_attackers(large)).min(), rel=1e-9)
+        assert len(discover_tabular(large, 3, delta=1e-6 * scale).policies) >= 1
+
+
+def test_what_is_no_policy_and_no_attacker_is_refused():
+    mdp = corridor()
+    good = np.zeros(5, int)
+    for policy, said in (
+        ([0, 1], r"policy must have shape \(5,\) or \(5, 2\), got \(2,\)"),
+        ([0, 0, 2, 0, 0], r"policy\[2\] must be an integer from 0 to 1, got 2"),
+        ([0, -1, 0, 0, 0], r"policy\[1\] must be an integer from 0 to 1, got -1"),
+        ([0, 0.5, 0, 0, 0], r"policy\[1\] must be an integer"),
+        ([[2, -1]] * 5, r"policy\[0\] must be probabilities"),
+        ([[0.5, 0.2]] * 5, r"policy\[0\] must be probabilities"),
+        ([[math.nan, 1]] * 5, r"policy\[0\] must be probabilities"),
+        ("abc", "policy must be an array of numbers, got 'abc'"),
+        ([[0], [0, 1]], "policy must be an array of numbers"),
+    ):
+        for ask in (value, mad_attacker, worst_attack, min_q_attacker):
+            with pytest.raises(ValueError, match=said):
+                ask(mdp, policy)
+    for attacker, said in (
+        ([0, 1, 2], r"attacker must have shape \(5,\) or \(5, 5\)"),
+        ([0, 1, 9, 3, 4], r"attacker\[2\] must be an integer from 0 to 4, got 9"),
+        ([[0.3] * 5] * 5, r"attacker\[0\] must be probabilities"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            value(mdp, good, attacker)
+        with pytest.raises(ValueError, match=said):
+            intermittent(mdp, attacker, 0.5)
+    for given, said in (
+        ({"first": [[0, 1]]}, "first must be a list of policies: 5 actions each, 0 to 1"),
+        ({"first": []}, "first must"), ({"first": [[7] * 5]}, "first must"),
+        ({"first": good}, "first must"), ({"first": "x"}, "first must"),
+        ({"width": 0}, "width must be at least 1"), ({"listed": "yes"}, "listed must be true or"),
+        ({"most": 0}, "most must"),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=said):
+            discover_tabular(mdp, **{"most": 3, **given})
+    rng = np.random.default_rng(0)
+    wide = sa_mdp(rng.dirichlet(np.ones(6), (6, 3)), rng.random((6, 3)), 0, 0.9, np.ones((6, 6)))
+    with pytest.raises(ValueError, match="729 policies and 46,656 attackers make more than"):
+        discover_tabular(wide, 3, listed=True)
 
 
 def test_the_helping_attack_against_all_attackers():
@@ -459,7 +577,12 @@ def test_the_adaptive_attacker_answers_what_was_played():
         ({"schedule": "periodic", "columns": [1]}, "columns are for schedule cycle or given"),
         ({"schedule": "prob_switch", "p": 1.5}, "p must"),
         ({"block": -1}, "block must be"),
-        ({"rate": 0.0}, "rate must"),
+        ({"block": 2**63}, "block must be at most"),
+        ({"schedule": "cycle", "attacker": -1}, "attacker must be"),
+        ({"schedule": "cycle", "attacker": 2}, "attacker is for schedule static or periodic or"),
+        ({"schedule": "periodic", "p": 0.4}, "p is for schedule prob_switch, not for 'periodic'"),
+        ({"schedule": "static", "rate": 0.1}, "rate is for schedule adaptive, not for 'static'"),
+        ({"schedule": "adaptive", "rate": 0.0}, "rate must"),
         ({"c": -1.0}, "c must"),
         ({"b": 2.0}, "b must lie in"),
         ({"n": 3}, "n must"),
@@ -468,6 +591,25 @@ def test_the_adaptive_attacker_answers_what_was_played():
 def test_bad_schedules_are_refused(given, said):
     with pytest.raises(ValueError, match=said):
         ring(**given)
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "said"),
+    [
+        (
+            "matrix_attack",
+            {"payoffs": [[9, 2], [5, 5]]},
+            "low and high, 0 and 1, clip payoffs of 2",
+        ),
+        ("matrix_attack", {"payoffs": [[0, 1]] * 2, "low": -1e308, "high": 1e308}, "so far apart"),
+        ("random_payoffs", {"n_policies": 10_000, "n_attackers": 10_000}, "at most 10,000,000"),
+        ("return_pool", {"pool": [[[10**400]], [[1]]]}, r"pool\[0\]\[0\] must be a list"),
+        ("switch2", {"change": 2**63}, "change must be at most"),
+    ],
+)
+def test_problems_that_would_say_nothing_are_refused(name, given, said):
+    with pytest.raises(ValueError, match=said):
+        banditlab.make_problem(name, **given)
 
 
 def test_a_recorded_schedule_is_no_longer_than_itself():

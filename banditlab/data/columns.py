@@ -70,6 +70,8 @@ def wanted_columns(
 
     What was taken under another name than ours is appended to ``notes``.
     """
+    if not isinstance(columns, Mapping):
+        raise ValueError(f"columns must be their names by ours, a mapping, got {columns!r:.60}")
     place = {name: k for k, name in enumerate(names)}
     found: dict[str, int] = {}
     for ours, theirs in columns.items():

@@ -7,6 +7,7 @@ the one on which the returns are best, which is said.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -44,7 +45,7 @@ class Returns:
         return np.asarray(sums / self.counts)
 
 
-def read_returns(source: Any, columns: dict[str, str] | None = None) -> Returns:
+def read_returns(source: Any, columns: Mapping[str, str] | None = None) -> Returns:
     """The table ``source``, see :mod:`banditlab.data.table`; ``columns`` are its names by ours.
 
     Raises ValueError, in one line, for what is no such table, for fewer than two policies, and for
@@ -94,11 +95,22 @@ def _clean(
     called = [j for j, name in enumerate(conditions) if str(name).strip().lower() in CLEAN]
     if len(called) == 1:
         return called[0]
-    means = [found[condition == j].mean() for j in range(len(conditions))]
-    best = int(np.argmax(means))
+    open_ones = called or range(len(conditions))
+    means = [_mean(policy[condition == j], found[condition == j], n) for j in open_ones]
+    best = open_ones[int(np.argmax(means))]
     if len(conditions) > 1:
+        why = (
+            f"conditions {', '.join(str(conditions[j]) for j in called)} are all called as if none"
+            if called
+            else "no condition is called none, clean or natural"
+        )
         notes.append(
-            f"no condition is called none, clean or natural: {conditions[best]}, on which returns "
-            "are best, is taken for the one without an attack"
+            f"{why}: {conditions[best]}, on which returns are best, is taken for the one without "
+            "an attack"
         )
     return best
+
+
+def _mean(policy: np.ndarray, found: np.ndarray, n: int) -> float:
+    """The mean over policies, each counting as one however often it was tried."""
+    return float((np.bincount(policy, found, n) / np.bincount(policy, minlength=n)).mean())

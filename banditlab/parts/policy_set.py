@@ -33,6 +33,7 @@ from banditlab.validate import between, choice, inside, integer, nonnegative, nu
 
 SCHEDULES = ("static", "periodic", "prob_switch", "cycle", "given", "adaptive")
 CYCLE, SEQUENCE, SWITCH, ADAPTIVE = range(4)
+LONGEST = 2**53  # block: every play is shorter
 ROUNDING = 1e-12  # of means, in units of the payoffs' range: what differs by less is a tie
 
 
@@ -163,9 +164,15 @@ def scheduled(
     """
     choice("schedule", schedule, SCHEDULES)
     last = n_attackers - 1
-    if schedule in ("static", "periodic", "prob_switch"):
-        attacker = min(integer("attacker", attacker, 0, max(last, 1)), last)
-    length = integer("block", block, 0) or (50 if schedule == "prob_switch" else 200)
+    attacker = min(integer("attacker", attacker, 0, max(last, 1)), last)
+    length = integer("block", block, 0, LONGEST) or (50 if schedule == "prob_switch" else 200)
+    for name, told, default, who in (
+        ("attacker", attacker, min(1, last), ("static", "periodic", "prob_switch")),
+        ("p", p, 0.5, ("prob_switch",)),
+        ("rate", rate, 0.01, ("adaptive",)),
+    ):
+        if number(name, told) != default and schedule not in who:
+            raise ValueError(f"{name} is for schedule {' or '.join(who)}, not for {schedule!r}")
     if columns is not None and schedule not in ("cycle", "given"):
         raise ValueError(f"columns are for schedule cycle or given, not for {schedule!r}")
     order = {"static": [attacker], "periodic": [attacker, 0], "prob_switch": [attacker, 0]}.get(
@@ -208,8 +215,10 @@ def clipped_mean(centre: float, sd: float, low: float, high: float) -> float:
 def bounds(low: Any, high: Any) -> tuple[float, float]:
     """The least and the largest return, checked."""
     low, high = number("low", low), number("high", high)
-    if not low < high or high - low == math.inf:
+    if not low < high:
         raise ValueError(f"low must be below high, got {low!r} and {high!r}")
+    if high - low == math.inf:
+        raise ValueError(f"low and high must not lie so far apart, got {low:g} and {high:g}")
     return low, high
 
 
@@ -229,7 +238,16 @@ def policy_set(
         raise ValueError(f"payoffs must have at least 2 rows, one per policy, got {len(centre)}")
     low, high = bounds(low, high)
     sd = nonnegative("sd", sd)
-    means = np.array([[clipped_mean(v, sd, low, high) for v in row] for row in centre.tolist()])
+    if sd == 0.0:
+        means = np.clip(centre, low, high)
+    else:
+        cells = [[clipped_mean(v, sd, low, high) for v in row] for row in centre.tolist()]
+        means = np.array(cells)
+    if np.ptp(means) == 0.0 < np.ptp(centre):
+        ends = f"{centre.min():g} to {centre.max():g}"
+        raise ValueError(
+            f"low and high, {low:g} and {high:g}, clip payoffs of {ends} until all are equal"
+        )
     none = np.empty(0)
     params = Attacked(means, centre, sd, none, np.zeros(1, np.int64), schedule)
     shape = (len(centre), 1, 0)

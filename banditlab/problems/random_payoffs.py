@@ -14,6 +14,8 @@ from banditlab.parts.policy_set import init_evenly, policy_set, scheduled
 from banditlab.protocols.policies import PolicySet
 from banditlab.validate import integer
 
+MOST = 10_000_000  # payoffs
+
 example = {"n_policies": 12, "n_attackers": 4}
 
 
@@ -33,5 +35,9 @@ def random_payoffs(
     """
     n = integer("n_policies", n_policies, 2, 10_000)
     m = integer("n_attackers", n_attackers, 2, 10_000)
+    if n * m > MOST:
+        raise ValueError(
+            f"n_policies times n_attackers must be at most {MOST:,}, got {n:,} times {m:,}"
+        )
     made, supply = scheduled(m, schedule, attacker, block, p, columns, rate)
     return policy_set(np.zeros((n, m)), made, 0.0, 1.0, supply=supply, start=init_evenly)

@@ -33,7 +33,7 @@ def _from_lists(pool: Any) -> Returns:
         for j, episodes in enumerate(row):
             try:
                 found = np.array(episodes, dtype=np.float64)
-            except (TypeError, ValueError):
+            except (TypeError, ValueError, OverflowError):
                 found = np.empty(0)
             if found.ndim != 1 or found.size == 0 or not np.isfinite(found).all():
                 raise ValueError(f"pool[{i}][{j}] must be a list of finite returns, at least one")

@@ -6,7 +6,7 @@ episode. This is what tells learners with a guarantee from those that lock in.
 
 from __future__ import annotations
 
-from banditlab.parts.policy_set import policy_set, sequence
+from banditlab.parts.policy_set import LONGEST, policy_set, sequence
 from banditlab.protocols.policies import PolicySet
 from banditlab.validate import integer
 
@@ -19,5 +19,5 @@ def switch2(change: int = 1000) -> PolicySet:
     The attacker of the first episodes is column 0, that of the others column 1. Raises ValueError
     when ``change`` is no such number.
     """
-    change = integer("change", change, 1)
+    change = integer("change", change, 1, LONGEST)
     return policy_set([[0.5, 0.5], [0.0, 1.0]], sequence([0, 1], change), 0.0, 1.0)

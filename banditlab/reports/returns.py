@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 
 HORIZON, REPLICATIONS = 2000, 100
 DRAWS = 1000  # of the bootstrap, at most
+AT_ONCE = 4_000_000  # episodes that are drawn again together
+EPISODES = 5e8  # that are drawn again in all, where more than 50 draws would take more
+LARGE, TOO_LARGE = 5e9, 1e12  # work of one gap of each: no intervals; no report
 WORK = 2e8  # about what its linear programs may cost, in numbers touched
 SELECTORS: tuple[dict[str, Any], ...] = (
     {"name": "exp3"},
@@ -69,9 +72,10 @@ def resampled_gaps(table: Returns, draws: int, seed: int) -> np.ndarray:
     sums = np.empty((draws, n * m))
     for cell in range(n * m):
         found = table.pool[table.offsets[cell] : table.offsets[cell + 1]]
-        for first in range(0, draws, 100):  # not all at once: memory
-            chosen = rng.integers(found.size, size=(min(100, draws - first), found.size))
-            sums[first : first + 100, cell] = found[chosen].mean(axis=1)
+        most = int(np.clip(AT_ONCE // found.size, 1, 100))  # not all at once: memory
+        for first in range(0, draws, most):
+            chosen = rng.integers(found.size, size=(min(most, draws - first), found.size))
+            sums[first : first + most, cell] = found[chosen].mean(axis=1)
     out = np.empty((draws, n))
     for b in range(draws):
         gaps(sums[b].reshape(n, m), out[b])
@@ -112,9 +116,15 @@ def report(
     ValueError
         In one line, for whatever cannot be.
     """
-    horizon = integer("horizon", horizon, 1)
+    horizon, seed = integer("horizon", horizon, 1), integer("seed", seed, 0, 2**64 - 1)
     replications = integer("replications", replications, 1)
-    table = read_returns(source, dict(columns) if columns else None)
+    table = read_returns(source, columns)
+    n, m = table.counts.shape
+    if _work(n, m) > TOO_LARGE:
+        raise ValueError(
+            f"{table.where or 'table'}: {n:,} policies by {m:,} conditions would take hours; at "
+            "most about 700 by 700 do"
+        )
     notes = list(table.notes)
     least, most = float(table.pool.min()), float(table.pool.max())
     if low is None and high is None and least == most:
@@ -125,6 +135,8 @@ def report(
         share = f"{outside:,} of {table.pool.size:,}"
         notes.append(f"{share} returns were clipped to [{low:g}, {high:g}]")
         table.pool = np.clip(table.pool, low, high)
+        if table.pool.min() == table.pool.max():
+            raise ValueError(f"low and high clip all returns, {least:g} to {most:g}, to one number")
     if not __name__.endswith(registry.report(agent, **hyper) or "?"):
         raise ValueError(f"{agent} picks no set of policies; discover does")
     picker: Any = Agent(agent, **hyper)
@@ -132,7 +144,7 @@ def report(
     kept = [int(i) for i in found.kept]
     policies = _gaps(table, kept, seed, notes)
     rounding = TOLERANCE * float(np.ptp(table.means))
-    if any(0.0 < row["gap"] <= rounding and not row["kept"] for row in policies):
+    if any(0.0 < row["gap"] <= rounding and row["dominated_by"] for row in policies):
         notes.append(f"differences of up to {rounding:.3g}, 1e-9 of the range, count as none")
     value, weights = maximin(table.means)
     terms = (low, high, horizon, replications, seed, workers)
@@ -160,15 +172,24 @@ def report(
     }
 
 
+def _work(n: int, m: int) -> float:
+    """About how many numbers the linear programs of all policies touch: 1e10 a second or two."""
+    return float(n) * m * (n + m) ** 2
+
+
 def _gaps(table: Returns, kept: list[int], seed: int, notes: list[str]) -> list[dict[str, Any]]:
     """The gap of each policy: against all others, and for who is left out, what dominates it."""
     n, m = table.counts.shape
-    draws = int(np.clip(WORK / (n * m * n * (m + n)), 50, DRAWS))
-    few = int(table.counts.min())
-    if few < 2:
+    affordable = min(WORK / (n * m * n * (m + n)), EPISODES / table.pool.size)
+    draws = int(np.clip(affordable, 50, DRAWS))
+    tried = int(table.counts.min())
+    if tried < 2:
         notes.append("some policy was tried only once under some condition: no intervals")
-    drawn = resampled_gaps(table, draws, seed) if few > 1 else None
-    rows = []
+    large = _work(n, m) > LARGE
+    if large:
+        notes.append(f"{n:,} policies by {m:,} conditions are too many for intervals")
+    drawn = None if tried < 2 or large else resampled_gaps(table, draws, seed)
+    rows, short, rounding = [], [], TOLERANCE * float(np.ptp(table.means))
     for i in range(n):
         others = [k for k in range(n) if k != i]
         gap = mix_gap(table.means, i, others)
@@ -177,15 +198,25 @@ def _gaps(table: Returns, kept: list[int], seed: int, notes: list[str]) -> list[
             "natural": float(table.means[i, 0]), "worst": float(table.means[i].min()),
             "corrected": None, "lo": None, "hi": None, "dominated_by": [],
         }  # fmt: skip
-        if i not in kept:  # by those that are kept, which do as well as all the others
+        if i not in kept:
             proof = mix_gap(table.means, i, kept)
-            row["dominated_by"] = _mixture(table, kept, proof.weights)
+            if proof.value <= rounding:
+                row["dominated_by"] = _mixture(table, kept, proof.weights)
+            else:
+                short.append(table.policies[i])
         if drawn is not None:
             low, high = np.quantile(drawn[:, i], [0.025, 0.975])
             row["corrected"] = float(2.0 * gap.value - drawn[:, i].mean())
             row["lo"], row["hi"] = float(2.0 * gap.value - high), float(2.0 * gap.value - low)
         rows.append(row)
+    if short:
+        notes.append(f"left out, and yet no mixture of those kept is as good: {_first(short)}")
     return rows
+
+
+def _first(names: list[Any]) -> str:
+    more = f" and {len(names) - 5:,} more" if len(names) > 5 else ""
+    return ", ".join(str(policy) for policy in names[:5]) + more
 
 
 def _mixture(table: Returns, members: Any, weights: np.ndarray) -> list[dict[str, Any]]:
@@ -249,6 +280,9 @@ def render(found: dict[str, Any], console: Console) -> None:
     """Print a report as tables and what follows from them."""
     from rich.table import Table
 
+    def short(value: float) -> str:
+        return _short(value if abs(value) > TOLERANCE * (found["high"] - found["low"]) else 0.0)
+
     console.print(
         f"[bold]{name(found['log'] or 'returns')}[/]: {found['rows']:,} episodes of "
         f"{len(found['policies'])} policies under {len(found['conditions'])} conditions; "
@@ -262,19 +296,22 @@ def render(found: dict[str, Any], console: Console) -> None:
     table.add_column("dominated by")
     for row in found["gaps"][:SHOWN]:
         table.add_row(
-            name(row["policy"]), _short(row["natural"]), _short(row["worst"]), _short(row["gap"]),
+            name(row["policy"]), short(row["natural"]), short(row["worst"]), short(row["gap"]),
             "" if row["corrected"] is None else
-            f"{_short(row['corrected'])} ({_short(row['lo'])} to {_short(row['hi'])})",
+            f"{short(row['corrected'])} ({short(row['lo'])} to {short(row['hi'])})",
             _listed(row["dominated_by"]), style="bold" if row["kept"] else "",
         )  # fmt: skip
     console.print(table)
     rest(len(found["gaps"]), "policies", console)
     listed = ", ".join(name(policy) for policy in found["kept"])
-    console.print(f"Keep [bold]{listed}[/]: no mixture of the others is as good.", highlight=False)
+    console.print(
+        f"Keep [bold]{listed}[/]: none of these is dominated by a mixture of the others.",
+        highlight=False,
+    )
     mixture = _listed(found["guarantee"]["mixture"])
     console.print(
         f"Whatever comes, drawn anew each episode, {mixture} earns "
-        f"{_short(found['guarantee']['value'])} on average.",
+        f"{short(found['guarantee']['value'])} on average.",
         highlight=False,
     )
     if found["selectors"]:
@@ -285,10 +322,10 @@ def render(found: dict[str, Any], console: Console) -> None:
         for heading in ("mean return", "regret an episode (95%)"):
             played.add_column(heading, justify="right")
         for row in found["selectors"]:
-            half = "" if row["half_width"] is None else f" ± {_short(row['half_width'])}"
+            half = "" if row["half_width"] is None else f" ± {short(row['half_width'])}"
             played.add_row(
-                row["attackers"], row["selector"], _short(row["return"]),
-                f"{_short(row['regret_per_episode'])}{half}",
+                row["attackers"], row["selector"], short(row["return"]),
+                f"{short(row['regret_per_episode'])}{half}",
             )  # fmt: skip
         console.print(played)
     else:
@@ -301,7 +338,6 @@ def _listed(mixture: list[dict[str, Any]]) -> str:
 
 
 def _short(value: float) -> str:
-    value = 0.0 if abs(value) < 1e-9 else value
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 

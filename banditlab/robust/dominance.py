@@ -30,6 +30,7 @@ import numpy as np
 from banditlab.robust import games
 from banditlab.validate import integer
 
+MOST = 1e150  # larger payoffs have no differences, or none that can be multiplied
 TOLERANCE = 1e-9  # of the range of the payoffs: what is less is no gap, and no difference
 
 
@@ -45,7 +46,7 @@ def as_payoffs(payoffs: Any, name: str = "payoffs") -> np.ndarray:
     """A matrix (n, m) of finite numbers, n and m at least 1, as contiguous float64."""
     try:
         M = np.array(payoffs, dtype=np.float64, order="C")
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         M = np.empty(0)
     if M.ndim != 2 or M.size == 0:
         raise ValueError(
@@ -53,6 +54,8 @@ def as_payoffs(payoffs: Any, name: str = "payoffs") -> np.ndarray:
         )
     for i, j in np.argwhere(~np.isfinite(M))[:1]:
         raise ValueError(f"{name}[{i}, {j}] must be finite, got {M[i, j]}")
+    if np.abs(M).max() > MOST:
+        raise ValueError(f"{name} must lie within {MOST:g}, got {np.abs(M).max():g}")
     return M
 
 

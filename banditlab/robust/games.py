@@ -17,6 +17,7 @@ import numpy as np
 from banditlab.core import kernel
 
 PIVOT = 1e-11  # of entries of about 1: what is less is rounding
+WIDE = 1000  # rows from which on the other player's program is the smaller one
 PATIENCE = 20  # pivots per row and column by the steepest price; then by the lowest index
 
 
@@ -68,8 +69,30 @@ def leaving(table, basis, column):
 def solve_game(A, mix, attack):
     """The value of the game; fills ``mix`` (n,) of the columns and ``attack`` (m,) of the rows.
 
-    The value is that of ``mix`` itself, the most that any row wins against it.
+    The value is that of ``mix`` itself, the most that any row wins against it. The table of the
+    program has m (n + m) numbers: with many rows and few columns the players change places.
     """
+    m, n = A.shape
+    if m > WIDE and m > n:
+        turned = np.empty((n, m))
+        for j in range(m):
+            for k in range(n):
+                turned[k, j] = -A[j, k]
+        simplex(turned, attack, mix)
+    else:
+        simplex(A, mix, attack)
+    value = -np.inf
+    for j in range(m):
+        won = 0.0
+        for k in range(n):
+            won += A[j, k] * mix[k]
+        value = max(value, won)
+    return value
+
+
+@kernel
+def simplex(A, mix, attack):
+    """Fills ``mix`` (n,) and ``attack`` (m,) with the players' best mixtures."""
     m, n = A.shape
     low, high = A[0, 0], A[0, 0]
     for j in range(m):
@@ -105,13 +128,6 @@ def solve_game(A, mix, attack):
         attack[j] = max(table[m, n + j], 0.0)
     normalise(mix)
     normalise(attack)
-    value = -np.inf
-    for j in range(m):
-        won = 0.0
-        for k in range(n):
-            won += A[j, k] * mix[k]
-        value = max(value, won)
-    return value
 
 
 @kernel

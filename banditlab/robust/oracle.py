@@ -33,9 +33,13 @@ from banditlab.robust.sa_mdp import (
     no_attack,
     worst_attack,
 )
-from banditlab.validate import integer, nonnegative
+from banditlab.validate import flag, integer, nonnegative
 
 TIE = 1e-9  # of gaps, relative to the range of the payoffs
+NOTHING = 1e-12  # of the largest value: a change that gains less gains nothing
+SWEEPS = 1000  # through the states, at most, for one attacker
+AT_ONCE = 2_000_000  # numbers in the systems that are solved together
+PAIRS = 10_000_000  # of a policy and an attacker that are listed, at most
 GENERATIONS = 6  # of attackers sought for one candidate, at most
 
 
@@ -50,13 +54,17 @@ class Discovered(NamedTuple):
 
 
 def returns(mdp: SAMDP, policies: Any, attackers: Any) -> np.ndarray:
-    """J (policies, attackers) of deterministic ones, all solved at once."""
+    """J (policies, attackers) of deterministic ones, many solved at once."""
     pi, nu = np.asarray(policies), np.asarray(attackers)
-    acts = pi[:, nu]  # (policies, attackers, S)
     states = np.arange(len(mdp.prob))
-    system = np.eye(len(states)) - mdp.gamma * mdp.prob[states, acts]
-    earned = mdp.reward[states, acts][..., None]
-    return np.asarray(np.linalg.solve(system, earned)[..., 0] @ mdp.start)
+    found = np.empty((len(pi), len(nu)))
+    few = max(1, AT_ONCE // (nu.size * len(states)))
+    for k in range(0, len(pi), few):
+        acts = pi[k : k + few, nu]  # (policies, attackers, S)
+        system = np.eye(len(states)) - mdp.gamma * mdp.prob[states, acts]
+        earned = mdp.reward[states, acts][..., None]
+        found[k : k + few] = np.linalg.solve(system, earned)[..., 0] @ mdp.start
+    return found
 
 
 class _Chains:
@@ -91,7 +99,7 @@ class _Chains:
         each = shift * (column @ self.mdp.start)[:, None]
         gains = weights @ np.take_along_axis(each, self.policies[:, options], axis=1)
         best = int(np.argmax(gains))
-        if not gains[best] > 1e-12:
+        if not gains[best] > NOTHING * np.abs(self.v).max():
             return False
         o = options[best]
         acts = self.policies[:, o]
@@ -112,8 +120,9 @@ def helping_attack(
     states = np.flatnonzero(mdp.shown.sum(axis=1) > 1)
     for start in starts:
         chains = _Chains(mdp, policies, start)
-        while any([chains.improve(s, weights) for s in states]):
-            pass
+        for _ in range(SWEEPS):
+            if not any([chains.improve(s, weights) for s in states]):
+                break
         worth = float(weights @ chains.worth())
         if worth > best:
             best, found = worth, chains.shows
@@ -124,7 +133,9 @@ def best_response(mdp: SAMDP, attacker: np.ndarray, start: np.ndarray, answers: 
     """A policy that no single change makes better against ``attacker``, from ``start`` on."""
     policy, best = start, float(returns(mdp, [start], [attacker])[0, 0])
     while True:
-        others = np.array(list(neighbours(policy, answers)))
+        others = list(neighbours(policy, answers))
+        if not others:
+            return policy
         worth = returns(mdp, others, [attacker])[:, 0]
         if not worth.max() > best + 1e-12:
             return policy
@@ -137,13 +148,20 @@ class _Search:
     def __init__(self, mdp: SAMDP, first: np.ndarray, listed: bool, width: int):
         self.mdp, self.listed, self.width = mdp, listed, width
         self.S = list(first)
-        moving = mdp.shown.sum(axis=1) > 1
-        shown = mdp.shown[moving].any(axis=0)
+        # In a state where all actions are one, such as an end, the answer does not matter; nor does
+        # that to an observation which only such states give. It does where nothing can be attacked:
+        # who fears an attack later may turn off before.
+        told_apart = (mdp.reward != mdp.reward[:, :1]).any(axis=1)
+        told_apart |= (mdp.prob != mdp.prob[:, :1]).any(axis=(1, 2))
+        matters = mdp.shown[told_apart].any(axis=0)
         every = list(range(mdp.reward.shape[1]))
-        self.answers = [every if shown[o] else [] for o in range(len(shown))]
+        self.answers = [every if matters[o] else [] for o in range(len(matters))]
         if listed:
             self.V = all_attackers(mdp)
-            self.every = [pi for pi in all_policies(mdp) if (pi[~shown] == 0).all()]
+            self.every = [pi for pi in all_policies(mdp) if (pi[~matters] == 0).all()]
+            if len(self.every) * len(self.V) > PAIRS:
+                pairs = f"{len(self.every):,} policies and {len(self.V):,} attackers"
+                raise ValueError(f"listed: {pairs} make more than {PAIRS:,} pairs")
         else:
             self.V = [no_attack(mdp)]
             for pi in self.S:
@@ -205,6 +223,18 @@ class _Search:
         return max(0.0, float(gaps[best])), found[best]
 
 
+def as_policies(mdp: SAMDP, first: Any) -> np.ndarray:
+    """Policies (k, S), at least one, as int64."""
+    S, A = mdp.reward.shape
+    try:
+        given = np.array(first, dtype=np.float64)
+    except (TypeError, ValueError):
+        given = np.empty(0)
+    if given.ndim != 2 or given.shape[1] != S or not np.isin(given, np.arange(A)).all():
+        raise ValueError(f"first must be a list of policies: {S} actions each, 0 to {A - 1}")
+    return given.astype(np.int64)
+
+
 def discover_tabular(
     mdp: SAMDP,
     most: int,
@@ -221,11 +251,12 @@ def discover_tabular(
     ever, and when there are too many to list.
     """
     most, delta = integer("most", most, 1), nonnegative("delta", delta)
+    listed, width = flag("listed", listed), integer("width", width, 1)
     if mdp.gamma >= 1.0:
         raise ValueError("gamma must be below 1 for discovery, got 1")
-    given = [natural_optimum(mdp)] if first is None else list(first)
-    S = np.unique(np.array(given, dtype=np.int64), axis=0, return_index=True)[1]
-    search = _Search(mdp, np.array(given, dtype=np.int64)[np.sort(S)], listed, width)
+    given = as_policies(mdp, [natural_optimum(mdp)] if first is None else first)
+    distinct = np.sort(np.unique(given, axis=0, return_index=True)[1])
+    search = _Search(mdp, given[distinct], listed, width)
     gaps = []
     while True:
         gap, pi = search.step()

@@ -21,10 +21,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from banditlab.validate import between, inside
+from banditlab.validate import between, number
+from banditlab.validate import shown as shown_as
 
 SINGULAR = 1e12  # condition number from which on a linear solve means nothing
-TIE = 1e-12  # of values: the first of equally good choices is taken
+TIE = 1e-12  # of the largest value: the first of equally good choices is taken
 MOST = 100_000  # policies or attackers that are listed one by one
 
 
@@ -44,12 +45,15 @@ def sa_mdp(prob: Any, reward: Any, start: Any, gamma: float, shown: Any) -> SAMD
     ``start`` is a state or a law (S,). ``shown`` (S, S): which observations each state may give;
     its own must be among them. Raises ValueError that names the argument.
     """
-    prob = np.array(prob, dtype=np.float64)
-    reward = np.array(reward, dtype=np.float64)
+    prob, reward, law = (
+        _array(*named) for named in (("prob", prob), ("reward", reward), ("start", start))
+    )
     if prob.ndim != 3 or prob.shape[0] != prob.shape[2] or reward.shape != prob.shape[:2]:
         raise ValueError(
             f"prob must have shape (S, A, S) and reward (S, A), got {prob.shape} and {reward.shape}"
         )
+    if prob.size == 0:
+        raise ValueError(f"prob must have at least one state and one action, got {prob.shape}")
     S = len(prob)
     if not (np.isfinite(prob).all() and (prob >= 0.0).all()):
         raise ValueError("prob must be finite and at least 0")
@@ -57,16 +61,18 @@ def sa_mdp(prob: Any, reward: Any, start: Any, gamma: float, shown: Any) -> SAMD
         raise ValueError(f"prob[{s}, {a}] must sum to 1, got {prob[s, a].sum():.10g}")
     if not np.isfinite(reward).all():
         raise ValueError("reward must be finite")
-    law = np.array(start, dtype=np.float64)
     if law.ndim == 0:
         if law not in range(S):
             raise ValueError(f"start must be a state, 0 to {S - 1}, or a law, got {start!r}")
         law = np.eye(S)[int(law)]
     if law.shape != (S,) or not (law >= 0.0).all() or abs(law.sum() - 1.0) > 1e-8:
         raise ValueError(f"start must be {S} probabilities that sum to 1")
-    if not inside("gamma", gamma, 0.0, 1.0 + 1e-300) <= 1.0:
+    if not 0.0 < number("gamma", gamma) <= 1.0:
         raise ValueError(f"gamma must lie in (0, 1], got {gamma!r}")
-    seen = np.array(shown, dtype=np.bool_)
+    given = _array("shown", shown)
+    if not np.isin(given, (0.0, 1.0)).all():
+        raise ValueError("shown must hold true or false: may the state be shown as this?")
+    seen = given.astype(np.bool_)
     if seen.shape != (S, S):
         raise ValueError(f"shown must have shape ({S}, {S}), got {seen.shape}")
     for s in np.flatnonzero(~seen.diagonal())[:1]:
@@ -77,10 +83,39 @@ def sa_mdp(prob: Any, reward: Any, start: Any, gamma: float, shown: Any) -> SAMD
 # --- values -------------------------------------------------------------------------------------
 
 
-def as_rule(policy: Any, n_choices: int) -> np.ndarray:
-    """A policy or an attacker as probabilities (S, n_choices)."""
-    given = np.asarray(policy)
-    return np.eye(n_choices)[given] if given.ndim == 1 else given.astype(np.float64)
+def _array(name: str, given: Any) -> np.ndarray:
+    """Numbers of any shape."""
+    try:
+        return np.array(given, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(f"{name} must be an array of numbers, got {shown_as(given)}") from None
+
+
+def as_rule(choices: Any, n_states: int, n_choices: int, name: str) -> np.ndarray:
+    """A policy or an attacker as probabilities (S, n_choices); ``name`` is for messages.
+
+    Raises ValueError for what is neither a choice for each state nor probabilities of them.
+    """
+    rule = _array(name, choices)
+    if rule.shape == (n_states,):
+        for s in np.flatnonzero(~np.isin(rule, np.arange(n_choices)))[:1]:
+            raise ValueError(
+                f"{name}[{s}] must be an integer from 0 to {n_choices - 1}, got {rule[s]:g}"
+            )
+        return np.eye(n_choices)[rule.astype(np.int64)]
+    if rule.shape != (n_states, n_choices):
+        raise ValueError(
+            f"{name} must have shape ({n_states},) or ({n_states}, {n_choices}), got {rule.shape}"
+        )
+    for s in np.flatnonzero(~((rule >= 0.0).all(axis=1) & (abs(rule.sum(axis=1) - 1) <= 1e-8)))[:1]:
+        raise ValueError(f"{name}[{s}] must be probabilities that sum to 1")
+    return rule
+
+
+def policy_rule(mdp: SAMDP, policy: Any) -> np.ndarray:
+    """A policy as probabilities (S, A)."""
+    S, A = mdp.reward.shape
+    return as_rule(policy, S, A, "policy")
 
 
 def under_attack(mdp: SAMDP, policy: Any, attacker: Any = None) -> np.ndarray:
@@ -88,11 +123,11 @@ def under_attack(mdp: SAMDP, policy: Any, attacker: Any = None) -> np.ndarray:
 
     Raises ValueError for an attacker that shows what it may not.
     """
-    S, A = mdp.reward.shape
-    rule = as_rule(policy, A)
+    S = len(mdp.prob)
+    rule = policy_rule(mdp, policy)
     if attacker is None:
         return rule
-    shows = as_rule(attacker, S)
+    shows = as_rule(attacker, S, S, "attacker")
     for s, o in np.argwhere((shows > 0.0) & ~mdp.shown)[:1]:
         raise ValueError(f"attacker: state {s} may not be shown as {o}")
     return np.asarray(shows @ rule)
@@ -142,13 +177,18 @@ def natural_optimum(mdp: SAMDP) -> np.ndarray:
     policy = np.zeros(len(mdp.prob), dtype=np.int64)
     for _ in range(1000):
         q = q_values(mdp, values(mdp, policy))
-        now = q[np.arange(len(q)), policy]
-        better = np.argmax(q >= q.max(axis=1, keepdims=True) - TIE, axis=1)
-        improved = np.where(q.max(axis=1) > now + TIE, better, policy)
+        now, tie = q[np.arange(len(q)), policy], _tie(q)
+        better = np.argmax(q >= q.max(axis=1, keepdims=True) - tie, axis=1)
+        improved = np.where(q.max(axis=1) > now + tie, better, policy)
         if (improved == policy).all():
             return np.asarray(better)
         policy = improved
     raise ValueError("policy iteration did not end: the values are not finite")
+
+
+def _tie(worth: np.ndarray) -> float:
+    """What two values must differ by: rounding grows with the rewards and with the horizon."""
+    return TIE * float(np.abs(worth).max())
 
 
 # --- attackers ----------------------------------------------------------------------------------
@@ -168,7 +208,8 @@ def intermittent(mdp: SAMDP, attacker: Any, share: float) -> np.ndarray:
     """Probabilities (S, S): in each step ``attacker`` with probability ``share``, else none."""
     share = between("share", share, 0.0, 1.0)
     S = len(mdp.prob)
-    return np.asarray(share * as_rule(attacker, S) + (1.0 - share) * np.eye(S))
+    attacks = as_rule(attacker, S, S, "attacker")
+    return np.asarray(share * attacks + (1.0 - share) * np.eye(S))
 
 
 def mad_attacker(mdp: SAMDP, policy: Any) -> np.ndarray:
@@ -177,7 +218,7 @@ def mad_attacker(mdp: SAMDP, policy: Any) -> np.ndarray:
     The change is the total variation of the action's law; a state in which nothing changes it is
     shown as it is.
     """
-    rule = as_rule(policy, mdp.reward.shape[1])
+    rule = policy_rule(mdp, policy)
     change = 0.5 * np.abs(rule[None, :, :] - rule[:, None, :]).sum(axis=2)
     change = np.where(mdp.shown, change, -1.0)
     most = change.max(axis=1)
@@ -191,7 +232,7 @@ def min_q_attacker(mdp: SAMDP, policy: Any) -> np.ndarray:
     It looks one step ahead: after the step it expects to attack no more.
     """
     q = q_values(mdp, values(mdp, policy))
-    return _least_shown(mdp, q @ as_rule(policy, q.shape[1]).T)
+    return _least_shown(mdp, q @ policy_rule(mdp, policy).T)
 
 
 def worst_attack(mdp: SAMDP, policy: Any) -> np.ndarray:
@@ -199,12 +240,12 @@ def worst_attack(mdp: SAMDP, policy: Any) -> np.ndarray:
 
     Policy iteration of the attacker; it shows something else only where that is worse.
     """
-    rule = as_rule(policy, mdp.reward.shape[1])
+    rule = policy_rule(mdp, policy)
     attacker = no_attack(mdp)
     for _ in range(1000):
         q = q_values(mdp, values(mdp, policy, attacker)) @ rule.T
         states, least = np.arange(len(q)), _least_shown(mdp, q)
-        worse = np.where(q[states, least] < q[states, attacker] - TIE, least, attacker)
+        worse = np.where(q[states, least] < q[states, attacker] - _tie(q), least, attacker)
         if (worse == attacker).all():
             return np.asarray(attacker)
         attacker = worse
@@ -213,8 +254,9 @@ def worst_attack(mdp: SAMDP, policy: Any) -> np.ndarray:
 
 def _least_shown(mdp: SAMDP, worth: np.ndarray) -> np.ndarray:
     """For each state the lowest o of B(s) whose ``worth[s, o]`` is the least."""
+    tie = _tie(worth)
     worth = np.where(mdp.shown, worth, np.inf)
-    return np.asarray(np.argmax(worth <= worth.min(axis=1, keepdims=True) + TIE, axis=1))
+    return np.asarray(np.argmax(worth <= worth.min(axis=1, keepdims=True) + tie, axis=1))
 
 
 # --- one by one ---------------------------------------------------------------------------------

@@ -35,6 +35,7 @@ def test_the_ring_is_discovered_as_by_hand():
     assert mixed.members.tolist() == [0, 1, 2, 3] and pure.members.tolist() == [0, 1, 2]
     assert mixed.gaps == pytest.approx([2.0, 1.0, 0.2 + 1 / 7, 0.0], abs=1e-12)
     assert pure.gaps[-1] == pytest.approx(0.2 + 1 / 7)  # content, and exploited
+    assert [pure_gap(RING, pure.members[:k]) for k in (1, 2, 3)] == pytest.approx([2.0, 1.0, 0.0])
 
 
 @pytest.mark.parametrize(
