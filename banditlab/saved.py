@@ -47,16 +47,23 @@ FIXED = (
 ARMS = (
     "arm", "arms", "chosen", "last", "champion", "leader", "answer", "deck", "order",
     "turn", "active", "pulled", "basis", "items", "inside", "outside",
+    "drawn", "queue",
 )  # fmt: skip
 # How many of something, or which, by the state that holds it: the most that its other arrays have
 # room for.
-MOST: dict[str, Callable[[Any], int]] = {
+MOST: dict[str, Callable[[Any], Any]] = {
     "head": lambda state: state.arms.shape[-1] - 1,
     "phases": lambda state: len(state.released) - 1,
     "phase": lambda state: len(state.released),
     "round": lambda state: len(state.released),
     "pair": lambda state: max(0, state.inside.size * state.outside.size - 1),
     "planned": lambda state: state.alpha.shape[1] or state.alpha.shape[0],
+    "place": lambda state: np.array(  # a fresh one meets its own batch, or the queue
+        [
+            a.size - 1
+            for a in (state.drawn, state.drawn if state.place[1] else state.queue, state.queue)
+        ]
+    ),
     "succ": lambda state: state.V.shape[1] - 1,
     "kinds": lambda state: state.succ.shape[-1],
     "policy": lambda state: (state.Q if hasattr(state, "Q") else state.mean).shape[2] - 1,
@@ -351,12 +358,14 @@ def check_state(
         return
     if name in FIXED and not np.array_equal(array, state):
         raise ValueError(f"{name} must be {_short(state.tolist())}, got {_short(array.tolist())}")
-    most = n_arms - 1 if name in ARMS else LARGEST
+    most: Any = n_arms - 1 if name in ARMS else LARGEST
     with suppress(AttributeError):  # an agent of one's own may call something else so
         most = MOST[name](owner) if name in MOST else most
     least = min(0, int(state.min()))
-    if array.min() < least or array.max() > most:
-        allowed = f"{name} must hold whole numbers from {least} to {most}"
+    if array.min() < least or (array > most).any():
+        allowed = (
+            f"{name} must hold whole numbers from {least} to {_short(np.asarray(most).tolist())}"
+        )
         raise ValueError(f"{allowed}, got {_short(array.tolist())}")
 
 
