@@ -44,6 +44,20 @@ def test_a_path_is_that_of_scikit_learn_and_keeps_the_conditions(n, dim):
     assert (found[3] != 0).sum() > 5  # the supports are not trivial
 
 
+@pytest.mark.parametrize("size", [1e12, 1e150, 1e300])
+def test_large_sums_end_as_well_as_rounding_allows(size):
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=(30, 6))
+    y = rng.normal(size=30)
+    gram, moment = x.T @ x, x.T @ y
+    theta, large, grad = np.zeros(6), np.zeros(6), np.empty(6)
+    lasso.minimise(gram, moment, 2.0, theta, grad, 1e-12, 2000)
+    # A bound of 3 sweeps in place of 2000: who goes on for what cannot be had would use them up.
+    left = lasso.minimise(gram, size * moment, size * 2.0, large, grad, 1e-6, 3)
+    assert left <= 1e-12 * size * np.abs(moment).max()
+    np.testing.assert_allclose(large / size, theta, atol=1e-9)
+
+
 def test_a_feature_that_is_there_twice_and_one_that_is_zero():
     x, y, _ = rows(50, 6)
     doubled = np.column_stack([x, x[:, :3], np.zeros(50)])

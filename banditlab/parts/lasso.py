@@ -30,6 +30,7 @@ from banditlab.core import kernel
 TOLERANCE = 1e-10  # of the conditions, in units of x y
 SWEEPS = 2000
 ROUNDS = 60  # sweeps of the coordinates that are not 0, before their system is solved
+ROUNDING = 1e-13  # of the largest sum: conditions cannot hold any better
 DEPENDENT = 1e-10  # a pivot below this part of its diagonal: the columns are dependent
 
 
@@ -194,13 +195,16 @@ def settle(gram, level, theta, grad, tolerance):
 def minimise(gram, moment, level, theta, grad, tolerance, sweeps):
     """Minimise from ``theta`` on, in place, with ``level`` = n lam; returns the violation left.
 
-    All of it in units of sums: ``tolerance`` is n times that of the conditions above. ``grad``
+    All of it in units of sums: ``tolerance`` is n times that of the conditions above, or what
+    rounding leaves of the sums, if that is more. ``grad``
     (d,) is scratch, and ends as ``moment - gram @ theta``.
     """
     gradient(gram, moment, theta, grad)
     worst = violation(grad, theta, level)
+    for j in range(moment.size):  # what rounding leaves of large sums no sweep can lower
+        tolerance = max(tolerance, ROUNDING * abs(moment[j]))
     for _ in range(sweeps):
-        if worst <= tolerance:
+        if not worst > tolerance:
             break
         sweep(gram, level, theta, grad)
         settle(gram, level, theta, grad, tolerance)
