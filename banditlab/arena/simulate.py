@@ -214,19 +214,29 @@ def _shape(job: Job) -> tuple[int, int]:
 
 
 def leave_out(arena: Arena, wanted: Collection[str] = ()) -> None:
-    """Drop the arena's agents that cannot play another problem; those ``wanted`` must."""
+    """Drop the arena's agents that cannot play another problem; those ``wanted`` must, somewhere.
+
+    An agent may be there several times: with settings that suit the arena's own problem, and
+    without. What is left of it is enough, and so are the panels that have somebody left.
+    """
     resolver = Resolver()
+    able = [[a for a in panel.agents if resolver.can_play(panel, a)] for panel in arena.panels]
+    stuck = set(wanted) - {a.name for agents in able for a in agents}
     dropped: dict[str, None] = {}
-    stuck = False
-    for panel in arena.panels:
-        able = [a for a in panel.agents if resolver.can_play(panel, a)]
-        dropped |= {a.label: None for a in panel.agents if a not in able and a.name not in wanted}
-        stuck |= any(a.name in wanted and a not in able for a in panel.agents)
-        kept = [a for a in panel.agents if a in able or a.name in wanted]
-        panel.agents = kept or panel.agents
-    if dropped and not stuck:  # else the run is about to be refused, in one line
+    panels = []
+    for panel, can in zip(arena.panels, able, strict=True):
+        kept = [a for a in panel.agents if a in can or a.name in stuck]
+        dropped |= {a.label: None for a in panel.agents if a not in kept}
+        if kept:
+            panel.agents = kept
+            panels.append(panel)
+    arena.panels = panels or arena.panels
+    playing = {a.label for panel in panels for a in panel.agents}
+    gone = [label for label in dropped if label not in playing]
+    if gone and not any(a.name in stuck for panel in panels for a in panel.agents):
+        # else the run is about to be refused, in one line
         name = arena.panels[0].problem.name
-        arena.notes.append(f"left out, for {name} is beyond them: {', '.join(dropped)}")
+        arena.notes.append(f"left out, for {name} is beyond them: {', '.join(gone)}")
 
 
 def _batches(jobs: list[Job], memory: int | None) -> list[int]:

@@ -12,6 +12,7 @@ import pytest
 
 import banditlab
 from banditlab import registry
+from banditlab.cli.main import main
 from banditlab.problems.door_corridor import corridor_payoffs
 from banditlab.robust.dominance import mix_gap, nondominated, pure_gap, set_gap
 
@@ -372,3 +373,14 @@ def test_the_arena_quotes_the_table():
 
 def test_the_family_is_listed():
     assert set(registry.families()["robust"]) == {"discover", "follow_leader", "random_set"}
+
+
+def test_a_start_that_another_problem_lacks_is_left_out(tmp_path, capsys):
+    """`--agent discover --problem ring_sa`: its home arena also begins from row 7, of sixteen."""
+    words = ["--agent", "discover", "--problem", "ring_sa", "--horizon", "2", "--out"]
+    assert main([*words, str(tmp_path / "out"), "--replications", "1", "--json"]) == 0
+    said = capsys.readouterr()
+    assert "mixed gap" in said.out and "left out" not in said.err
+    words[3] = "bernoulli"
+    assert main([*words, str(tmp_path / "none")]) == 2
+    assert "bernoulli is no problem of protocol discovery" in capsys.readouterr().err
