@@ -494,8 +494,8 @@ def test_self_play_counts_the_probabilities_that_it_caps(name, given, met):
     agent = banditlab.Agent(name, n_arms=2, eta=1.0, **given)
     agent.state.probs[:] = 1.0 - 1e-300, 1e-300
     if name == "spo_batch":
-        agent.state.drawn[:] = 1
-    agent.update((1, 0), 0)
+        agent.state.drawn[:], agent.state.queue[:] = 1, 0
+    agent.update(agent.act() if name == "spo_batch" else (1, 0), 0)
     if "queue" in given:
         agent.update((1, 0), 1)
     assert agent.state.scores[1] == -0.5e12 and agent.state.capped[0] == met

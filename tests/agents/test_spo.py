@@ -225,6 +225,26 @@ def test_samples_meet_each_other_once():
     assert np.allclose(agent.state.probs, softmax(eta * S), atol=1e-12)
 
 
+@pytest.mark.parametrize("opponents", ["queue", "batch"])
+def test_a_sample_s_duel_counts_from_either_side_and_no_other(opponents):
+    def fresh():
+        given = {"samples": 3, "queue": 3, "opponents": opponents, "eta": 0.1}
+        return banditlab.Agent("spo_batch", n_arms=4, seed=7, **given)
+
+    one, other = fresh(), fresh()
+    for t in range(60):
+        left, right = one.act()
+        assert (left, right) == other.act()
+        for pair in itertools.product(range(4), repeat=2):
+            if {*pair} != {left, right}:
+                other.update(pair, 1)  # says nothing of the sample
+        win = (left + t) % 2 if left != right else 1
+        one.update((left, right), win)
+        other.update((right, left), win if left == right else 1 - win)
+    assert one.state.scores.min() < 0.0
+    assert one.state.scores.tolist() == other.state.scores.tolist()
+
+
 @pytest.mark.slow  # pytest -m slow tests/agents/test_spo.py -k sampled
 @pytest.mark.parametrize(
     ("hyper", "rounds", "near"),

@@ -119,9 +119,17 @@ def act(params, state, t, rng):
 @kernel
 def update(params, state, t, left, right, win, rng):
     i, j = state.place[0], state.place[1]
-    state.wins[i] += win
+    sample, other = act(params, state, t, rng)
+    # Others than asked for, as a log may hold them, count as far as they are the pair that meets.
+    if left == sample and right == other:
+        won = win
+    elif left == other and right == sample:
+        won = 1.0 - win
+    else:
+        return
+    state.wins[i] += won
     if params.opponents == 1:
-        state.wins[j] += 1.0 - win
+        state.wins[j] += 1.0 - won
     opponents = state.drawn.size if params.opponents == 1 else state.queue.size
     j += 1
     if j == opponents:
