@@ -150,6 +150,7 @@ def test_what_is_doubtful_is_said():
         ({"ranking": [["a", "b"], ["b", "a"]]},
          "ranking: row 0 has ['a' 'b'], which is no text; allowed are lists such as a > b = c"),
         ({"rank_1": ["a", None], "rank_2": ["b", "c"]}, "rank_1: row 1 has nothing before"),
+        ({"rank_1": ["a"], "rank_01": ["b"]}, "rank_1 and rank_01 are one place"),
         ({"left": [1.5], "right": [1], "winner": [1]}, "left: row 0 has 1.5"),
     ],
 )  # fmt: skip

@@ -30,6 +30,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -296,6 +297,9 @@ def _placed(table: Table) -> list[list[tuple[str, int]]]:
     """The names of ``rank_1``, ``rank_2``, ... of every row with their places, from 0."""
     places = [name for name in table.names if re.fullmatch(rf"{PLACE}\d+", name)]
     places.sort(key=lambda name: int(name.removeprefix(PLACE)))
+    for one, other in pairwise(places):
+        if int(one.removeprefix(PLACE)) == int(other.removeprefix(PLACE)):
+            raise ValueError(f"{one} and {other} are one place")
     lists = []
     for row in range(table.rows):
         cells = [_text(name, table[name], row) for name in places]
