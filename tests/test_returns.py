@@ -214,6 +214,13 @@ def test_which_condition_is_no_attack():
     assert both.notes[0].startswith("conditions clean, none are all called as if none: clean, on")
 
 
+def test_other_columns_are_said_not_to_be_read():
+    """A column `environment` would tell apart what is taken together here."""
+    found = read_returns({**table(HULL), "environment": ["Ant", "Hopper"] * 16})
+    assert found.notes == ["rows count as episodes whatever their environment: not read"]
+    assert read_returns(table(HULL)).notes == []
+
+
 def test_a_policy_tried_more_often_counts_no_more():
     """Which condition is best is a mean over policies, not over rows."""
     one, two = table({"a": {"x": 1.0, "y": 0.0}}, episodes=1), table({"a": {"y": 0.0}}, episodes=99)

@@ -54,6 +54,11 @@ def read_returns(source: Any, columns: Mapping[str, str] | None = None) -> Retur
     table = read_table(source, "table of returns", columns=columns, known=COLUMNS, required=COLUMNS)
     with named(table.where):
         notes = list(table.notes)
+        if table.passed_over:  # it may tell apart what must not be taken together
+            first = ", ".join(table.passed_over[:5])
+            more = len(table.passed_over) - 5
+            first += f" and {more:,} more" if more > 0 else ""
+            notes.append(f"rows count as episodes whatever their {first}: not read")
         if table.rows == 0:
             raise ValueError("the table of returns has no rows")
         policy, policies = ids("policy", table["policy"], notes)

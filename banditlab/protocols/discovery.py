@@ -201,8 +201,13 @@ class DiscoveryAgent(Agent):
             gaps: list[float] = []
             while size < most:
                 row = known.choose(known.params, found, M, members, size, self._rng)
-                if row < 0:
+                if row < 0 and size > 0:
                     break
+                if not 0 <= row < len(M) or row in members[:size]:
+                    raise ValueError(
+                        f"{self.name} chose row {row}: of {len(M)} policies it must take one, and "
+                        "each at most once"
+                    )
                 members[size] = row
                 size += 1
                 gaps.append(largest_gap(M, members, size, bounds))

@@ -150,6 +150,17 @@ def test_bad_discovery_is_refused():
         banditlab.Agent("discover").recommend()
 
 
+@pytest.mark.parametrize("rows", [(-1,), (9,), (0, 0)])
+def test_an_algorithm_that_takes_no_policy_is_refused(rows):
+    plain = banditlab.make("random_set")
+
+    def choose(params, state, payoffs, members, size, rng):
+        return rows[size]
+
+    with pytest.raises(ValueError, match="of 4 policies it must take one, and each at most once"):
+        banditlab.Agent(plain._replace(choose=choose)).fit(RING)
+
+
 def test_what_was_found_is_saved_and_loaded(tmp_path):
     agent = banditlab.Agent("discover").fit(RING)
     agent.save(tmp_path / "set.npz")
