@@ -160,7 +160,7 @@ def scheduled(
     """A schedule, checked, and how many episodes it has; see the top of the file.
 
     ``block`` 0 stands for 50 with ``prob_switch`` and for 200 otherwise. Raises ValueError that
-    names the argument.
+    names the argument, also for one that the schedule does not ask for.
     """
     choice("schedule", schedule, SCHEDULES)
     last = n_attackers - 1

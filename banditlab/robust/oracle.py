@@ -137,7 +137,7 @@ def best_response(mdp: SAMDP, attacker: np.ndarray, start: np.ndarray, answers: 
         if not others:
             return policy
         worth = returns(mdp, others, [attacker])[:, 0]
-        if not worth.max() > best + 1e-12:
+        if not worth.max() > best + NOTHING * np.abs(worth).max():
             return policy
         policy, best = others[int(worth.argmax())], float(worth.max())
 
@@ -204,7 +204,7 @@ class _Search:
             weights = np.r_[1.0, -mix]
             order = np.argsort(-(weights @ M))[:3]
             best, nu = helping_attack(self.mdp, chains, weights, [self.V[j] for j in order])
-            if not best > gap + TIE or not self.meet(nu):
+            if not best > gap + TIE * float(np.ptp(M)) or not self.meet(nu):
                 break
         return gap
 
@@ -218,7 +218,7 @@ class _Search:
         if not self.listed:
             top = np.argsort(-gaps, kind="stable")[: self.width]
             found, gaps = found[top], np.array([self.helped(found[i]) for i in top])
-        tie = TIE * max(1.0, float(np.ptp(M)))
+        tie = TIE * float(max(np.ptp(M), np.ptp(rows)))
         best = int(np.argmax(gaps >= gaps.max() - tie))
         return max(0.0, float(gaps[best])), found[best]
 
@@ -243,7 +243,7 @@ def discover_tabular(
     listed: bool = False,
     width: int = 8,
 ) -> Discovered:
-    """Grow a set of at most ``most`` policies until no gap above ``delta`` is found.
+    """Grow a set of at most ``most`` policies until no gap above ``delta``, a return, is found.
 
     ``first``: the policies to begin with, by default the natural optimum. ``listed``: measure every
     policy against every attacker, where these can be listed; else ``width`` candidates a step have

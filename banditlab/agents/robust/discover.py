@@ -16,8 +16,7 @@ Greed is lazy: a larger set lowers every gap, so that a policy whose old gap is 
 one need not be looked at (Minoux 1978). Gaps that differ by less than 1e-9 of the payoffs' range
 are equal, and the first policy wins; so are rows, of which the first stays.
 
-A greedy set may hold policies that later ones made redundant; `banditlab.robust.dominance.prune`
-drops them.
+A greedy set may hold policies that later ones made redundant; ``state.kept`` is without them.
 
 >>> import banditlab
 >>> hull = [[1.0, 0.0], [0.0, 1.0], [0.8, 0.8]]
