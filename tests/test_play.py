@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -156,6 +158,16 @@ def test_a_rule_is_scored_in_the_world_as_its_log_left_it():
     )
     rule = offline.Offline((), guess, learn_nothing, always_one)
     assert played(ready(rule, play.Sources(), world), 0, 2).tolist() == [[10.0, 40.0]] * 2
+
+
+def test_what_makes_jobs_goes_to_another_process():
+    """As the second compiler takes it; what was drawn stays behind."""
+    resolver = Resolver()
+    arena = read_arena("lcb")
+    job = resolver.job(arena, arena.panels[0], arena.panels[0].agents[0])
+    played(ready(lcb(), resolver._sources), 0, 1)
+    twin = pickle.loads(pickle.dumps(Resolver())).job(arena, *job[:2])
+    assert [p.name for p in twin.play.pairs] == [p.name for p in job.play.pairs]
 
 
 def test_a_learner_is_compiled_once_for_all_problems():

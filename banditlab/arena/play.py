@@ -22,6 +22,9 @@ class Kept:
         self._bytes = 0
         self._turn = threading.Lock()
 
+    def __reduce__(self) -> Any:
+        return Kept, ()  # the process that compiles ahead draws nothing
+
     def get(self, source: int, replication: int) -> Any:
         """A row of ``source``, or None."""
         with self._turn:

@@ -199,8 +199,8 @@ def test_loss_estimates_are_unbiased(reduced):
 
 def test_exp3_ix_bounds_its_estimates():
     for p in (1.0, 0.5, 1e-3, 1e-300):
-        assert exp3_ix.estimate(0.5, p, 1.0, True) == pytest.approx(1 / (p + 0.25), rel=1e-15)
-        assert exp3_ix.estimate(0.5, p, 1.0, False) == 0.0
+        assert exp3_ix.implicit(0.5, p, 1.0, True) == pytest.approx(1 / (p + 0.25), rel=1e-15)
+        assert exp3_ix.implicit(0.5, p, 1.0, False) == 0.0
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -464,7 +464,7 @@ def test_pulls_never_exceed_the_budget(name):
 
 def test_a_run_by_hand(monkeypatch):
     """Seven pulls, asked for by sixes, of arms that pay 0.2, 0.4 and 0.65, rounded to quarters."""
-    for name in ("begin", "advance", "run_block"):
+    for name in ("begin", "advance", "score", "run_block"):
         loop = getattr(identify, name)
         monkeypatch.setattr(identify, name, getattr(loop, "py_func", loop))
     told = []
