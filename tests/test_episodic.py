@@ -15,10 +15,11 @@ import banditlab.envs
 from banditlab import mdp, random
 from banditlab.arena.play import ready
 from banditlab.cli.main import main
+from banditlab.parts.finite_models import solve_table, tabular
 from banditlab.problems.toytext import read
 from banditlab.protocols import episodic
 from banditlab.protocols.base import Terms
-from banditlab.protocols.episodic import evenly, gap, solve_table, tabular
+from banditlab.protocols.episodic import evenly, gap
 from banditlab.reports import episodes
 
 PROBLEMS = {

@@ -14,14 +14,15 @@ import numpy as np
 
 from banditlab.core import kernel
 from banditlab.parts import zero_sum
-from banditlab.protocols.episodic import EpisodicMDP, best_of_table, tabular
+from banditlab.parts.finite_models import best_of_table, tabular
+from banditlab.protocols.episodic import EpisodicMDP
 from banditlab.validate import integer
 
 EXACT = 1e-10  # how exactly games are solved that regret is measured by
 
 
 class Game(NamedTuple):
-    """What `banditlab.protocols.episodic.Tables` holds, and the number of columns."""
+    """What `banditlab.parts.finite_models.Tables` holds, and the number of columns."""
 
     succ: np.ndarray  # (L, S, A * B, K) int64: next state of each outcome; S: the episode ends
     prob: np.ndarray  # (L, S, A * B, K) float64: its probability
@@ -100,7 +101,7 @@ def game_of(
     """A Markov game with dense transitions ``prob`` (L, S, A * B, S), or S + 1 with the end.
 
     Mean rewards ``reward`` (L, S, A * B) do not depend on the next state; ``terms`` as those of
-    `banditlab.protocols.episodic.tabular`, which also says what is refused; so are columns that do
+    `banditlab.parts.finite_models.tabular`, which also says what is refused; so are columns that do
     not divide the number of actions.
     """
     P = np.asarray(prob, dtype=np.float64)

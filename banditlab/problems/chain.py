@@ -18,7 +18,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from banditlab.protocols.episodic import EpisodicMDP, tabular
+from banditlab.parts.finite_models import tabular
+from banditlab.protocols.episodic import EpisodicMDP
 from banditlab.validate import choice, flag, integer
 
 example = {"kind": "bootdqn", "S": 3, "H": 4, "reward": "bernoulli"}

@@ -21,7 +21,8 @@ from __future__ import annotations
 import numpy as np
 
 from banditlab.machine import check_entries
-from banditlab.protocols.episodic import EpisodicMDP, tabular
+from banditlab.parts.finite_models import tabular
+from banditlab.protocols.episodic import EpisodicMDP
 from banditlab.validate import flag, integer
 
 example = {"N": 4}

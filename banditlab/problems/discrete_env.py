@@ -13,8 +13,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from banditlab.parts.finite_models import tabular
 from banditlab.problems.toytext import checked, read
-from banditlab.protocols.episodic import EpisodicMDP, tabular
+from banditlab.protocols.episodic import EpisodicMDP
 from banditlab.validate import flag, integer
 
 example = {"id": "FrozenLake-v1", "steps": 40}

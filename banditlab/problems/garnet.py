@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from banditlab.protocols.episodic import EpisodicMDP, tabular
+from banditlab.parts.finite_models import tabular
+from banditlab.protocols.episodic import EpisodicMDP
 from banditlab.validate import choice, flag, integer
 
 example = {"S": 4, "A": 2, "b": 2, "H": 3}

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from banditlab.protocols.episodic import EpisodicMDP, tabular
+from banditlab.parts.finite_models import tabular
+from banditlab.protocols.episodic import EpisodicMDP
 from banditlab.validate import between, choice, flag, integer
 
 example = {"H": 3, "gap": 0.4, "reward": "bernoulli"}

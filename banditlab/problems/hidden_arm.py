@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from banditlab.parts.finite_models import tabular
 from banditlab.parts.hypotheses import hidden_arms
-from banditlab.protocols.episodic import EpisodicMDP, tabular
+from banditlab.protocols.episodic import EpisodicMDP
 from banditlab.validate import integer
 
 example = {"n_arms": 4, "hidden": 2}

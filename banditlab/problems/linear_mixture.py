@@ -10,8 +10,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from banditlab.parts.finite_models import tabular
 from banditlab.parts.hypotheses import mixed, mixture_parts
-from banditlab.protocols.episodic import EpisodicMDP, tabular
+from banditlab.protocols.episodic import EpisodicMDP
 from banditlab.validate import vector
 
 example = {"weights": [0.2, 0.8], "n_states": 3, "n_actions": 2, "steps": 3}

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from banditlab.protocols.episodic import EpisodicMDP, tabular
+from banditlab.parts.finite_models import tabular
+from banditlab.protocols.episodic import EpisodicMDP
 from banditlab.validate import choice, flag, integer
 
 example = {"S": 2, "H": 4}
