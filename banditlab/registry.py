@@ -196,6 +196,16 @@ def example(kind: str, name: str) -> dict[str, Any]:
     return dict(getattr(_module(kind, name), "example", {}))
 
 
+def label(name: str) -> str:
+    """How people call an algorithm: the ``label`` of its file, or else its name in words.
+
+    What stands between dollars is mathematics, as in figures. A file that is gone has its name.
+    """
+    with suppress(ValueError):
+        return str(getattr(_module("agent", name), "label", Path(name).stem.replace("_", " ")))
+    return Path(name).stem.replace("_", " ")
+
+
 def report(name: str, **hyper: Any) -> str:
     """The module of banditlab.reports for a file brought to the agent; empty if there is none.
 

@@ -47,6 +47,8 @@ from banditlab.parts.weights import weight_policy
 from banditlab.protocols.online import Online
 from banditlab.validate import choice, nonnegative
 
+label = "Exp3"
+
 ESTIMATORS = ("loss_iw", "loss_ix", "gain_iw", "gain_ix_repo", "gain_mix")
 E_LESS_1 = math.e - 1.0
 

@@ -22,6 +22,8 @@ from banditlab.parts.weights import weight_policy
 from banditlab.protocols.online import Online
 from banditlab.validate import nonnegative
 
+label = "Exp3-IX"
+
 
 class Exp3IX(NamedTuple):
     """Hyper-parameters."""

@@ -29,6 +29,8 @@ from banditlab.parts.weights import weighing, weight_policy
 from banditlab.protocols.online import Online
 from banditlab.validate import integer
 
+label = "Tsallis-INF"
+
 
 class TsallisINF(NamedTuple):
     """Hyper-parameters."""

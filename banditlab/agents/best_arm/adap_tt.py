@@ -44,6 +44,8 @@ from banditlab.protocols.identify import Identify
 from banditlab.protocols.online import UNIT_REWARD
 from banditlab.validate import choice, inside
 
+label = "AdaP-TT"
+
 MOST_PHASES = 64  # pulls double: there are fewer than 2^63
 
 

@@ -53,6 +53,8 @@ from banditlab.protocols.identify import Identify
 from banditlab.protocols.online import UNIT_REWARD
 from banditlab.validate import choice, integer, number
 
+label = "DP-BAI"
+
 example = {"name": "paper_linear"}
 
 MOST_PHASES = 130  # an int64 can be halved 63 times, and that for the two parts of the arms

@@ -28,6 +28,8 @@ from banditlab.protocols.identify import Identify
 from banditlab.random import normal
 from banditlab.validate import choice, flag, inside
 
+label = "DP-BAI, Gaussian noise"
+
 example = {"name": "paper_linear"}
 
 

@@ -43,6 +43,8 @@ from banditlab.protocols.identify import Identify
 from banditlab.random import laplace
 from banditlab.validate import choice
 
+label = "DP-OD"
+
 PLACEMENTS = ("theta", "pred", "means")
 KINDS = ("fast", "discrete")
 

@@ -40,6 +40,8 @@ from banditlab.protocols.identify import Identify
 from banditlab.protocols.online import UNIT_REWARD
 from banditlab.validate import choice, inside
 
+label = "DP-SE"
+
 # Close enough for errors.
 example = {"name": "bernoulli", "means": [0.47, 0.5]}
 

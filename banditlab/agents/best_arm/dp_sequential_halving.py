@@ -20,6 +20,8 @@ from banditlab.agents.best_arm.sequential_halving import check, init, most
 from banditlab.parts.best_arm import act_round, check_release, private
 from banditlab.protocols.identify import Identify
 
+label = "private sequential halving"
+
 
 class DPSequentialHalving(NamedTuple):
     """Hyper-parameters."""

@@ -23,6 +23,8 @@ from banditlab.parts.best_arm import (
 )
 from banditlab.protocols.identify import Identify
 
+label = "private uniform design"
+
 
 class DPUniform(NamedTuple):
     """Hyper-parameters."""

@@ -31,6 +31,8 @@ from banditlab.protocols.identify import Identify
 from banditlab.protocols.online import UNIT_REWARD
 from banditlab.validate import inside, nonnegative
 
+label = "LUCB"
+
 # Close enough for errors.
 example = {"name": "bernoulli", "means": [0.4, 0.5, 0.6]}
 

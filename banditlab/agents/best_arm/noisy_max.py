@@ -27,6 +27,8 @@ from banditlab.parts.best_arm import check_even, check_release, init_once, most_
 from banditlab.protocols.identify import Identify
 from banditlab.validate import integer
 
+label = "noisy max"
+
 
 class NoisyMax(NamedTuple):
     """Hyper-parameters."""

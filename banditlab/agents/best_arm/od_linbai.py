@@ -39,6 +39,8 @@ from banditlab.parts.designs import g_optimal, least_squares, reduced, sample_me
 from banditlab.protocols.identify import Identify, unprotected, unpublished
 from banditlab.protocols.online import ANY_REWARD, UNIT_REWARD
 
+label = "OD-LinBAI"
+
 example = {"name": "lin_sphere", "n_arms": 8, "dim": 3, "gap": 0.2}
 
 

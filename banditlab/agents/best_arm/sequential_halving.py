@@ -36,6 +36,8 @@ from banditlab.parts.best_arm import (
 )
 from banditlab.protocols.identify import Identify
 
+label = "sequential halving"
+
 
 class SequentialHalving(NamedTuple):
     """Hyper-parameters: none."""

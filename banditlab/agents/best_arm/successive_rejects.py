@@ -24,6 +24,8 @@ from banditlab.core import Task, kernel, kernel_inline
 from banditlab.parts.best_arm import check_spare, shuffled
 from banditlab.protocols.identify import Identify
 
+label = "successive rejects"
+
 
 class SuccessiveRejects(NamedTuple):
     """Hyper-parameters: none."""

@@ -36,6 +36,8 @@ from banditlab.random import beta as draw_beta
 from banditlab.random import normal, uniform
 from banditlab.validate import inside
 
+label = "top-two Thompson"
+
 # Close enough for errors.
 example = {"name": "bernoulli", "means": [0.4, 0.5, 0.6]}
 

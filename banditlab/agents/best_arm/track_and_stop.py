@@ -46,6 +46,8 @@ from banditlab.parts.evidence import LAWS, REWARDS, check_law, stopping
 from banditlab.protocols.identify import Identify
 from banditlab.validate import choice, inside, positive, vector
 
+label = "Track-and-Stop"
+
 # A Newton step this small, relative to the number it corrects, is the last one. Its error is
 # about the square of the step: the inner solutions are then carried on to first order.
 INNER = 1e-6

@@ -30,6 +30,8 @@ from banditlab.parts.best_arm import check_spare
 from banditlab.protocols.identify import Identify
 from banditlab.validate import positive, vector
 
+label = "UGapEb"
+
 
 class UGapEb(NamedTuple):
     """Hyper-parameters."""

@@ -20,6 +20,8 @@ from banditlab.parts.best_arm import (
 )
 from banditlab.protocols.identify import Identify
 
+label = "uniform design"
+
 
 class UniformDesign(NamedTuple):
     """Hyper-parameters: none."""

@@ -27,6 +27,8 @@ from banditlab.protocols.duel import Duel
 from banditlab.random import below
 from banditlab.validate import positive
 
+label = "Borda ETC"
+
 NEVER = 2.0**62  # rounds: more are not counted
 
 

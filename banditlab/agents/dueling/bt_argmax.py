@@ -35,6 +35,8 @@ from banditlab.protocols.duel import Duel
 from banditlab.random import below
 from banditlab.validate import integer, positive
 
+label = "Bradley-Terry argmax"
+
 STEPS = 100  # of Newton's method; a dozen are usual
 EXACT = 1e-12  # a step below that ends it
 LEAST = 1e-6  # penalty: a smaller one is lost in the rounding of many duels, and nothing holds

@@ -30,6 +30,8 @@ from banditlab.parts.duels import any_of, needs_horizon, share_among
 from banditlab.protocols.duel import Duel
 from banditlab.validate import number, positive
 
+label = "BTM"
+
 
 class BTM(NamedTuple):
     """Hyper-parameters."""

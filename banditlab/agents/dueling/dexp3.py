@@ -29,6 +29,8 @@ from banditlab.protocols.duel import Duel
 from banditlab.random import categorical
 from banditlab.validate import nonnegative
 
+label = "D-Exp3"
+
 
 class DExp3(NamedTuple):
     """Hyper-parameters."""

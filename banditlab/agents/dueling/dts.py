@@ -38,6 +38,8 @@ from banditlab.protocols.duel import Duel
 from banditlab.random import beta, uniform
 from banditlab.validate import positive
 
+label = "D-TS"
+
 LOG_HALF = -0.6931471805599453
 
 

@@ -34,6 +34,8 @@ from banditlab.protocols.duel import Duel
 from banditlab.random import beta, uniform, uniform_open
 from banditlab.validate import positive
 
+label = "D-TS+"
+
 COMMON = 0.125  # a side of at least this probability is met by drawing until it comes
 
 

@@ -37,6 +37,8 @@ from banditlab.protocols.duel import Duel
 from banditlab.random import categorical, exponential
 from banditlab.validate import flag, nonnegative
 
+label = "Hedge self-play"
+
 STARTS = ("even", "random")
 
 

@@ -34,6 +34,8 @@ from banditlab.protocols.duel import Duel
 from banditlab.random import below
 from banditlab.validate import positive
 
+label = "IF2"
+
 
 class IF2(NamedTuple):
     """Hyper-parameters."""

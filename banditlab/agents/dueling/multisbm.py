@@ -28,6 +28,8 @@ from banditlab.protocols.duel import Duel
 from banditlab.random import below
 from banditlab.validate import positive
 
+label = "MultiSBM"
+
 
 class MultiSBM(NamedTuple):
     """Hyper-parameters."""

@@ -17,6 +17,8 @@ from banditlab.parts.duels import count, new_counts, recommend_copeland
 from banditlab.protocols.duel import Duel
 from banditlab.random import below
 
+label = "random pair"
+
 is_baseline = True
 
 

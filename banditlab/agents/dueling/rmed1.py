@@ -39,6 +39,8 @@ from banditlab.parts.duels import any_largest, count, recommend_copeland
 from banditlab.protocols.duel import Duel
 from banditlab.validate import nonnegative
 
+label = "RMED1"
+
 
 class RMED1(NamedTuple):
     """Hyper-parameters."""

@@ -35,6 +35,8 @@ from banditlab.protocols.duel import Duel
 from banditlab.random import uniform
 from banditlab.validate import positive
 
+label = "RUCB"
+
 BELOW_HALF = 0.5 - 2.0**-54  # the next float: U_ii where another arm of the same U goes first
 
 

@@ -31,6 +31,8 @@ from banditlab.protocols.duel import Duel
 from banditlab.random import categorical
 from banditlab.validate import nonnegative
 
+label = "sparring Exp3"
+
 
 class SparringExp3(NamedTuple):
     """Hyper-parameters."""

@@ -28,6 +28,8 @@ from banditlab.parts.duels import recommend_average, ucb_arm
 from banditlab.protocols.duel import Duel
 from banditlab.validate import positive
 
+label = "sparring UCB"
+
 
 class SparringUCB(NamedTuple):
     """Hyper-parameters."""

@@ -43,6 +43,8 @@ from banditlab.protocols.duel import Duel
 from banditlab.random import below, categorical
 from banditlab.validate import integer, nonnegative
 
+label = "SPO, batches"
+
 OPPONENTS = ("queue", "batch")
 LARGEST = 10**6  # samples and places in the queue
 

@@ -38,6 +38,8 @@ from banditlab.protocols.duel import Duel
 from banditlab.random import categorical
 from banditlab.validate import nonnegative
 
+label = "SPO-Exp3"
+
 
 class SPOExp3(NamedTuple):
     """Hyper-parameters."""

@@ -41,6 +41,8 @@ from banditlab.protocols.duel import Duel
 from banditlab.random import categorical
 from banditlab.validate import integer, nonnegative
 
+label = "SPO on a tree"
+
 example = {"name": "duel_random", "n_arms": 8, "seed": 1}  # what the contract plays it on
 
 

@@ -34,6 +34,8 @@ from banditlab.protocols.duel import Duel
 from banditlab.random import categorical
 from banditlab.validate import integer
 
+label = "Versatile-DB"
+
 
 class VersatileDB(NamedTuple):
     """Hyper-parameters."""

@@ -32,6 +32,8 @@ from banditlab.parts.designs import frank_wolfe, least_squares, orthonormal, sam
 from banditlab.protocols.identify import Identify
 from banditlab.validate import choice, integer
 
+label = "least squares, commit"
+
 DESIGNS = ("g_optimal", "uniform")
 
 example = {"name": "benign_gauss", "dim": 6, "n_arms": 20, "s": 2, "noise": 0.05}

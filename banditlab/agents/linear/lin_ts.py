@@ -29,6 +29,8 @@ from banditlab.protocols.online import Online
 from banditlab.random import AGENT, normal, stream
 from banditlab.validate import flag, positive
 
+label = "LinTS"
+
 # What draws the estimate of propensities for more than two arms.
 KEY = np.array([0x6C696E5F74732121, 0x70726F70656E7321], dtype=np.uint64)
 DRAWS = 4000

@@ -42,6 +42,8 @@ from banditlab.parts import ridge as regression
 from banditlab.protocols.online import Online
 from banditlab.validate import below_one, flag, nonnegative, positive
 
+label = "LinUCB"
+
 
 class LinUCB(NamedTuple):
     """Hyper-parameters."""

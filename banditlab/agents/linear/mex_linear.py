@@ -31,6 +31,8 @@ from banditlab.protocols.online import Online
 from banditlab.random import below
 from banditlab.validate import flag, positive
 
+label = "linear MEX"
+
 
 class MexLinear(NamedTuple):
     """Hyper-parameters."""

@@ -32,6 +32,8 @@ from banditlab.parts import ridge as regression
 from banditlab.protocols.online import Online
 from banditlab.validate import below_one, positive
 
+label = "OFUL"
+
 UNKNOWN_HORIZON = 1_000_000
 
 

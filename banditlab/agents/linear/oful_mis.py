@@ -26,6 +26,8 @@ from banditlab.core import kernel_inline
 from banditlab.protocols.online import Online
 from banditlab.validate import nonnegative
 
+label = "OFUL, misspecified"
+
 
 class OFULMis(NamedTuple):
     """Hyper-parameters."""

@@ -39,6 +39,8 @@ from banditlab.parts.designs import frank_wolfe, least_squares, orthonormal, sam
 from banditlab.protocols.online import Online
 from banditlab.validate import below_one, nonnegative
 
+label = "phased elimination"
+
 SLACK = 1e-10  # predictions that differ by less are one
 UNKNOWN_HORIZON = 1_000_000
 

@@ -15,6 +15,8 @@ from banditlab.parts.tables import add_block, even_odds, new_tables
 from banditlab.protocols.offline import Offline
 from banditlab.protocols.online import ANY_REWARD
 
+label = "BC"
+
 is_baseline = True
 
 

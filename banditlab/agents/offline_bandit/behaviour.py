@@ -13,6 +13,8 @@ from banditlab.parts.tables import add_block, new_tables
 from banditlab.protocols.offline import Offline
 from banditlab.protocols.online import ANY_REWARD
 
+label = "behaviour policy"
+
 is_baseline = True
 
 

@@ -13,6 +13,8 @@ from banditlab.core import context, kernel
 from banditlab.parts.tables import add_block, even_odds, new_tables, reward_range
 from banditlab.protocols.offline import Offline
 
+label = "greedy"
+
 is_baseline = True
 
 

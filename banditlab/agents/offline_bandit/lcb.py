@@ -38,6 +38,8 @@ from banditlab.parts.tables import Tables, add_block, even_odds, new_tables, rew
 from banditlab.protocols.offline import Offline
 from banditlab.validate import number
 
+label = "LCB"
+
 
 class LCB(NamedTuple):
     """Hyper-parameters; in ``c``, ``unseen`` and ``L`` -1 leaves the matter to the mode."""

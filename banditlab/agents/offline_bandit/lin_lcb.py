@@ -47,6 +47,8 @@ from banditlab.protocols.online import Online
 from banditlab.random import categorical
 from banditlab.validate import below_one, between, flag, nonnegative, positive
 
+label = "LinLCB"
+
 report = "rules"  # what --log makes of a file, beside replaying it
 SWEEPS = 50  # Jacobi's method needs about 10 for 200 features
 

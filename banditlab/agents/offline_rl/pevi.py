@@ -34,6 +34,8 @@ from banditlab.parts.planners import deploy, range_ahead
 from banditlab.protocols.offline_mdp import OfflineMDP
 from banditlab.validate import below_one, nonnegative, positive
 
+label = "PEVI"
+
 
 class PEVI(NamedTuple):
     """Hyper-parameters."""

@@ -28,6 +28,8 @@ from banditlab.parts.planners import count_pairs, count_rows, deploy, range_ahea
 from banditlab.protocols.offline_mdp import OfflineMDP
 from banditlab.validate import inside, nonnegative
 
+label = "PEVI-Adv"
+
 example = {"name": "gambler", "goal": 8, "H": 8, "C": 3.0}
 
 

@@ -24,6 +24,8 @@ from banditlab.parts.planners import average, deploy, fill_values, range_ahead
 from banditlab.protocols.offline_mdp import OfflineMDP
 from banditlab.random import categorical
 
+label = "VI, no penalty"
+
 is_baseline = True
 
 UNSEEN = ("uniform", "zero", "floor")

@@ -53,6 +53,8 @@ from banditlab.parts.planners import (
 from banditlab.protocols.offline_mdp import OfflineMDP
 from banditlab.validate import flag, inside
 
+label = "VI-LCB"
+
 MODES = ("practical", "paper", "notebook")  # a mode's code is its place here
 PAPER, NOTEBOOK = 1, 2
 

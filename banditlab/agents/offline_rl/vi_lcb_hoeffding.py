@@ -34,6 +34,8 @@ from banditlab.parts.planners import (
 from banditlab.protocols.offline_mdp import OfflineMDP
 from banditlab.validate import inside
 
+label = "VI-LCB, Hoeffding"
+
 
 class VILCBHoeffding(NamedTuple):
     """Hyper-parameters."""

@@ -35,6 +35,8 @@ from banditlab.parts.planners import (
 from banditlab.protocols.offline_mdp import OfflineMDP
 from banditlab.validate import number
 
+label = "VI-LCB, split"
+
 
 class VILCBSplit(NamedTuple):
     """Hyper-parameters."""

@@ -38,6 +38,8 @@ from banditlab.robust.dominance import TOLERANCE
 from banditlab.robust.games import is_twin, mixed_gap, pure_gap, spread
 from banditlab.validate import choice, integer, nonnegative
 
+label = "greedy discovery"
+
 
 class Discover(NamedTuple):
     """Hyper-parameters."""

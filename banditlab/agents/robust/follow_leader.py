@@ -21,6 +21,8 @@ from banditlab.core import kernel_inline
 from banditlab.parts.index import index_policy
 from banditlab.protocols.online import Online
 
+label = "follow the leader"
+
 
 class FollowLeader(NamedTuple):
     """Hyper-parameters: none."""

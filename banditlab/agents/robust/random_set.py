@@ -15,6 +15,8 @@ from banditlab.core import kernel
 from banditlab.protocols.discovery import Discovery
 from banditlab.random import shuffle
 
+label = "random set"
+
 is_baseline = True
 
 

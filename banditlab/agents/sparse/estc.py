@@ -33,6 +33,8 @@ from banditlab.protocols.online import Online
 from banditlab.random import categorical
 from banditlab.validate import integer, positive
 
+label = "ESTC"
+
 TOLERANCE = 1e-8  # of the Lasso's conditions
 UNKNOWN_HORIZON = 200.0  # rounds of exploration where the theorem has no horizon
 

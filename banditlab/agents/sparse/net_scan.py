@@ -25,6 +25,8 @@ from banditlab.parts import covers
 from banditlab.parts.best_arm import add_batch, recommend_best
 from banditlab.protocols.identify import Identify
 
+label = "net scan"
+
 example = {"name": "benign_gauss", "dim": 6, "n_arms": 20, "s": 2, "noise": 0.05}
 
 

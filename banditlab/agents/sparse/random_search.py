@@ -27,6 +27,8 @@ from banditlab.parts.permuted_sets import Order, fill_set, new_order
 from banditlab.protocols.combinatorial import Combinatorial
 from banditlab.validate import number
 
+label = "random search"
+
 
 class RandomSearch(NamedTuple):
     """Hyper-parameters."""

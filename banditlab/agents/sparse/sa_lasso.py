@@ -30,6 +30,8 @@ from banditlab.parts import lasso
 from banditlab.protocols.online import Online
 from banditlab.validate import positive
 
+label = "SA-Lasso"
+
 TOLERANCE = 1e-6  # of the Lasso's conditions
 SWEEPS = 1000
 

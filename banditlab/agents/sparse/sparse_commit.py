@@ -53,6 +53,8 @@ from banditlab.protocols.identify import Identify
 from banditlab.random import shuffle
 from banditlab.validate import flag, inside, integer, nonnegative
 
+label = "sparse commit"
+
 FLOOR = 1e-8  # of the level, relative to the largest covariance
 
 example = {"name": "sparse_contexts", "dim": 5, "n_arms": 4, "s": 2, "noise": 0.2}

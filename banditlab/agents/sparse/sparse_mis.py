@@ -56,6 +56,8 @@ from banditlab.parts import covers
 from banditlab.protocols.identify import Identify
 from banditlab.validate import between, integer, nonnegative
 
+label = "net elimination"
+
 example = {"name": "benign_gauss", "dim": 6, "n_arms": 20, "s": 2, "noise": 0.05}
 
 

@@ -31,6 +31,8 @@ from banditlab.protocols.combinatorial import Combinatorial
 from banditlab.random import shuffle
 from banditlab.validate import integer, nonnegative, number
 
+label = "swap search"
+
 
 class SwapSearch(NamedTuple):
     """Hyper-parameters."""

@@ -38,6 +38,8 @@ from banditlab.protocols.online import Online
 from banditlab.random import categorical
 from banditlab.validate import positive
 
+label = "thresholded Lasso"
+
 TOLERANCE = 1e-6  # of the Lasso's conditions
 FLOOR = 1e-6  # of its level
 SWEEPS = 1000

@@ -29,6 +29,8 @@ from banditlab.parts.index import index_policy, rounds_per_context
 from banditlab.protocols.online import ANY_REWARD, UNIT_REWARD, Online
 from banditlab.validate import nonnegative
 
+label = "Bayes-UCB"
+
 
 class BayesUCB(NamedTuple):
     """Hyper-parameters."""

@@ -26,6 +26,8 @@ from banditlab.parts.index import index_policy
 from banditlab.protocols.online import Online
 from banditlab.validate import inside, positive
 
+label = "discounted UCB"
+
 FORGOTTEN = 1e-100  # discounted pulls below this count as none, long before 1 / pulls overflows
 
 

@@ -37,6 +37,8 @@ from banditlab.protocols.online import Online
 from banditlab.random import below, uniform, uniforms
 from banditlab.validate import between, nonnegative
 
+label = r"$\varepsilon$-greedy"
+
 exploit = greedy().act
 exploit_lanes = greedy().lanes.act
 

@@ -33,6 +33,8 @@ from banditlab.protocols.loops.lanes import Lanes
 from banditlab.protocols.online import Online
 from banditlab.validate import integer
 
+label = "explore, then commit"
+
 PULLS_WITHOUT_HORIZON = 30.0
 
 

@@ -19,6 +19,8 @@ from banditlab.core import kernel_inline
 from banditlab.parts.many_arms import bounded_index_policy
 from banditlab.protocols.online import Online
 
+label = "greedy"
+
 is_baseline = True
 
 

@@ -24,6 +24,8 @@ from banditlab.parts.index import index_policy, leader
 from banditlab.protocols.online import ANY_REWARD, UNIT_REWARD, Online
 from banditlab.validate import nonnegative
 
+label = "IMED"
+
 
 class IMED(NamedTuple):
     """Hyper-parameters."""

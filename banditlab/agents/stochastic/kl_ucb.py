@@ -28,6 +28,8 @@ from banditlab.parts.many_arms import bounded_index_policy
 from banditlab.protocols.online import UNIT_REWARD, Online
 from banditlab.validate import nonnegative
 
+label = "KL-UCB"
+
 ALMOST_ONE = 1.0 - 1e-15
 TINY = 1e-300  # makes 0 / 0 at q = p a 0
 

@@ -40,6 +40,8 @@ from banditlab.protocols.online import Online
 from banditlab.random import below
 from banditlab.validate import positive
 
+label = "MEX"
+
 
 class MexMAB(NamedTuple):
     """Hyper-parameters."""

@@ -29,6 +29,8 @@ from banditlab.parts.index import add_reward, index_policy, new_moments
 from banditlab.protocols.online import Online
 from banditlab.validate import integer, positive
 
+label = "sliding-window UCB"
+
 
 class SlidingUCB(NamedTuple):
     """Hyper-parameters."""

@@ -36,6 +36,8 @@ from banditlab.protocols.online import ANY_REWARD, UNIT_REWARD, Online
 from banditlab.random import beta, normal, uniform
 from banditlab.validate import nonnegative
 
+label = "Thompson sampling"
+
 # Posterior quantiles of every arm at these levels cut the line into panels on which all densities
 # and distribution functions are smooth; each panel gets a Gauss-Legendre rule of 8 points.
 LEVELS = (1e-11, 1e-6, 1e-3, 0.03, 0.2, 0.5, 0.8, 0.97, 0.999, 1.0 - 1e-6, 1.0 - 1e-11)

@@ -28,6 +28,8 @@ from banditlab.parts.many_arms import bounded_index_policy
 from banditlab.protocols.online import Online
 from banditlab.validate import positive
 
+label = "UCB"
+
 
 class UCB(NamedTuple):
     """Hyper-parameters."""

@@ -27,6 +27,8 @@ from banditlab.parts.index import add_reward, index_policy, mean, new_moments, t
 from banditlab.protocols.online import UNIT_REWARD, Online
 from banditlab.validate import positive
 
+label = "UCB-V"
+
 
 class UCBV(NamedTuple):
     """Hyper-parameters."""

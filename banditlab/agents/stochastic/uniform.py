@@ -17,6 +17,8 @@ from banditlab.parts.index import new_moments, recommend_best_mean, update_momen
 from banditlab.protocols.online import Online
 from banditlab.random import below
 
+label = "uniform"
+
 is_baseline = True
 
 

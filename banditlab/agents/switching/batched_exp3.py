@@ -30,6 +30,8 @@ from banditlab.parts.blocks import given_or_tuned, in_blocks
 from banditlab.protocols.observe import Observe
 from banditlab.validate import integer, nonnegative
 
+label = "batched Exp3"
+
 example = {"name": "deterministic_gap", "n_arms": 3, "gap": 0.2}
 
 

@@ -58,6 +58,8 @@ from banditlab.parts.batches import (
 from banditlab.protocols.observe import Losses, Observe
 from banditlab.validate import choice, flag, integer, nonnegative
 
+label = "batched OMD"
+
 example = {"name": "deterministic_gap", "n_arms": 3, "gap": 0.2, "budget": 60}
 
 FEEDBACK = ("full", "flex", "bandit")

@@ -27,6 +27,8 @@ from banditlab.protocols import online
 from banditlab.protocols.observe import Observe
 from banditlab.validate import choice, integer
 
+label = "blocks"
+
 example = {"name": "deterministic_gap", "n_arms": 3, "gap": 0.2}
 
 

@@ -30,6 +30,8 @@ from banditlab.parts.batches import (
 from banditlab.protocols.observe import Losses, Observe
 from banditlab.validate import choice, nonnegative
 
+label = "extra observations"
+
 example = {"name": "deterministic_gap", "n_arms": 3, "gap": 0.2, "extra": True, "budget": 60}
 
 FEEDBACK = ("full", "flex")

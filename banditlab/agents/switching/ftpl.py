@@ -35,6 +35,8 @@ from banditlab.protocols.observe import Observe
 from banditlab.random import exponential
 from banditlab.validate import nonnegative
 
+label = "FTPL"
+
 example = {"name": "deterministic_gap", "n_arms": 3, "gap": 0.2}
 
 

@@ -24,6 +24,8 @@ from banditlab.parts.batches import Plan, begin, check_all, learner
 from banditlab.protocols.observe import Observe
 from banditlab.validate import nonnegative
 
+label = "Hedge"
+
 example = {"name": "deterministic_gap", "n_arms": 3, "gap": 0.2}
 
 

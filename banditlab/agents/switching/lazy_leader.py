@@ -35,6 +35,8 @@ from banditlab.protocols.observe import Observe
 from banditlab.random import uniform
 from banditlab.validate import nonnegative
 
+label = "lazy leader"
+
 example = {"name": "deterministic_gap", "n_arms": 3, "gap": 0.2}
 
 

@@ -16,6 +16,8 @@ from banditlab.parts.observers import act_kept, recommend_kept
 from banditlab.protocols.observe import Observe
 from banditlab.random import below
 
+label = "never switch"
+
 is_baseline = True
 
 

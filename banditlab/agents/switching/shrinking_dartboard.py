@@ -23,6 +23,8 @@ from banditlab.parts.batches import Plan, begin, check_all, learner, plan_sample
 from banditlab.protocols.observe import Observe
 from banditlab.validate import choice, nonnegative
 
+label = "shrinking dartboard"
+
 example = {"name": "deterministic_gap", "n_arms": 3, "gap": 0.2}
 
 FORMS = ("exp", "power")

@@ -42,6 +42,8 @@ from banditlab.parts.weights import recommend_least_loss
 from banditlab.protocols.observe import Observe, look_at_played
 from banditlab.random import below, categorical
 
+label = "Switch-Tsallis-Switch"
+
 example = {"name": "deterministic_gap", "n_arms": 3, "gap": 0.2}
 
 

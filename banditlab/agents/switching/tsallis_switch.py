@@ -41,6 +41,8 @@ from banditlab.parts.weights import recommend_least_loss
 from banditlab.protocols.observe import Observe, look_at_played
 from banditlab.random import below, categorical
 
+label = "Tsallis-Switch"
+
 example = {"name": "deterministic_gap", "n_arms": 3, "gap": 0.2}
 LONGEST = 2.0**53  # rounds of a block, at a price at which one block is all
 

@@ -21,6 +21,8 @@ from banditlab.protocols.episodic import Episodic
 from banditlab.random import below, uniform
 from banditlab.validate import between, flag
 
+label = r"$\varepsilon$-greedy Q"
+
 LEAST = 0.1  # size of a step, at least
 
 

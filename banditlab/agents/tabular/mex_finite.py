@@ -47,6 +47,8 @@ from banditlab.parts.modes import place
 from banditlab.protocols.episodic import Episodes, Episodic, worth_of_end
 from banditlab.validate import positive
 
+label = "finite MEX"
+
 example = {"name": "hidden_arm", "n_arms": 10, "hidden": 10}
 
 LIKELIHOODS = ("none", "bernoulli", "gaussian")  # a code is a place here

@@ -46,6 +46,8 @@ from banditlab.parts.modes import place
 from banditlab.protocols.episodic import Episodic
 from banditlab.validate import flag
 
+label = "model-based MEX"
+
 VARIANCE = 0.25  # of a reward in [0, 1], at most
 SOLVERS = ("surrogate", "block")
 BLOCK = 1

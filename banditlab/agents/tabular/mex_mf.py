@@ -45,6 +45,8 @@ from banditlab.parts.mex import eta_of
 from banditlab.parts.modes import place
 from banditlab.protocols.episodic import Episodic
 
+label = "MEX"
+
 SOLVERS = ("surrogate", "ccp")
 CCP = 1
 ROUNDS = 8  # of the convex-concave procedure, at most

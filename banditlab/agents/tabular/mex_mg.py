@@ -35,6 +35,8 @@ from banditlab.protocols.episodic import Episodic
 from banditlab.random import uniform
 from banditlab.validate import positive
 
+label = "MEX for games"
+
 example = {"name": "markov_game", "n_states": 2, "rows": 2, "columns": 2, "steps": 2}
 
 

@@ -19,6 +19,8 @@ from banditlab.parts import q_tables, tabular
 from banditlab.protocols.episodic import Episodic
 from banditlab.validate import between, positive
 
+label = "optimistic Q"
+
 
 class OptimisticQ(NamedTuple):
     """Hyper-parameters."""

@@ -27,6 +27,8 @@ from banditlab.protocols.episodic import Episodic
 from banditlab.random import below, gamma, gammas, normal, uniform, uniform_open
 from banditlab.validate import nonnegative
 
+label = "PSRL"
+
 REWARDS = ("empirical", "gaussian")
 GAUSSIAN = 1
 LOST = 1e-300  # sums of gammas, which are rounded up to 1e-304

@@ -26,6 +26,8 @@ from banditlab.protocols.episodic import Episodic
 from banditlab.random import normal
 from banditlab.validate import positive
 
+label = "RLSVI"
+
 SCALES = ("remaining", "horizon", "theory")
 REMAINING, THEORY = 0, 2
 

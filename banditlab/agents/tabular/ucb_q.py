@@ -23,6 +23,8 @@ from banditlab.parts import q_tables, tabular
 from banditlab.protocols.episodic import Episodic
 from banditlab.validate import inside, positive
 
+label = "UCB-H"
+
 
 class UCBQ(NamedTuple):
     """Hyper-parameters."""

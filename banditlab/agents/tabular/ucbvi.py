@@ -31,6 +31,8 @@ from banditlab.parts.modes import place
 from banditlab.protocols.episodic import Episodic
 from banditlab.validate import inside, positive
 
+label = "UCBVI"
+
 VARIANTS = ("tuned", "ch", "bf")
 TUNED, CH, BF = 0, 1, 2
 

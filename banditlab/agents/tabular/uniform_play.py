@@ -10,6 +10,8 @@ from banditlab.core import kernel
 from banditlab.protocols.episodic import Episodic
 from banditlab.random import below
 
+label = "uniform play"
+
 is_baseline = True
 
 
