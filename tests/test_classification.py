@@ -11,6 +11,7 @@ import pytest
 import banditlab
 from banditlab import random
 from banditlab.agent import quiet
+from banditlab.cli.main import main
 from banditlab.data import sets
 from banditlab.data.labelled import Labelled
 from banditlab.problems.classification import normalized
@@ -266,3 +267,43 @@ def test_a_nan_may_be_minus_one():
     x[2, 1] = np.nan
     made = problem(data={"x": x, "label": [0, 1, 0, 1]}, missing="minus_one")
     assert made.params.x[2, 1] == -1.0
+
+
+# --- from the command line ------------------------------------------------------------------------
+
+
+def play(capsys, tmp_path, *words):
+    code = main([*words, "--out", str(tmp_path / "out"), "--workers", "1"])
+    return code, *capsys.readouterr()
+
+
+def test_a_file_of_ones_own_is_played_and_its_doubts_are_said(tmp_path, capsys):
+    people().to_csv(tmp_path / "people.csv", index=False)
+    words = ["--env", f"data:{tmp_path / 'people.csv'}", "--label", "bought", "--agent", "linucb"]
+    code, out, err = play(capsys, tmp_path, *words, "--horizon", "150", "--replications", "2")
+    assert code == 0 and "linucb" in out and "uniform" in out
+    assert "100 rows, 8 features, 2 labels; always guessing" in err
+    assert "Rows come again, for the 150 rounds" in err and "'name' is different in nearly" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--env", "data:digit"], "unknown data set 'digit'; did you mean digits"),
+        (["--env", "data:digits", "--label", "x"], "--label is not for digits"),
+        (["--env", "data:FILE"], "no column 'label'; it has row, age"),
+        (["--env", "data:FILE", "--label", "bougt"], "no column 'bougt'; it has row, age"),
+        (["--env", "data:FILE", "--label", "name"], "too many: a label is a class"),
+        (["--env", "data:FILE", "--label", "age"], "a class, not a quantity"),
+        (["--env", "data:FILE", "--label", "always"], "at least 2 labels"),
+        (["--env", "data:FILE", "--label", "bought", "--low", "0"], "--low is not for --env data:"),
+        (["--env", "data:FILE", "--set", "problem.data=3"], "that is what --env and --label say"),
+        (["--env", "data:"], "unknown data set ''"),
+        (["--agent", "ucb", "--label", "x"], "--label is not for an arena"),
+    ],
+)
+def test_what_cannot_be_played_is_refused_in_one_line(words, said, tmp_path, capsys):
+    people().to_csv(tmp_path / "people.csv", index=False)
+    words = [word.replace("FILE", str(tmp_path / "people.csv")) for word in words]
+    code, _, err = play(capsys, tmp_path, *words)
+    assert code == 2 and said in err and err.count("\n") == 1

@@ -1,20 +1,30 @@
-"""What a user brings: a file (``--log``) or a Gymnasium environment (``--env``)."""
+"""What a user brings: a file (``--log``), a Gymnasium environment or labelled data (``--env``)."""
 
 from __future__ import annotations
 
 import argparse
 import importlib
+import inspect
 import json
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from banditlab import registry
 from banditlab.cli.flags import RUN, columns, given, only, settings
 from banditlab.cli.run import check_writable, local, run
 from banditlab.console import Bar
 
+if TYPE_CHECKING:
+    from banditlab.data.labelled import Labelled
+
+DEFAULTS = ["neu_fast_cb", "linucb"]  # who plays on a table when nobody is named
+DATA = "data:"  # begins the --env that is a table of labels
+PLAYED, MOST = 1000, 10_000  # rounds on a small and on a large table, unless --horizon says
 LOGGED = ("columns", "low", "high", "sigma")  # what a replay is told of its log
 
 
@@ -87,6 +97,8 @@ def environment(args: argparse.Namespace) -> int:
     from banditlab.arena import spec
     from banditlab.reports.environment import has_table
 
+    if args.env.startswith(DATA):
+        return _labelled(args)
     only(args, "--env", *RUN, "env")
     hyper = settings(args.set)
     parameters = hyper.pop("problem", {})
@@ -114,6 +126,72 @@ def environment(args: argparse.Namespace) -> int:
     if folder is not None and not (args.json or args.quiet):
         print(f"{module.SAVED} in {folder}")
     return code
+
+
+def _labelled(args: argparse.Namespace) -> int:
+    """Agents that guess the labels of a table, row after row, and are told whether they are right.
+
+    Features are brought to mean 0 and variance 1, given a constant, and rows to length 1, for
+    which learners are made; the named sets are only brought to length 1, as in the literature.
+    """
+    from banditlab.arena import spec
+    from banditlab.data.sets import SETS
+    from banditlab.problems.classification import read
+
+    only(args, f"--env {DATA}FILE", *RUN, "env", "label")
+    source = args.env.removeprefix(DATA)
+    hyper = settings(args.set)
+    parameters = hyper.pop("problem", {})
+    for word in {"data", "label"} & set(parameters):
+        raise ValueError(f"--set problem.{word}: that is what --env and --label say")
+    found = read(source, args.label or "label")
+    if args.label and source in SETS:
+        raise ValueError(f"--label is not for {source}, a set that knows its labels")
+    sizes = {} if source in SETS else {"normalize": "zscore_l2", "constant": True}
+    names = [*([args.agent] if args.agent else DEFAULTS), *args.vs]
+    names = list(dict.fromkeys(names if len(names) > 1 else [*names, "uniform"]))
+    arena = spec.read_arena(
+        {
+            "name": "data-" + re.sub(r"[^A-Za-z0-9._-]+", "-", Path(source).stem),
+            "title": f"{Path(source).stem}: a guess a round, and only the guess is judged",
+            "problem": {
+                "name": "classification",
+                "data": source,
+                **given(args, "label"),
+                **sizes,
+                **parameters,
+            },
+            "agents": [{"name": name, **_own_coefficients(name)} for name in names],
+            "horizon": min(max(len(found), PLAYED), MOST),
+            "replications": 10,
+            "xscale": "linear",
+        },
+        hyper=hyper,
+        **given(args, "horizon", "replications", "seed"),
+    )
+    code = run(args, arena, local(arena))
+    for line in _about(found, arena.panels[0].horizon):
+        print(f"{line[0].upper()}{line[1:]}.", file=sys.stderr)
+    return code
+
+
+def _own_coefficients(name: str) -> dict[str, Any]:
+    """What lets a linear agent tell arms apart by features that all of them share."""
+    own = inspect.signature(registry.factory("agent", name)).parameters.get("disjoint")
+    return {"disjoint": True} if own is not None else {}
+
+
+def _about(found: Labelled, horizon: int) -> list[str]:
+    """What to know of a table that was played."""
+    counts = np.bincount(found.y)
+    said = [
+        f"{len(found):,} rows, {found.x.shape[1]} features, {len(found.labels)} labels; always "
+        f"guessing {found.labels[int(counts.argmax())]!r} errs in "
+        f"{1.0 - counts.max() / len(found):.1%} of the rounds"
+    ]
+    if horizon > len(found):
+        said.append(f"rows come again, for the {horizon:,} rounds are more than the rows")
+    return [*said, *found.notes]
 
 
 def _show(args: argparse.Namespace, found: dict[str, Any], render: Callable[..., None]) -> int:

@@ -23,6 +23,8 @@ EXAMPLES = """examples:
   python -m banditlab.arena --agent discover --log returns.csv
   python -m banditlab.arena --agent spo_batch --log drinks.csv
   python -m banditlab.arena --agent vi_lcb --env FrozenLake-v1 --set problem.gamma=0.9
+  python -m banditlab.arena --agent neu_fast_cb --vs linucb --env data:digits
+  python -m banditlab.arena --agent neu_fast_cb --vs linucb --env data:mushrooms.csv --label edible
   python -m banditlab.arena --list
 """
 
@@ -68,7 +70,13 @@ def parser() -> Parser:
     add("--allow-code", action="store_true", help="run .py files that the --arena file names")
     add("--vs", metavar="NAME", action="append", default=[], help="replace the arena's agents")
     add("--problem", metavar="NAME", help="a problem of --list, or a .py file, in every panel")
-    add("--env", metavar="ID", help="a Gymnasium environment with discrete states and actions")
+    add(
+        "--env",
+        metavar="ID",
+        help="a Gymnasium environment with discrete states and actions; or data:FILE, a table of "
+        "features and labels that is played as a bandit (data:digits and others by name)",
+    )
+    add("--label", metavar="COLUMN", help="the column of labels of --env data:FILE")
     add(
         "--log",
         metavar="FILE",

@@ -126,7 +126,7 @@ def _checked(
         raise ValueError("no column says anything about the label: no feature is left")
     if len(labels) < 2:
         raise ValueError(f"there must be at least 2 labels, all rows have {labels[0]!r}")
-    if len(labels) > MOST_LABELS or (len(labels) > 20 and 2 * len(labels) > len(y)):
+    if len(labels) > MOST_LABELS or (len(labels) > 10 and 5 * len(labels) > len(y)):
         raise ValueError(
             f"{len(labels):,} different labels in {len(y):,} rows are too many: a label is a "
             "class, not a quantity"
