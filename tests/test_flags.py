@@ -75,6 +75,7 @@ SILENT = {
     "log",
     "memory",
     "allow_code",
+    "track",
 }
 
 

@@ -178,7 +178,7 @@ FLOORS = (
     ("numeric", "linalg", "statistics", "games"),
     ("bounds",),
     ("random",),
-    ("registry", "console"),
+    ("registry", "console", "track"),
     ("mdp", "compile", "saved", "robust"),
     ("agent", "data"),
     ("protocols",),

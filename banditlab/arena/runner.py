@@ -60,6 +60,7 @@ class _Curve:
         self.job, self.owner, self.batch = job, owner, batch
         shape = (job.panel.replications // batch, job.loop.checkpoints.size, len(job.loop.measures))
         self.values = np.zeros(shape)
+        self.finished = np.zeros(shape[0], bool)  # rows
         self.gaps: list[tuple[int, int]] = []  # rows to play: first, end
         rounds = BLOCK * job.panel.horizon * max(1, getattr(job.loop.task, "n_arms", 1) // FEW)
         whole = job.loop.lockstep and rounds <= SAFE
@@ -75,6 +76,7 @@ class _Curve:
         for first in sorted(kept):
             count = len(kept[first])
             self.values[first : first + count] = kept[first]
+            self.finished[first : first + count] = True
             if first > end:
                 self.gaps.append((end, first))
             end = first + count
@@ -271,6 +273,7 @@ class Runner:
                 if self.store is not None:
                     self.store.add(curve.owner, first, curve.values[first : first + count])
                 with self._turn:
+                    curve.finished[first : first + count] = True
                     self._left -= count
                     if self._left == 0:
                         self._turn.notify_all()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import os
 import sys
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from banditlab.arena.sweep import Cell, cells
 from banditlab.compile import Pair, second_compiler
 from banditlab.console import Bar
 from banditlab.curves import Curves, Record
+from banditlab.track import Event, Unfinished, Watch
 from banditlab.validate import integer
 
 LARGE = 10**9  # bytes; a run that needs more says so before it starts
@@ -46,6 +47,7 @@ def simulate(
     progress: Progress | None = None,
     keep: str | Path | Store | None = None,
     memory: int | None = None,
+    watch: Watch | None = None,
 ) -> Curves:
     """Run an arena and return its curves.
 
@@ -79,6 +81,9 @@ def simulate(
         Bytes that the run may take. Where the replications' totals do not fit, means of batches of
         them are kept, see :mod:`banditlab.arena.memory`; without it that is an error, and the bound
         half of what is available.
+    watch
+        Called as often as ``progress`` with a :class:`banditlab.track.Event`: how far the run is,
+        and its curves so far. ``track.Follower(track.TensorBoard(folder))`` is one such function.
 
     Raises
     ------
@@ -99,9 +104,9 @@ def simulate(
     for note in arena.notes:
         print(note, file=sys.stderr)
     if progress is not None:
-        return run(arena, workers, progress, keep, memory)
+        return run(arena, workers, progress, keep, memory, watch)
     with Bar(quiet=False) as bar:
-        return run(arena, workers, bar.show, keep, memory)
+        return run(arena, workers, bar.show, keep, memory, watch)
 
 
 def run(
@@ -110,12 +115,13 @@ def run(
     progress: Progress | None = None,
     keep: str | Path | Store | None = None,
     memory: int | None = None,
+    watch: Watch | None = None,
 ) -> Curves:
     """Run an arena that has been read; see :func:`simulate`."""
     if isinstance(keep, str | Path):
         with Store(keep, arena.hash()) as store:
-            return _run(arena, workers, progress, store, memory)
-    return _run(arena, workers, progress, keep, memory)
+            return _run(arena, workers, progress, store, memory, watch)
+    return _run(arena, workers, progress, keep, memory, watch)
 
 
 def _run(
@@ -124,6 +130,7 @@ def _run(
     progress: Progress | None,
     store: Store | None,
     memory: int | None,
+    watch: Watch | None,
 ) -> Curves:
     swept = [(shown, cell) for shown in arena.panels for cell in cells(shown)]
     wanted = [(p, entry) for _, cell in swept for p in cell.panels for entry in p.agents]
@@ -145,6 +152,8 @@ def _run(
         store.begin(sum(job.panel.replications for job in jobs), many)
     total = sum(panel.replications * panel.horizon for panel, _ in wanted)
     runner = Runner(workers, store, progress, total)
+    if watch is not None:
+        runner.progress = _watched(progress, watch, partial(_so_far, swept, jobs, many, runner))
     try:
         fresh = Resolver()  # the other process makes each problem and agent once, too
         pairs = [made for job in jobs for made in job.play.pairs]
@@ -206,6 +215,55 @@ def _records(swept: Swept, done: list[Record]) -> dict[tuple[str, str], Record]:
             record = record._replace(checkpoints=np.array([cell.x]))
         parts.setdefault(key, []).append(record)
     return {key: _joined(points) for key, points in parts.items()}
+
+
+def _watched(
+    progress: Progress | None, watch: Watch, so_far: Callable[[], tuple[Unfinished, ...]]
+) -> Progress:
+    """What tells both of them how far a run is."""
+
+    def told(what: str, done: int, total: int) -> None:
+        if progress is not None:
+            progress(what, done, total)
+        watch(Event(what, done, total, so_far()))
+
+    return told
+
+
+def _so_far(
+    swept: Swept, jobs: list[Job], many: list[int], runner: Runner
+) -> tuple[Unfinished, ...]:
+    """The curves of which replications are finished; of a swept axis, the points that have some."""
+    points: dict[tuple[str, str], list[tuple[int, Callable[[int], Record]]]] = {}
+    in_all: dict[tuple[str, str], int] = {}
+    which = [(shown, cell) for shown, cell in swept for _ in shown.agents]
+    for (key, rivals), (shown, cell) in zip(_curves(swept), which, strict=True):
+        in_all[key] = in_all.get(key, 0) + jobs[rivals[0]].panel.replications
+        if rivals[-1] >= len(runner.curves):  # not submitted yet
+            continue
+        rows = [runner.curves[i].finished.copy() for i in rivals]
+
+        def point(
+            count: int, rivals: list[int] = rivals, rows: list[np.ndarray] = rows,
+            shown: Panel = shown, cell: Cell = cell,
+        ) -> Record:  # fmt: skip
+            values = [runner.values(i)[done][:count] for i, done in zip(rivals, rows, strict=True)]
+            done = [finished(jobs[i], v, many[i]) for i, v in zip(rivals, values, strict=True)]
+            record = _worst(done, shown.measure)._replace(cell=cell.name)
+            return record if cell.x is None else record._replace(checkpoints=np.array([cell.x]))
+
+        if least := min(int(done.sum()) for done in rows):
+            points.setdefault(key, []).append((least, point))
+
+    def record(parts: list[tuple[int, Callable[[int], Record]]]) -> Record:
+        least = min(count for count, _ in parts)
+        return _joined([point(least) for _, point in parts])
+
+    batch = {key: many[rivals[0]] for key, rivals in _curves(swept)}
+    return tuple(
+        Unfinished(*key, sum(n for n, _ in parts) * batch[key], in_all[key], partial(record, parts))
+        for key, parts in points.items()
+    )
 
 
 def _shape(job: Job) -> tuple[int, int]:

@@ -7,12 +7,12 @@ import json
 import os
 import sys
 import tempfile
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
-from banditlab import interrupt, registry
+from banditlab import interrupt, registry, track
 from banditlab.cli import output
 from banditlab.cli.flags import settings
 from banditlab.console import Bar
@@ -91,9 +91,13 @@ def run(args: argparse.Namespace, arena: Any, place: str) -> int:
         print(note, file=sys.stderr)
     folder = Path(args.out) if args.out else Path("results") / place
     bound = memory.size(args.memory) if args.memory else None
+    watch = None if args.track is None else track.open_tracker(args.track, folder / args.track)
     check_writable(folder)
     try:
-        with Store(folder / ".partial", arena.hash(), resume=args.resume) as store:
+        with (
+            track.using(watch) if watch else nullcontext(),
+            Store(folder / ".partial", arena.hash(), resume=args.resume) as store,
+        ):
             return _simulated(args, arena, store, folder, bound)
     finally:
         _remove_empty(folder)
@@ -131,7 +135,9 @@ def _simulated(
         try:
             with bar:
                 workers = args.workers or os.cpu_count() or 1
-                curves = simulate.run(arena, workers, told, store, bound)
+                tracker = track.active()
+                watch = track.Follower(tracker) if tracker else None
+                curves = simulate.run(arena, workers, told, store, bound, watch)
             curves.save(folder, bands=args.bands or "pointwise")
         except Interrupted:
             print(f"interrupted; {_kept(store)}", file=sys.stderr)
@@ -146,6 +152,8 @@ def _simulated(
                 loading.join()  # Python must not end within an import
         saved = True
         store.discard()
+        if tracker and not args.quiet:
+            print(f"to see its curves: {tracker.shown()}", file=sys.stderr)
         return _told(args, curves, folder)
 
 
