@@ -206,6 +206,11 @@ def label(name: str) -> str:
     return Path(name).stem.replace("_", " ")
 
 
+def trial(name: str) -> dict[str, Any]:
+    """Hyper-parameters for the contract suite, where the usual ones of an agent's file are slow."""
+    return dict(getattr(_module("agent", name), "trial", {}))
+
+
 def report(name: str, **hyper: Any) -> str:
     """The module of banditlab.reports for a file brought to the agent; empty if there is none.
 

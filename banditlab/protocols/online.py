@@ -34,6 +34,7 @@ from banditlab.protocols.base import (
     Protocol,
     Terms,
     bandit_task,
+    refused,
 )
 from banditlab.protocols.loops import lanes
 from banditlab.random import AGENT, NATURE, OBSERVATION, below, stream
@@ -82,6 +83,8 @@ class Online(NamedTuple):
     features: bool = False  # whether it cannot do without features
     lanes: Any = None  # loops.lanes.Lanes, if many replications can be played in lock-step
     many: Many | None = None  # other kernels that make the same choices of many arms sooner
+    # (task): raises ValueError, in one line, for a task that the algorithm cannot meet
+    check: Callable[..., None] | None = None
 
 
 def for_arms(algorithm: Online, n_arms: int) -> Online:
@@ -294,6 +297,8 @@ class OnlineAgent(BanditAgent):
             algorithm, hyper, n_arms=n_arms, n_contexts=n_contexts, dim=dim, horizon=horizon,
             seed=seed,
         )  # fmt: skip
+        if self.algorithm.check is not None:
+            self.algorithm.check(self.task)
         self._begin()
 
     def act(self, x: Any = None) -> int:
@@ -493,6 +498,7 @@ PROTOCOL = Protocol(
     xlabel="round",
     rounds=True,
     warm=True,
+    refuse=lambda terms: refused(terms, bandit_task(terms)),
     loop=loop,
     face=OnlineAgent,
     contract=Contract(

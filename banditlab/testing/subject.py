@@ -45,8 +45,11 @@ class Subject(NamedTuple):
 
 
 def subject(name: str, hyper: dict[str, Any] | None = None) -> Subject:
-    """``name`` made, with a problem that it can play: its file's ``example``, or a common one."""
-    hyper = hyper or {}
+    """``name`` made, with a problem that it can play: its file's ``example``, or a common one.
+
+    What its file calls ``trial`` stands in for hyper-parameters that would take minutes.
+    """
+    hyper = {**registry.trial(name), **(hyper or {})}
     algorithm = registry.make(name, **hyper)
     played = registry.example("agent", name)
     if not played:

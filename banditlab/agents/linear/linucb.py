@@ -8,6 +8,10 @@ Rewards are linear in the features ``x`` of an arm. With ``A = ridge I + sum x x
 By default all arms share one ``theta``, as in those papers; with ``disjoint`` every arm has its
 own, as in Algorithm 1 of Li, Chu, Langford & Schapire 2010, from where LinUCB has its name.
 
+With ``bonus="official"`` the bonus is not under a root, ``alpha * (x A^-1 x)``: so it stands in the
+programs that the papers on neural bandits compare with (NeuralTS, Zhang et al. 2021; EE-Net, Ban et
+al. 2022), whose lambda is ``ridge`` and whose nu is ``alpha^2 / ridge``.
+
 LinUCB's ``radius`` is the constant ``alpha``. OFUL's is the radius of a confidence ellipsoid that
 holds the true ``theta`` in all rounds at once with probability ``1 - delta``, for noise that is
 ``noise``-sub-Gaussian and ``|theta| <= bound`` (Theorem 2 there)::
@@ -40,7 +44,7 @@ from banditlab import numeric
 from banditlab.core import kernel, kernel_in_loop, kernel_inline
 from banditlab.parts import ridge as regression
 from banditlab.protocols.online import Online
-from banditlab.validate import below_one, flag, nonnegative, positive
+from banditlab.validate import below_one, choice, flag, nonnegative, positive
 
 label = "LinUCB"
 
@@ -54,6 +58,18 @@ class LinUCB(NamedTuple):
     delta: float = 0.0  # in [0, 1); above 0 the radius is OFUL's
     noise: float = 1.0  # > 0: sub-Gaussian scale of the rewards, read if delta > 0
     bound: float = 1.0  # > 0: of the norm of the coefficients, read if delta > 0
+
+
+class Official(NamedTuple):
+    """Hyper-parameters where ``bonus`` is not the default."""
+
+    alpha: float  # >= 0
+    ridge: float  # > 0
+    disjoint: bool  # as above
+    delta: float  # 0
+    noise: float  # not read
+    bound: float  # not read
+    bonus: str  # "official"
 
 
 class State(NamedTuple):
@@ -138,6 +154,18 @@ def act(params, state, t, x, rng):
     return arm
 
 
+@kernel
+def act_official(params, state, t, x, rng):
+    regression.predict(state, x)
+    best = -np.inf
+    arm = 0
+    for k in range(state.mean.size):
+        value = state.mean[k] + params.alpha * state.form[k]
+        arm = k if value > best else arm
+        best = value if value > best else best
+    return arm
+
+
 @kernel_in_loop
 def update(params, state, t, x, arm, reward, rng):
     dim = x.shape[1]
@@ -177,15 +205,16 @@ def linucb(
     delta: float = 0.0,
     noise: float = 1.0,
     bound: float = 1.0,
+    bonus: str = "sqrt",
 ) -> Online:
     """LinUCB of radius ``alpha`` >= 0, or OFUL when 0 < ``delta`` < 1, and ``ridge`` > 0.
 
     ``noise`` > 0 and ``bound`` > 0 belong to OFUL. The task must have ``dim`` >= 1. Features may
     differ between arms, or be one row that all arms share; the latter tells arms apart only with
     ``disjoint``, which gives every arm its own coefficients (and OFUL's ellipsoid, for which
-    ``delta`` then holds per arm). Ties go to the lowest arm.
+    ``delta`` then holds per arm). Ties go to the lowest arm. ``bonus`` is "sqrt" or "official".
 
-    Raises ValueError for a number out of range.
+    Raises ValueError for a number out of range, and for OFUL with the official bonus.
     """
     params = LinUCB(
         nonnegative("alpha", alpha),
@@ -195,4 +224,11 @@ def linucb(
         positive("noise", noise),
         positive("bound", bound),
     )
+    if choice("bonus", bonus, ("sqrt", "official")) == "official":
+        if params.delta > 0.0:
+            raise ValueError(f"delta must be 0 with bonus 'official', got {params.delta:g}")
+        official = Official(*params, "official")
+        return Online(
+            official, init, act_official, update, regression.recommend, features=True
+        )
     return Online(params, init, act, update, regression.recommend, features=True)
