@@ -60,7 +60,7 @@ def test_kernel_ucb_chooses_as_a_solve_from_scratch_does(shared):
             rows.append(encoded(x, arm))
             rewards.append(paid[arm])
     assert arms == set(range(ARMS))
-    assert agent.state.count[0] == 30
+    assert agent.state.rounds[0] == 30
     assert agent.recommend(x)[np.argmax(kernel_scores(rows, rewards, x, **hyper)[0])] == 1.0
 
 

@@ -228,7 +228,5 @@ def linucb(
         if params.delta > 0.0:
             raise ValueError(f"delta must be 0 with bonus 'official', got {params.delta:g}")
         official = Official(*params, "official")
-        return Online(
-            official, init, act_official, update, regression.recommend, features=True
-        )
+        return Online(official, init, act_official, update, regression.recommend, features=True)
     return Online(params, init, act, update, regression.recommend, features=True)

@@ -51,11 +51,11 @@ class KernelUCB(NamedTuple):
 class State(NamedTuple):
     """What is remembered; ``size`` is the horizon, at most ``memory``."""
 
-    count: np.ndarray  # (1,) int64: rounds remembered
+    rounds: np.ndarray  # (1,) int64: how many are remembered
     x: np.ndarray  # (dim, size) float64: their features, a column each
     arm: np.ndarray  # (size,) int64
     square: np.ndarray  # (size,) float64: |x|^2
-    inverse: np.ndarray  # (size, size) float64: (G + ridge I)^-1 in the first ``count`` rows
+    inverse: np.ndarray  # (size, size) float64: (G + ridge I)^-1 in its first rows
     weights: np.ndarray  # (size,) float64: that times r
     near: np.ndarray  # (size,) float64: scratch, kernels with rounds of the same arm
     far: np.ndarray  # (size,) float64: scratch, kernels as with rounds of another
@@ -90,7 +90,7 @@ def compare(state, row, apart):
 
     With ``apart`` also to ``far``, those with rounds of other arms, else it is a copy.
     """
-    n = state.count[0]
+    n = state.rounds[0]
     near, far = state.near, state.far
     square = 0.0
     for i in range(n):
@@ -150,7 +150,7 @@ def change(state, arm, n):
 @kernel
 def predict(state, x):
     """Write mean and form of every arm."""
-    n = state.count[0]
+    n = state.rounds[0]
     apart = x.shape[0] == 1
     for r in range(x.shape[0]):
         compare(state, x[r], apart)
@@ -179,7 +179,7 @@ def act(params, state, t, x, rng):
 
 @kernel
 def update(params, state, t, x, arm, reward, rng):
-    n = state.count[0]
+    n = state.rounds[0]
     if n == state.arm.size:
         return
     apart = x.shape[0] == 1
@@ -205,7 +205,7 @@ def update(params, state, t, x, arm, reward, rng):
         state.x[j, n] = row[j]
     state.arm[n] = arm
     state.square[n] = square
-    state.count[0] = n + 1
+    state.rounds[0] = n + 1
 
 
 @kernel
