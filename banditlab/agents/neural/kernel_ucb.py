@@ -37,6 +37,7 @@ from banditlab.core import kernel
 from banditlab.protocols.online import Online
 from banditlab.validate import integer, nonnegative, positive
 
+label = "KernelUCB"
 trial = {"memory": 20}  # what the contract plays
 
 
