@@ -16,7 +16,7 @@ One round ``t`` (counted from 0)::
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -37,8 +37,9 @@ from banditlab.protocols.base import (
     refused,
 )
 from banditlab.protocols.loops import lanes
-from banditlab.random import AGENT, NATURE, OBSERVATION, below, stream
-from banditlab.validate import integer
+from banditlab.random import AGENT, NATURE, OBSERVATION, below, categorical, stream
+from banditlab.validate import between, integer
+from banditlab.validate import shown as words
 
 ANY_REWARD = (-np.inf, np.inf)
 UNIT_REWARD = (0.0, 1.0)
@@ -302,7 +303,10 @@ class OnlineAgent(BanditAgent):
         self._begin()
 
     def act(self, x: Any = None) -> int:
-        """The arm to pull, 0 .. n_arms - 1, given what ``x`` shows; see :meth:`features`."""
+        """The arm to pull, 0 .. n_arms - 1, given what ``x`` shows; see :meth:`features`.
+
+        For many rounds at once, and to know how likely the arms were, see :meth:`decide`.
+        """
         with quiet():
             return int(
                 self.algorithm.act(
@@ -331,9 +335,87 @@ class OnlineAgent(BanditAgent):
         if t is None:
             self.t += 1
 
-    def tick(self) -> None:
-        """Move on to the next round without learning: for rewards that arrive late."""
-        self.t += 1
+    def tick(self, rounds: int = 1) -> None:
+        """Move on by ``rounds`` without learning: for rewards that arrive late."""
+        self.t += integer("rounds", rounds, 0)
+
+    def decide(self, block: Any, *, floor: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+        """Arms for many rounds at once, and with which probability each of them was drawn.
+
+        Parameters
+        ----------
+        block
+            An entry per round, what the round shows. Where arms have features, an entry may be a
+            matrix of at most n_arms rows, one for each arm that is on offer: the arm is the row.
+        floor
+            The least probability of an arm on offer, at most 1 / n_arms: with probability
+            ``floor`` times their number one of them is drawn evenly, else by the algorithm. What
+            other rules would have earned can then be told from the log.
+
+        Returns
+        -------
+        (arms, propensities)
+            int64 (n,) and float64 (n,). The propensities are those to log: floor included. The
+            clock stands still, and nothing is learned; see :meth:`learn`.
+
+        Raises
+        ------
+        ValueError
+            In one line, for an entry that is no context of the task.
+        """
+        floor = between("floor", floor, 0.0, 1.0 / self.task.n_arms)
+        offers = [self._offer(x) for x in _entries(block)]
+        arms, chances = np.empty(len(offers), np.int64), np.empty(len(offers))
+        for i, (seen, offered) in enumerate(offers):
+            every = self.propensities(seen if self.task.dim else seen[0, 0])
+            # Rows repeat to fill the table of arms: what falls on a copy is the row's.
+            chosen = np.bincount(np.arange(every.size) % offered, every, offered)
+            rule = (1.0 - offered * floor) * chosen + floor
+            with quiet():
+                arms[i] = categorical(self._rng, rule)
+            chances[i] = rule[arms[i]] / rule.sum()
+        return arms, chances
+
+    def learn(self, block: Any, arms: Any, rewards: Any, *, t: Any = None) -> None:
+        """Learn what the ``arms`` of a ``block`` paid, in order; the clock moves on by its length.
+
+        ``block`` is that of :meth:`decide`, or what of it is answered by now. Rewards that arrive
+        late come with their rounds ``t``; then the clock stands still, see :meth:`tick`.
+
+        Raises ValueError, in one line, for the first entry that cannot be, and learns nothing.
+        """
+        seen = [self._offer(x) for x in _entries(block)]
+        columns = {"arms": arms, "rewards": rewards, **({} if t is None else {"t": t})}
+        for name, column in columns.items():
+            if np.ndim(column) != 1 or len(column) != len(seen):
+                size = f"shape {np.shape(column)}"
+                raise ValueError(f"{name} must have an entry for each of {len(seen)}, got {size}")
+        pulled = [self._arm(arm) for arm in arms]
+        for arm, (_, offered) in zip(pulled, seen, strict=True):
+            if arm >= offered:
+                raise ValueError(f"arms must be rows on offer, 0 to {offered - 1}, got {arm}")
+        paid = [self._reward(reward) for reward in rewards]
+        rounds = [integer("t", then, 0, self.t) for then in t] if t is not None else None
+        for i, (x, _) in enumerate(seen):
+            shown = x if self.task.dim else x[0, 0]
+            self.update(shown, pulled[i], paid[i], t=None if rounds is None else rounds[i])
+
+    def _offer(self, x: Any) -> tuple[np.ndarray, int]:
+        """``x`` as :meth:`features` has it, and how many arms are on offer.
+
+        Fewer rows than arms are repeated in turn until there are enough.
+        """
+        n_arms, _, dim = self.task[:3]
+        if dim == 0 or np.ndim(x) != 2 or not 0 < np.shape(x)[0] < n_arms:
+            return self.features(x), n_arms
+        offered = np.shape(x)[0]
+        if getattr(self.algorithm.params, "disjoint", False):
+            raise ValueError(
+                f"{self.name} keeps coefficients per arm: arms that come and go need features that "
+                "tell them apart, and disjoint = false"
+            )
+        rows = np.asarray(x)
+        return self.features(rows[np.arange(n_arms) % offered]), offered
 
     def propensities(self, x: Any = None) -> np.ndarray:
         """Probabilities (n_arms,) of the arms that ``act`` would draw from now.
@@ -398,6 +480,15 @@ class OnlineAgent(BanditAgent):
         x = self._nothing()
         self.update(x, self.act(x), low if low > -np.inf else min(high, 0.0))
         self.recommend(x)
+
+
+def _entries(block: Any) -> Sequence[Any]:
+    """The entries of a block of rounds; of a frame its rows."""
+    rows = block.to_numpy() if hasattr(block, "to_numpy") else block
+    is_list = isinstance(rows, Sequence) and not isinstance(rows, str)
+    if not is_list and not (isinstance(rows, np.ndarray) and rows.ndim > 0):
+        raise ValueError(f"block must be a list with an entry per round, got {words(block)}")
+    return rows
 
 
 # --- the contract -------------------------------------------------------------------------------

@@ -1,0 +1,127 @@
+"""An agent in a service: blocks of decisions, floors, arms that come and go, late rewards."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import banditlab
+from banditlab.offpolicy import snips
+
+
+def exploring(seed=3):
+    agent = banditlab.Agent("epsilon_greedy", n_arms=4, epsilon=0.2, seed=seed)
+    for arm, reward in enumerate([0.2, 0.9, 0.1, 0.3]):
+        agent.update(None, arm, reward)
+    return agent
+
+
+def test_a_block_is_drawn_from_the_propensities_that_it_reports():
+    agent = exploring()
+    arms, chances = agent.decide([None] * 4000)
+    assert arms.dtype == np.int64 and arms.shape == chances.shape == (4000,)
+    expected = agent.propensities()
+    assert np.allclose(chances, expected[arms], atol=1e-12)
+    counts = np.bincount(arms, minlength=4) / 4000
+    assert (np.abs(counts - expected) < 5 * np.sqrt(expected * (1 - expected) / 4000) + 1e-9).all()
+    assert agent.t == 4  # nothing was learned, and the clock stood still
+
+
+def test_a_floor_is_mixed_in_and_reported():
+    agent = exploring()
+    arms, chances = agent.decide([None] * 4000, floor=0.1)
+    expected = 0.6 * agent.propensities() + 0.1
+    assert np.allclose(chances, expected[arms], atol=1e-12) and chances.min() >= 0.1
+    counts = np.bincount(arms, minlength=4) / 4000
+    assert (np.abs(counts - expected) < 5 * np.sqrt(expected * (1 - expected) / 4000)).all()
+    even = agent.decide([None] * 50, floor=0.25)[1]
+    assert np.allclose(even, 0.25)
+
+
+def test_what_is_logged_with_a_floor_values_another_rule():
+    """SNIPS on the log of a greedy agent finds what the worst arm pays."""
+    agent, rng = exploring(), np.random.default_rng(1)
+    means = np.array([0.2, 0.9, 0.1, 0.3])
+    arms, chances = agent.decide([None] * 3000, floor=0.05)
+    rewards = (rng.random(3000) < means[arms]).astype(float)
+    log = banditlab.Log(action=arms, reward=rewards, propensity=chances)
+    found = snips(log, [[0.0, 0.0, 1.0, 0.0]])
+    assert found.lo < 0.1 < found.hi and found.hi - found.lo < 0.15
+
+
+def test_learning_a_block_equals_learning_its_rounds():
+    rng = np.random.default_rng(0)
+    block, rewards = rng.normal(size=(30, 3)), rng.random(30)
+    one, two = (banditlab.Agent("linucb", n_arms=4, dim=3, disjoint=True, seed=1) for _ in "ab")
+    arms, chances = one.decide(block)
+    assert set(chances) == {1.0}  # it draws nothing
+    one.learn(block, arms, rewards)
+    for x, arm, reward in zip(block, arms, rewards, strict=True):
+        two.update(x, arm, reward)
+    assert np.array_equal(one.state.factor, two.state.factor) and one.t == two.t == 30
+    frame = pd.DataFrame(block, columns=list("abc"))
+    assert np.array_equal(one.decide(frame)[0], two.decide(block)[0])
+
+
+def test_arms_that_come_and_go_are_told_apart_by_their_features():
+    agent = banditlab.Agent("linucb", n_arms=5, dim=2, alpha=0.0, seed=0)
+    for row, reward in (([1.0, 0.0], 1.0), ([0.0, 1.0], 0.0)) * 5:
+        agent.update(np.tile(row, (5, 1)), 0, reward)
+    offers = [
+        [[0.0, 1.0], [1.0, 0.0]],  # two arms today
+        [[1.0, 0.0]],  # one
+        [[0.0, 1.0], [0.2, 0.8], [0.1, 0.9]],
+        np.eye(2)[[1, 1, 1, 1, 0]],
+    ]
+    arms, chances = agent.decide(offers, floor=0.02)
+    assert (arms < [2, 1, 3, 5]).all() and chances[1] == 1.0
+    greedy, _ = agent.decide(offers)
+    assert greedy.tolist() == [1, 0, 1, 4]
+    assert np.allclose(
+        chances[arms == greedy], (1 - 0.02 * (np.array([2, 1, 3, 5]) - 1))[arms == greedy]
+    )
+    before = agent.state.factor.copy()
+    agent.learn(offers, greedy, [1.0, 1.0, 0.5, 1.0])
+    assert (agent.state.factor != before).any()
+
+
+def test_rewards_that_come_late_come_with_their_rounds():
+    agent = banditlab.Agent("thompson", n_arms=3, seed=0)
+    arms, _ = agent.decide([None] * 6)
+    agent.tick(6)
+    assert agent.t == 6
+    agent.learn([None] * 4, arms[[0, 5, 2, 3]], [1.0, 0.0, 1.0, 0.0], t=[0, 5, 2, 3])
+    assert agent.t == 6 and agent.state.pulls.sum() == 4
+
+
+BLOCK = np.zeros((3, 2))
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda a: a.decide(BLOCK, floor=0.3), r"floor must lie in \[0, 0.25\]"),
+        (lambda a: a.decide(BLOCK, floor=-0.1), "floor must lie in"),
+        (lambda a: a.decide("abc"), "block must be a list"),
+        (lambda a: a.decide(np.float64(3)), "block must be a list"),
+        (lambda a: a.decide(None), "block must be a list"),
+        (lambda a: a.decide([[1.0, np.nan]]), "x must be finite"),
+        (lambda a: a.decide(np.zeros((3, 7))), "x must be finite with shape"),
+        (lambda a: a.decide(np.zeros((3, 5, 2))), "x must be finite with shape"),
+        (lambda a: a.decide(np.zeros((3, 2, 2))), "arms that come and go need features"),
+        (lambda a: a.learn(BLOCK, [0, 1], [0, 0, 0]), "arms must have an entry for each of 3"),
+        (lambda a: a.learn(BLOCK, [0, 1, 4], [0, 0, 0]), "arm must be an integer, 0 to 3"),
+        (lambda a: a.learn(BLOCK, [0, 1, 2], [0, 0, np.nan]), "reward must be finite"),
+        (lambda a: a.learn(BLOCK, [0, 1, 2], 1.0), "rewards must have an entry"),
+        (lambda a: a.learn(BLOCK, [0, 1, 2], [0, 0, 0], t=[0, 0, 1]), "t must be at most 0"),
+        (lambda a: a.tick(-1), "rounds must be at least 0"),
+    ],
+)
+def test_a_block_that_cannot_be_teaches_nothing(call, words):
+    agent = banditlab.Agent("linucb", n_arms=4, dim=2, disjoint=True)
+    before = agent.state.factor.copy()
+    with pytest.raises(ValueError, match=words) as error:
+        call(agent)
+    assert "\n" not in str(error.value)
+    assert agent.t == 0 and np.array_equal(agent.state.factor, before)
