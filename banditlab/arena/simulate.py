@@ -183,6 +183,7 @@ def _run(
     finally:
         runner.stop()
     done = [finished(job, runner.values(i), many[i]) for i, job in enumerate(jobs)]
+    _tell_who_gave_up(jobs, done)
     seconds: dict[tuple[str, str], float] = {}
     for key, rivals in _curves(swept):
         seconds[key] = seconds.get(key, 0.0) + sum(runner.curves[i].seconds for i in rivals)
@@ -190,6 +191,16 @@ def _run(
     for claim in curves.arena["checks"]:
         curves.checks.extend(evaluate(claim, curves))
     return curves
+
+
+def _tell_who_gave_up(jobs: list[Job], done: list[Record]) -> None:
+    """A line for each curve with replications that ended early: no measure is a number there."""
+    for job, record in zip(jobs, done, strict=True):
+        lost = np.isnan(record.values[:, -1]).all(axis=1)
+        if lost.any():
+            who = f"{job.panel.name}, {job.agent.label}"
+            word = "replications" if record.batch == 1 else "batches of replications"
+            print(f"{who}: {lost.sum()} of {lost.size} {word} gave up: nan", file=sys.stderr)
 
 
 Swept = list[tuple[Panel, Cell]]  # the panels of an arena, and what there is to run for each

@@ -42,6 +42,11 @@ from banditlab.validate import between, integer
 from banditlab.validate import shown as words
 
 ANY_REWARD = (-np.inf, np.inf)
+# What an act of -1 means.
+GAVE_UP = (
+    "gave up: its predictions diverged or no longer depend on the features; take a smaller lr, or "
+    "rows of features of length 1"
+)
 UNIT_REWARD = (0.0, 1.0)
 
 
@@ -75,7 +80,7 @@ class Online(NamedTuple):
 
     params: Any  # NamedTuple of hyper-parameters; the factory's arguments carry the same names
     init: Callable[..., Any]  # (params, task, rng) -> State
-    act: Callable[..., int]  # (params, state, t, x, rng) -> arm
+    act: Callable[..., int]  # (params, state, t, x, rng) -> arm; -1: it gives up, for good
     update: Callable[..., None]  # (params, state, t, x, arm, reward, rng), in place
     recommend: Callable[..., None]  # (params, state, x, rng, out): probabilities over arms
     propensities: Callable[..., None] = deterministic  # (params, state, t, x, out): of the next act
@@ -207,11 +212,13 @@ def advance(algorithm, problem, run, t0, t1):
     for t in range(t0, t1):
         x = problem.observe(problem.params, run.world, t, run.nature)
         arm = algorithm.act(algorithm.params, run.state, t, x, run.agent)
+        gave_up = np.nan if arm < 0 else 0.0  # every measure is nan from here on
+        arm = max(arm, 0)
         # Before pull: regret is charged on the world as the algorithm found it.
-        regret += problem.regret(problem.params, run.world, x, arm)
+        regret += problem.regret(problem.params, run.world, x, arm) + gave_up
         reward = problem.pull(problem.params, run.world, x, arm, run.nature)
-        income += reward
-        switches += 1.0 if arm != last and t > 0 else 0.0
+        income += reward + gave_up
+        switches += gave_up + (1.0 if arm != last and t > 0 else 0.0)
         last = arm
         waiting = problem.arrivals(problem.params, run.world, t, x, arm, reward)
         if waiting < 0:
@@ -306,13 +313,15 @@ class OnlineAgent(BanditAgent):
         """The arm to pull, 0 .. n_arms - 1, given what ``x`` shows; see :meth:`features`.
 
         For many rounds at once, and to know how likely the arms were, see :meth:`decide`.
+
+        Raises ValueError when the algorithm has given up: its predictions diverged.
         """
         with quiet():
-            return int(
-                self.algorithm.act(
-                    self.algorithm.params, self.state, self.t, self.features(x), self._rng
-                )
-            )
+            seen = self.features(x)
+            arm = self.algorithm.act(self.algorithm.params, self.state, self.t, seen, self._rng)
+        if arm < 0:
+            raise ValueError(f"{self.name} {GAVE_UP}")
+        return int(arm)
 
     def update(self, x: Any, arm: int, reward: float, *, t: int | None = None) -> None:
         """Learn that ``arm`` paid ``reward`` and move on to the next round.
