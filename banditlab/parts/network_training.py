@@ -36,6 +36,8 @@ so that it shows in what is learned only:
 A learner gives up, for good, when a prediction leaves [-1000, 1000] or is no number, or when no
 hidden unit is active on any of the last 1000 rows: what happens where features are too large for
 the step size. Without the second rule a network can die silently, with finite constant predictions.
+
+One file, though long: a step, and what decides when which steps are made, are read together.
 """
 
 from __future__ import annotations
