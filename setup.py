@@ -5,5 +5,9 @@ from setuptools import find_packages, setup
 setup(
     packages=[*find_packages(include=["banditlab*"]), "banditlab._arenas"],
     package_dir={"banditlab._arenas": "arenas"},
-    package_data={"banditlab": ["py.typed"], "banditlab._arenas": ["*.toml", "logs/*.csv"]},
+    package_data={
+        "banditlab": ["py.typed"],
+        "banditlab.report": ["*.css", "*.js", "uPlot.LICENSE"],
+        "banditlab._arenas": ["*.toml", "logs/*.csv"],
+    },
 )

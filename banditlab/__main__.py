@@ -10,12 +10,13 @@ from pathlib import Path
 import banditlab
 
 DISTRIBUTION = "banditlab-arena"  # `banditlab` belongs to somebody else's package
-WORDS = ("arena", "readme")
+WORDS = ("arena", "readme", "report")
 DOOR = """banditlab {version}: bandit and reinforcement-learning agents in a compiled arena
 
   python -m banditlab arena --agent lcb   run an agent's arena: table, curves, figure
   python -m banditlab arena --list        {agents} agents, {problems} problems, {arenas} arenas
   python -m banditlab arena --help        every flag
+  python -m banditlab report results      one HTML file that shows all runs of a folder
   python -m banditlab readme              the documentation
   python -m banditlab --version
 
@@ -29,6 +30,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     first = words[0] if words else "--help"
     if first == "arena":
         return _arena(words[1:])
+    if first == "report":
+        from banditlab.cli.report import main as report
+
+        return report(words[1:])
     if first == "readme":
         print(_readme())
         return 0

@@ -24,6 +24,7 @@ import numpy as np
 from banditlab import registry
 from banditlab.data.atomic import Together
 from banditlab.data.raw import read_raw, write_raw
+from banditlab.machine import peak_memory
 from banditlab.registry import unknown
 from banditlab.validate import choice
 
@@ -386,6 +387,7 @@ class Curves:
         local = {
             "machine": {"processor": platform.machine(), "cores": os.cpu_count()},
             "cpu_seconds": {" / ".join(key): value for key, value in self.seconds.items()},
+            "peak_memory_bytes": peak_memory(),
         }
         text = frame.to_csv(index=False, float_format="%.8g", lineterminator="\n")
         figure = draw(frame, about["figure"]["panels"], about["figure"]["title"] or None, bands)

@@ -187,7 +187,7 @@ FLOORS = (
     ("plot", "privacy", "envs"),
     ("curves",),
     ("arena",),
-    ("reports", "testing"),
+    ("reports", "report", "testing"),
     ("cli",),
 )
 

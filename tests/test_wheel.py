@@ -41,6 +41,8 @@ def test_the_wheel_carries_every_arena_and_log(installed):
     assert set(files) == set(wanted)
     assert all(files[name].read_bytes() == wanted[name].read_bytes() for name in wanted)
     assert (installed / "banditlab" / "py.typed").is_file()
+    for name in ("page.css", "page.js", "uPlot.min.js", "uPlot.min.css", "uPlot.LICENSE"):
+        assert (installed / "banditlab" / "report" / name).is_file()
     assert not (installed / "arenas").exists()  # nothing beside the package
 
 
