@@ -307,3 +307,18 @@ def test_what_cannot_be_played_is_refused_in_one_line(words, said, tmp_path, cap
     words = [word.replace("FILE", str(tmp_path / "people.csv")) for word in words]
     code, _, err = play(capsys, tmp_path, *words)
     assert code == 2 and said in err and err.count("\n") == 1
+
+
+def test_arrays_and_frames_can_be_played_from_python():
+    x, y = np.random.default_rng(0).normal(size=(40, 2)), np.arange(40) % 2
+    frame = pd.DataFrame({"x_0": x[:, 0], "x_1": x[:, 1], "label": y})
+    found = []
+    for data in ({"x": x, "label": y}, frame):
+        arena = {
+            "problem": {"name": "classification", "data": data},
+            "agents": [{"name": "linucb", "disjoint": True}],
+            "horizon": 60,
+            "replications": 2,
+        }
+        found.append(banditlab.simulate(arena).raw("linucb")[:, -1].tolist())
+    assert found[0] == found[1]

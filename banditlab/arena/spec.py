@@ -76,11 +76,14 @@ class Strict(BaseModel):
 
 
 def _plain(entry: Any) -> Any:
-    """An entry whose arrays are lists, as a TOML file would have them."""
+    """An entry whose arrays and frames are lists, as a TOML file would have them."""
+    if isinstance(entry, np.ndarray | np.generic):
+        return entry.tolist()
+    if hasattr(entry, "iloc") and hasattr(entry, "columns"):
+        return {str(name): column.tolist() for name, column in entry.items()}
     if not isinstance(entry, Mapping):
         return entry
-    listed = (np.ndarray, np.generic)
-    return {k: v.tolist() if isinstance(v, listed) else v for k, v in entry.items()}
+    return {key: _plain(value) for key, value in entry.items()}
 
 
 class AgentEntry(BaseModel):
