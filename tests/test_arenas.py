@@ -15,6 +15,16 @@ ROOT = Path(__file__).parent.parent
 ARENAS = sorted(arena_files())
 
 
+def simulated(arena):
+    """The curves; skips where an arena's data come with a package that is not here."""
+    try:
+        return banditlab.simulate(arena)
+    except ValueError as error:
+        if "banditlab-arena[data]" in str(error):
+            pytest.skip(str(error))
+        raise
+
+
 @pytest.mark.parametrize("name", ARENAS)
 def test_arena_runs_at_tiny_scale(name, tmp_path):
     arena = read_arena(name)
@@ -37,7 +47,7 @@ def test_arena_runs_at_tiny_scale(name, tmp_path):
             panel.checkpoints = [t for t in panel.checkpoints if t < panel.horizon]
             panel.checkpoints.append(panel.horizon)
     arena.checks = []
-    curves = banditlab.simulate(arena)
+    curves = simulated(arena)
     curves.save(tmp_path)
     assert (tmp_path / "figure.png").stat().st_size > 5000
 
@@ -54,5 +64,5 @@ def test_committed_results_belong_to_the_arena(name):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ARENAS)
 def test_checks_hold_at_full_scale(name):
-    failed = [check for check in banditlab.simulate(name).checks if not check["passed"]]
+    failed = [check for check in simulated(name).checks if not check["passed"]]
     assert failed == []

@@ -429,15 +429,19 @@ class OnlineAgent(BanditAgent):
     def propensities(self, x: Any = None) -> np.ndarray:
         """Probabilities (n_arms,) of the arms that ``act`` would draw from now.
 
-        A deterministic algorithm gives 1 to the arm that it would pull.
+        A deterministic algorithm gives 1 to the arm that it would pull. Raises ValueError when the
+        algorithm has given up.
         """
         out = np.zeros(self.task.n_arms)
         known, seen = self.algorithm, self.features(x)
         with quiet():
             if known.propensities is deterministic:
-                out[known.act(known.params, self.state, self.t, seen, self._rng.copy())] = 1.0
+                arm = known.act(known.params, self.state, self.t, seen, self._rng.copy())
+                out[arm] = 1.0 if arm >= 0 else np.nan
             else:
                 known.propensities(known.params, self.state, self.t, seen, out)
+        if np.isnan(out).any():
+            raise ValueError(f"{self.name} {GAVE_UP}")
         return out
 
     def means(self, x: Any = None) -> np.ndarray:
