@@ -46,7 +46,7 @@ def test_the_halves_of_a_log_are_drawn_whatever_its_order(rows):
         return {}
 
     for seed in (0, 0, 1):
-        rules._valued(log, policies, seed, False)
+        rules.valued(log, policies, seed, False)
     for training, test in halves:
         assert sorted([*training, *test]) == list(range(rows))
         assert len(training) == rows // 2

@@ -91,7 +91,7 @@ def report(
     log = Log.of(source, columns)
     pessimist: Any = make("lcb", **hyper)
     low, high = pessimist.rewards
-    _in_range(log, "lcb", low, high, where_of(source))
+    in_range(log, "lcb", low, high, where_of(source))
     rules = {
         "lcb": pessimist,
         "bc": bc(),
@@ -117,7 +117,7 @@ def report(
             }
         contexts.append(row)
 
-    note, estimates, notes = _valued(
+    note, estimates, notes = valued(
         log,
         lambda training, test: {name: learned(rules[name], training, shape) for name in rules},
         seed,
@@ -177,7 +177,7 @@ def linear_report(
     if log.x is None:
         with named(where_of(source)):
             raise ValueError("the log has no columns x_*, the features that lin_lcb needs")
-    _in_range(log, "lin_lcb", low, high, where_of(source))
+    in_range(log, "lin_lcb", low, high, where_of(source))
     if positive("sigma", sigma) != 1.0:
         hyper = {"noise": sigma, **hyper, "beta": sigma * nonnegative("beta", hyper.get("beta", 1))}
     pessimist = make("lin_lcb", **{"disjoint": True, **hyper})
@@ -212,7 +212,7 @@ def linear_report(
         for k in range(n_arms)
     ]
     draws = int(np.clip(ROW_DRAWS // len(log), 200, 1000))
-    note, estimates, notes = _valued(
+    note, estimates, notes = valued(
         log, policies, seed, estimate_propensity, by_row=True, draws=draws
     )
     remark = "the log's contexts are used by bc and behaviour, not by lin_lcb"
@@ -245,7 +245,7 @@ def _by_row(policy: np.ndarray) -> list[np.ndarray]:
     return np.split(arms, np.searchsorted(rows, np.arange(1, len(policy))))
 
 
-def _in_range(log: Log, rule: str, low: float, high: float, where: str) -> None:
+def in_range(log: Log, rule: str, low: float, high: float, where: str) -> None:
     """Refuse rewards outside of what the rule was told, and name the flag that mends it."""
     for row in np.flatnonzero((log.reward < low) | (log.reward > high))[:1]:
         least, most = log.reward.min(), log.reward.max()
@@ -260,7 +260,7 @@ def _in_range(log: Log, rule: str, low: float, high: float, where: str) -> None:
 REPORTS = {"lcb": report, "lin_lcb": linear_report}  # by the agent of the command line
 
 
-def _valued(
+def valued(
     log: Log,
     policies: Callable[[Log, Log], dict[str, np.ndarray]],
     seed: int,
@@ -322,7 +322,7 @@ def render(report: dict[str, Any], console: Console) -> None:
     else:
         _render_choices(report, console)
     if report["estimates"]:
-        _render_estimates(report, console)
+        render_estimates(report, console)
     sentences((report["note"], report["remark"]), console)
     sentences(report["notes"], console, style="bold")
 
@@ -372,7 +372,7 @@ def _render_shares(report: dict[str, Any], console: Console) -> None:
     rest(report["n_arms"], "arms", console)
 
 
-def _render_estimates(report: dict[str, Any], console: Console) -> None:
+def render_estimates(report: dict[str, Any], console: Console) -> None:
     from rich.table import Table
 
     title = f"Estimated reward per round, with 95% intervals, from {report['rows_valued']:,} rows"
