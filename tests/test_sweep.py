@@ -208,3 +208,24 @@ def test_a_bad_sweep_is_one_clear_line(changes, words):
     with pytest.raises(ValueError, match=words) as error:
         read_arena({**OFFLINE, **changes})
     assert "\n" not in str(error.value)
+
+
+def test_agents_of_ones_own_choice_leave_out_the_axis_of_others():
+    arena = read_arena("mex_riverswim", agents=["mex_mb", "psrl"], horizon=50, replications=2)
+    assert [panel.name for panel in arena.panels] == ["mex", "others"]
+    assert "eta" in arena.notes[0]
+    alone = {
+        "problem": {"name": "bernoulli", "means": [0.2, 0.8]},
+        "panels": [
+            {"agents": [{"name": "ucb"}], "sweep": {"ucb.alpha": [1.0, 2.0]}, "x": "ucb.alpha"}
+        ],
+    }
+    panel = read_arena(alone, agents=["moss"]).panels[0]  # nothing else is there to be shown
+    assert panel.x == "" and panel.sweep == {}
+
+
+def test_an_axis_that_two_agents_share_goes_on_with_one():
+    arena = read_arena("dp_bai", agents=["dp_bai"])
+    along = [panel for panel in arena.panels if "epsilon" in panel.x]
+    assert [panel.x for panel in along] == ["dp_bai.epsilon"]
+    assert [len(cells(panel)) for panel in along] == [len(along[0].sweep["dp_bai.epsilon"])]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from banditlab import registry
-from banditlab.arena.sweep import kept_sweep
+from banditlab.arena.sweep import kept_sweep, places, swept_of
 from banditlab.registry import unknown
 from banditlab.validate import integer, shown
 
@@ -109,6 +109,11 @@ def overridden(panel: Table, given: Overrides, notes: list[str]) -> Table:
         panel["sweep"] = kept_sweep(panel.get("sweep", {}), f"problem.{argument}", value)
     if given.agents:
         panel["agents"] = _company(panel, given.agents)
+        labels = {label for agent in panel["agents"] for label in names_of(agent)}
+        left = swept_of(panel.get("sweep", {}), labels)
+        if swept:  # the axis may have lost a place, and with it its name
+            panel["x"] = x = next((key for key in left if set(places(key)) <= set(places(x))), x)
+        panel["sweep"] = left
     agents = panel.get("agents", [])
     if isinstance(agents, list):
         panel["agents"] = [_set(panel, agent, given.hyper) for agent in agents]
@@ -123,6 +128,28 @@ def _company(panel: Table, entries: list[Table]) -> list[Table]:
     before = {a.get("label") or a.get("name"): a for a in listed}
     warm = {"warm": True} if any(a.get("warm") for a in listed) else {}
     return [before.get(e["name"], {**warm, **e}) if len(e) == 1 else {**warm, **e} for e in entries]
+
+
+def with_their_axis(panels: list[Table], given: Overrides, notes: list[str]) -> list[Table]:
+    """The panels less those along whose axis a parameter of agents runs that do not play.
+
+    All of them, if none would be left: they then show the agents that play along the rounds.
+    """
+    if not given.agents:
+        return panels
+    playing = {name for entry in given.agents for name in names_of(entry)} | {"problem"}
+    kept, lost = [], []
+    for panel in panels:
+        x = panel.get("x")
+        along = places(x) if isinstance(x, str) else []
+        owners = {place.rpartition(".")[0] for place in along}
+        (kept if not owners or "" in owners or owners & playing else lost).append(panel)
+    if kept and lost:
+        named = ", ".join(str(panel.get("name", panel["x"])) for panel in lost)
+        notes.append(
+            f"left out, for what runs along the axis is of agents that do not play: {named}"
+        )
+    return kept or panels
 
 
 def names_of(agent: Any) -> set[str]:

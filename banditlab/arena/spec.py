@@ -63,6 +63,7 @@ from banditlab.arena.overrides import (
     overrides,
     refuse_strangers,
     runnable,
+    with_their_axis,
 )
 from banditlab.arena.sweep import places, takers
 from banditlab.registry import unknown
@@ -344,7 +345,8 @@ def _build(name: str, data: dict[str, Any], given: Overrides, where: str = "") -
     if not isinstance(panels, list) or not all(isinstance(panel, dict) for panel in panels):
         raise ValueError(_said(where, "panels must be tables: [[panels]]"))
     notes: list[str] = []
-    data["panels"] = [overridden({**shared, **panel}, given, notes) for panel in panels]
+    panels = with_their_axis([{**shared, **panel} for panel in panels], given, notes)
+    data["panels"] = [overridden(panel, given, notes) for panel in panels]
     refuse_strangers(data["panels"], given)
     if given.agents:
         data["panels"] = runnable(data["panels"], where)

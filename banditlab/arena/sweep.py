@@ -82,3 +82,19 @@ def kept_sweep(sweep: dict[str, list[Any]], key: str, value: Any) -> dict[str, l
             values = [v for v in values if v <= value] or [value]
         kept[swept] = values
     return kept
+
+
+def swept_of(sweep: dict[str, list[Any]], labels: set[str]) -> dict[str, list[Any]]:
+    """What is left to sweep where only the agents called ``labels`` play."""
+    kept: dict[str, list[Any]] = {}
+    if not isinstance(sweep, dict):
+        return sweep
+    for key, values in sweep.items():
+        there = [
+            place
+            for place in places(key)
+            if "." not in place or place.rpartition(".")[0] in {"problem", *labels}
+        ]
+        if there:
+            kept[", ".join(there)] = values
+    return kept
