@@ -10,7 +10,7 @@ such propensities is unbiased then.
   the arm in the whole fold, (n_a + q_a) / (n + 1). A context that the other fold lacks has q_a; q_a
   itself is (m_a + 1) / (m + K) for the fold's m rows, of which m_a show a, and K arms.
 - By the features of a log: multinomial logistic regression on them and a constant, all scaled to
-  mean 0 and variance 1, with penalty |W|^2 / 2 on the coefficients.
+  mean 0 and variance 1, with penalty ``|W|^2 / 2`` on the coefficients.
 """
 
 from __future__ import annotations

@@ -11,14 +11,16 @@ from banditlab.protocols.observe import Losses
 from banditlab.validate import flag, integer, nonnegative
 
 
-def on_terms(factory: Callable[..., Losses]) -> Callable[..., Losses]:
-    """Give the factory of a problem the terms of play as further arguments.
-
-    ``price`` >= 0 of a switch, ``look_price`` >= 0 of an observation, both in units of loss;
-    ``budget`` >= 0 observations in all, None for any number; ``extra``: whether the loss of the
-    arm played is shown for free, so that the budget buys others; ``count_first``: whether the
-    first round counts as a switch (Dekel et al. 2014 count it).
+TERMS = """
+    Terms of play: ``price`` >= 0 of a switch, ``look_price`` >= 0 of an observation, both in units
+    of loss; ``budget`` >= 0 observations in all, None for any number; ``extra``: whether the loss
+    of the arm played is shown for free, so that the budget buys others; ``count_first``: whether
+    the first round counts as a switch (Dekel et al. 2014 count it).
     """
+
+
+def on_terms(factory: Callable[..., Losses]) -> Callable[..., Losses]:
+    """Give the factory of a problem the terms of play as further arguments, and their text."""
 
     @wraps(factory)
     def build(
@@ -43,5 +45,6 @@ def on_terms(factory: Callable[..., Losses]) -> Callable[..., Losses]:
         p for p in inspect.signature(build, follow_wrapped=False).parameters.values()
         if p.kind is p.KEYWORD_ONLY
     ]  # fmt: skip
+    build.__doc__ = f"{(factory.__doc__ or '').rstrip()}\n{TERMS}"
     build.__signature__ = inspect.Signature([*own, *terms])  # type: ignore[attr-defined]
     return build

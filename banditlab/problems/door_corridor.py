@@ -65,7 +65,8 @@ def door_corridor(
 ) -> PolicySet:
     """The sixteen policies of the corridor with discount ``gamma`` in (0, 1).
 
-    For the schedule see :mod:`banditlab.parts.policy_set`. Raises ValueError naming what is wrong.
+    ``schedule``, ``attacker``, ``block``, ``p``, ``columns`` and ``rate`` say who attacks when: see
+    :mod:`banditlab.parts.policy_set`. Raises ValueError naming what is wrong.
     """
     payoffs = corridor_payoffs(inside("gamma", gamma, 0.0, 1.0))
     made, supply = scheduled(payoffs.shape[1], schedule, attacker, block, p, columns, rate)

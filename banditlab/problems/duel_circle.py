@@ -21,7 +21,7 @@ example = {"n_arms": 12}
 
 
 def duel_circle(n_arms: int = 36, kappa: float = 1.0, flip: float = 0.0) -> Preferences:
-    """At least 3 arms; ``kappa`` in [0, 1]; for ``flip`` see `preferences`."""
+    """``n_arms`` >= 3; ``kappa`` in [0, 1]; for ``flip`` see `preferences`."""
     angles = 2.0 * np.pi * np.arange(integer("n_arms", n_arms, 3, 10_000)) / n_arms
     A = between("kappa", kappa, 0.0, 1.0) * np.sin(np.subtract.outer(angles, angles))
     return preferences(0.5 + 0.5 * A, flip=flip)

@@ -23,7 +23,7 @@ example = {"n_arms": 6, "lead": 0.05, "cycle": 0.4}
 def duel_cyclic(
     n_arms: int = 4, lead: float = 0.1, cycle: float = 0.4, flip: float = 0.0
 ) -> Preferences:
-    """At least 4 arms; the margins ``lead`` of arm 0 and ``cycle`` of the others, in [0, 1/2].
+    """``n_arms`` >= 4; the margins ``lead`` of arm 0 and ``cycle`` of the others, in [0, 1/2].
 
     For ``flip`` see :func:`banditlab.parts.preferences.preferences`.
     """

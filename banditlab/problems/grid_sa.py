@@ -52,7 +52,8 @@ def grid_sa(
 ) -> PolicySet:
     """``found`` policies of the grid, 5 to 50; each beyond the fifth takes about a second.
 
-    For the schedule see :mod:`banditlab.parts.policy_set`. Raises ValueError naming what is wrong.
+    ``schedule``, ``attacker``, ``block``, ``p``, ``columns`` and ``rate`` say who attacks when: see
+    :mod:`banditlab.parts.policy_set`. Raises ValueError naming what is wrong.
     """
     payoffs = discovered(integer("found", found, 5, 50)).payoffs
     made, supply = scheduled(payoffs.shape[1], schedule, attacker, block, p, columns, rate)

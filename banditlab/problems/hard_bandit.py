@@ -32,7 +32,7 @@ def hard_bandit(
     known_rewards: bool = False,
     pooled: bool = False,
 ) -> EpisodicMDP:
-    """The hard bandit, in episodes of ``H`` steps.
+    """The hard bandit with ``n_actions`` >= 2, in episodes of ``H`` steps.
 
     ``p`` in [0, 1] and ``gap`` in [0, 1 - p]; see the module. ``known_rewards``, ``pooled``:
     whether agents are told the mean rewards, and that dynamics are the same in all steps. Raises

@@ -34,8 +34,9 @@ def matrix_attack(
 ) -> PolicySet:
     """Returns N(payoffs[i][j], sd^2), clipped to [``low``, ``high``], ``low`` < ``high``.
 
-    ``payoffs``: at least two rows, finite numbers. Regret compares the means as clipped. Raises
-    ValueError naming what is wrong.
+    ``payoffs``: at least two rows, finite numbers. Regret compares the means as clipped.
+    ``schedule``, ``attacker``, ``block``, ``p``, ``columns`` and ``rate`` say who attacks when, see
+    the top of the file. Raises ValueError naming what is wrong.
     """
     M = as_payoffs(payoffs)
     made, supply = scheduled(M.shape[1], schedule, attacker, block, p, columns, rate)

@@ -31,7 +31,8 @@ def random_payoffs(
 ) -> PolicySet:
     """``n_policies`` >= 2 rows and ``n_attackers`` >= 2 columns; returns have no noise.
 
-    For the schedule see :mod:`banditlab.parts.policy_set`. Raises ValueError naming what is wrong.
+    ``schedule``, ``attacker``, ``block``, ``p``, ``columns`` and ``rate`` say who attacks when: see
+    :mod:`banditlab.parts.policy_set`. Raises ValueError naming what is wrong.
     """
     n = integer("n_policies", n_policies, 2, 10_000)
     m = integer("n_attackers", n_attackers, 2, 10_000)

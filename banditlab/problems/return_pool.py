@@ -61,7 +61,9 @@ def return_pool(
 
     ``log``: a file or frame with the columns policy, condition and return instead, see
     :mod:`banditlab.data.returns`. Returns outside [``low``, ``high``], by default the least and the
-    largest recorded, are clipped. Raises ValueError naming what is wrong.
+    largest recorded, are clipped. ``schedule``, ``attacker``, ``block``, ``p``, ``columns`` and
+    ``rate`` say who attacks when: see :mod:`banditlab.parts.policy_set`. Raises ValueError naming
+    what is wrong.
     """
     if (pool is None) == (log is None):
         raise ValueError("either pool or log must be given")

@@ -53,7 +53,8 @@ def ring_sa(
 ) -> PolicySet:
     """A ring of ``n`` >= 4 states, a miss costs ``c`` >= 0, safety earns ``b`` in [-c, 1].
 
-    For the schedule see :mod:`banditlab.parts.policy_set`. Raises ValueError naming what is wrong.
+    ``schedule``, ``attacker``, ``block``, ``p``, ``columns`` and ``rate`` say who attacks when: see
+    :mod:`banditlab.parts.policy_set`. Raises ValueError naming what is wrong.
     """
     n, c = integer("n", n, 4, 10_000), nonnegative("c", c)
     if not -c <= number("b", b) <= 1.0:

@@ -9,7 +9,7 @@ rounds, with regret at most sqrt(2 K T ln(K)); and sqrt(ln(K) / (K t)) in round 
 is unknown, with regret at most 2 sqrt(K T ln(K)). With several contexts T is the horizon's share
 of one.
 
-Other ``estimator``s change what a round adds, and with it what is guaranteed:
+Another ``estimator`` changes what a round adds, and with it what is guaranteed:
 
 ==================  ==============================  ================================================
 ``"loss_iw"``       (1 - reward) / p                the default, above

@@ -51,7 +51,8 @@ def oful_mis(
     noise: float = 1.0,
     bound: float = 1.0,
 ) -> Online:
-    """OFUL for a model that is wrong by ``eps`` >= 0; for the other arguments see ``oful``.
+    """OFUL for a model that is wrong by ``eps`` >= 0; for ``delta``, ``ridge``,
+    ``noise`` and ``bound`` see ``oful``.
 
     Raises ValueError for a number out of range.
     """

@@ -14,16 +14,16 @@ With a finite horizon H (Algorithm 2), backward from V_{H+1} = 0, with l = log(N
 and, for v_min, the least that the steps left can be worth: at least their number times r_min. (The
 paper has rewards in [0, 1], and 0 for both.)
 
-============  ======  ==============================================================
-mode          c_b     pair without data
-============  ======  ==============================================================
-``practical``   0.05  worth v_min, as above
-``paper``        144  leads anywhere alike; 5 / N is added to every b (discounted)
-``notebook``    0.05  as practical. No l, for span the steps left, a variance below
-                      1e-6 is 0, ties go to the first action, and the policy is read
-                      off a second log where the problem gives one: the finite-horizon
-                      code behind the paper's Figure 2
-============  ======  ==============================================================
+=============  ======  =============================================================
+mode           c_b     pair without data
+=============  ======  =============================================================
+``practical``    0.05  worth v_min, as above
+``paper``         144  leads anywhere alike; 5 / N is added to every b (discounted)
+``notebook``     0.05  as practical. No l, for span the steps left, a variance below
+                       1e-6 is 0, ties go to the first action, and the policy is read
+                       off a second log where the problem gives one: the finite-horizon
+                       code behind the paper's Figure 2
+=============  ======  =============================================================
 
 At the paper's constants every b is span for any log of realistic size, and the answer is the most
 played action. Where rewards are not known, sqrt(c_b l Var_r / n) + 2 c_b l (r_max - r_min) / n is

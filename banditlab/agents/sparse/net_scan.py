@@ -88,7 +88,11 @@ def net_scan(
     omega: float | None = None,
     delta: float = 0.05,
 ) -> Identify:
-    """Look at the whole net; for arguments and errors see ``sparse_mis``."""
+    """Look at the whole net.
+
+    For the arguments (``s``, ``eps``, ``zeta``, ``bound``, ``norm``, ``sigma``, ``omega``,
+    ``delta``) and errors see ``sparse_mis``.
+    """
     params = NetScan(*covers.net_arguments(s, eps, zeta, bound, norm, sigma, omega, delta))
     return Identify(
         params,

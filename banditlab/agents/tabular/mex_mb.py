@@ -1,12 +1,12 @@
 """Maximize to explore, model-based, on finite decision processes (Liu et al. 2023, 2305.18258).
 
 The hypothesis is a model P of the dynamics, its loss minus the log-likelihood of what was seen:
-before every episode MEX takes the model that maximises (arXiv 2305.18258; see `mex_mf`)
+before every episode MEX takes the model that maximises (arXiv 2305.18258; see `mex_mf`)::
 
     V_1(x_1; P) + eta sum_{h,s,a,s'} n_h(s,a,s') ln P_h(s'|s,a)
 
 and plays its optimal policy. The paper has no experiment on tables; our reduction plans backwards,
-letting every pair promise as much as its data allow,
+letting every pair promise as much as its data allow::
 
     Q_h(s,a) = r + max_p { p.V_{h+1} - eta n KL(phat || p) },
 
@@ -15,7 +15,7 @@ takes every occupancy for 1. A pair without data is worth its cap or, where its 
 and the largest value of any next state, the end among them where there may be one. That is
 ``solver="surrogate"``; ``"block"`` goes on from there by block coordinate ascent: with d_h(s) as
 often as the plan meets a state in its own model, backwards over the steps, every state takes the
-action and the law of
+action and the law of::
 
     max_a max_p { d_h(s) (r + p.V_{h+1}) - eta n KL(phat || p) },
 
