@@ -64,7 +64,7 @@ def jit_disabled() -> bool:
     return bool(config.DISABLE_JIT)
 
 
-def _decorator(**options: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def _decorator(text: str, **options: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     bare = {"nopython": True, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -72,18 +72,20 @@ def _decorator(**options: Any) -> Callable[[Callable[..., Any]], Callable[..., A
             return function
         return Kernel(function, targetoptions={**OPTIONS, **bare, **options})
 
+    decorate.__doc__ = text
     return decorate
 
 
-kernel = _decorator()
-# A kernel that the loop takes in whole. A call costs a reference count for every array that it is
-# handed (5 ns each, over 100 ns a round in the worst case), unless what it calls is taken in as
-# well: inside, only kernel_inline and small kernels, and loops that may have no rounds instead of
-# branches.
-kernel_in_loop = _decorator(forceinline=True)
-# A kernel whose text the caller takes in, for those that are handed functions or arrays. It costs
-# the compiler more than a call does: arithmetic on numbers is better off in the loop.
-kernel_inline = _decorator(inline="always")
+kernel = _decorator("Mark a function as a kernel, compiled in nopython mode when it is first used.")
+# A call costs a reference count for every array that it is handed (5 ns each, over 100 ns a round
+# in the worst case), unless what it calls is taken in as well: inside, only kernel_inline and small
+# kernels, and loops that may have no rounds instead of branches.
+kernel_in_loop = _decorator("A kernel that the loop takes in whole.", forceinline=True)
+# It costs the compiler more than a call does: arithmetic on numbers is better off in the loop.
+kernel_inline = _decorator(
+    "A kernel whose text the caller takes in, for those that are handed functions or arrays.",
+    inline="always",
+)
 
 
 class Algorithm(Protocol):

@@ -8,7 +8,6 @@ extra ``docs``. Any warning is an error. ``--no-run`` shows the tutorials withou
 from __future__ import annotations
 
 import argparse
-import inspect
 import json
 import pkgutil
 import shutil
@@ -104,11 +103,11 @@ def reference(folder: Path) -> None:
     )
 
 
-def can_play(algorithm: Any, problem: str, **parameters: Any) -> bool:
+def can_play(algorithm: Any, name: str, parameters: dict[str, Any]) -> bool:
     """Whether the algorithm's protocol lets it play a problem."""
     protocol = registry.protocol_of(algorithm)
     try:
-        posed = registry.make_problem(problem, **parameters)
+        posed = registry.make_problem(name, **parameters)
         if not protocol.poses(posed):
             return False
         protocol.check(Terms(algorithm, posed, horizon=1000))
@@ -124,17 +123,20 @@ def capability(name: str) -> dict[str, str]:
     protocol = registry.protocol_of(algorithm)
     low, high = getattr(algorithm, "rewards", (float("-inf"), float("inf")))
     online = protocol.name == "online"
-    shape = {"name": "cb_composition", "C": 3.0, "S": 4, "A": 3}
+    contexts = {"C": 3.0, "S": 4, "A": 3}
+    plain = {"name": "linear", "n_arms": 4, "dim": 3}
+    if not getattr(algorithm, "features", False):
+        plain = {"name": "bernoulli", "means": [0.2, 0.8]}
     features = getattr(algorithm, "features", False)
     draws = getattr(algorithm, "propensities", None)
     return {
         "agent": f"{{py:obj}}`{name} <{registry.factory('agent', name).__module__}.{name}>`",
         "protocol": protocol.name,
         "rewards": "any" if low == float("-inf") else f"{low:g} to {high:g}",
-        "contexts": yes[online and can_play(algorithm, shape.pop("name"), **shape)],
+        "contexts": yes[online and can_play(algorithm, "cb_composition", contexts)],
         "features": "needs them" if features else "",
         "late rewards": yes[
-            online and can_play(algorithm, "delayed", base="bernoulli", mean_delay=5.0)
+            online and can_play(algorithm, "delayed", {"problem": plain, "mean_delay": 5.0})
         ],
         "propensities": "" if draws is None else "1 or 0" if _sure(draws) else "drawn",
         "lanes": yes[getattr(algorithm, "lanes", None) is not None],

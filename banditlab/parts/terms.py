@@ -10,7 +10,6 @@ from typing import Any
 from banditlab.protocols.observe import Losses
 from banditlab.validate import flag, integer, nonnegative
 
-
 TERMS = """
     Terms of play: ``price`` >= 0 of a switch, ``look_price`` >= 0 of an observation, both in units
     of loss; ``budget`` >= 0 observations in all, None for any number; ``extra``: whether the loss

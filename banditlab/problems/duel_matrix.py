@@ -108,8 +108,9 @@ def duel_matrix(
 ) -> Preferences:
     """Duels in which row i of ``matrix`` is preferred to column j with probability P[i, j].
 
-    ``matrix``: a name of ``MATRICES``, or a square table in [0, 1] with P + P' = 1. For
-    ``ties``, ``flip``, ``symmetrise``, ``scale``, ``permuted``, and what is refused, see :func:`banditlab.parts.preferences.preferences`.
+    ``matrix``: a name of ``MATRICES``, or a square table in [0, 1] with P + P' = 1. For ``ties``,
+    ``flip``, ``symmetrise``, ``scale``, ``permuted``, and what is refused, see
+    :func:`banditlab.parts.preferences.preferences`.
     """
     P = matrix_of("matrix", matrix)
     return preferences(

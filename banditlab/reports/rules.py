@@ -373,6 +373,7 @@ def _render_shares(report: dict[str, Any], console: Console) -> None:
 
 
 def render_estimates(report: dict[str, Any], console: Console) -> None:
+    """Print what each rule would earn, as a table."""
     from rich.table import Table
 
     title = f"Estimated reward per round, with 95% intervals, from {report['rows_valued']:,} rows"

@@ -132,6 +132,7 @@ def simplex(A, mix, attack):
 
 @kernel
 def normalise(weights):
+    """Scale non-negative weights to sum 1, in place."""
     total = 0.0
     for k in range(weights.size):
         total += weights[k]

@@ -9,10 +9,11 @@ latter with probability 1 - delta::
     lam = eps max_j mean |x_j| + sigma max_j rms(x_j) sqrt(2 ln(2 d / delta) / n)
 
 (means over the rows; for features of -1 and 1 that is eps + sigma sqrt(...)). Let H v.v / n stay
-above kappa v.v for all v whose entries off the support sum to at most 3 times those on it, H = X^T X.
-With twice this lam, theta_hat is within 12 s lam / kappa of theta in sum, and the arm is worse than
-the best by at most 24 s lam x_inf / kappa + 2 eps, x_inf the largest feature: an error of order s eps, where
-least squares may pay sqrt(d) eps, and a number of pulls that is a polynomial.
+above kappa v.v for all v whose entries off the support sum to at most 3 times those on it, H =
+X^T X. With twice this lam, theta_hat is within 12 s lam / kappa of theta in sum, and the arm is
+worse than the best by at most 24 s lam x_inf / kappa + 2 eps, x_inf being the largest feature: an
+error of order s eps, where least squares may pay sqrt(d) eps, and a number of pulls that is a
+polynomial.
 
 With sigma = 0 every arm is pulled once. Otherwise
 
