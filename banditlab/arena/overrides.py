@@ -111,7 +111,7 @@ def overridden(panel: Table, given: Overrides, notes: list[str]) -> Table:
         panel["agents"] = _company(panel, given.agents)
         labels = {label for agent in panel["agents"] for label in names_of(agent)}
         left = swept_of(panel.get("sweep", {}), labels)
-        if swept:  # the axis may have lost a place, and with it its name
+        if isinstance(x, str) and swept:  # the axis may have lost a place, and with it its name
             panel["x"] = x = next((key for key in left if set(places(key)) <= set(places(x))), x)
         panel["sweep"] = left
     agents = panel.get("agents", [])
@@ -138,7 +138,8 @@ def with_their_axis(panels: list[Table], given: Overrides, notes: list[str]) -> 
     if not given.agents:
         return panels
     playing = {name for entry in given.agents for name in names_of(entry)} | {"problem"}
-    kept, lost = [], []
+    kept: list[Table] = []
+    lost: list[Table] = []
     for panel in panels:
         x = panel.get("x")
         along = places(x) if isinstance(x, str) else []
