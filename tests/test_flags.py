@@ -65,6 +65,8 @@ VALUES = {
 # What changes nothing that is printed: it decides how, or where, or is shown elsewhere.
 SILENT = {
     "workers",
+    "backend",
+    "address",
     "resume",
     "quiet",
     "json",

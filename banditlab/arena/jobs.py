@@ -11,6 +11,7 @@ import numpy as np
 from banditlab import random, registry
 from banditlab.arena.play import Play, Sources, ready
 from banditlab.arena.spec import AgentEntry, Arena, Panel
+from banditlab.arena.sweep import Cell, cells
 from banditlab.curves import Record
 from banditlab.protocols.base import Loop, Terms
 
@@ -87,6 +88,16 @@ class Resolver:
         points = np.array(panel.checkpoints, dtype=np.int64)
         loop = registry.protocol(panel.protocol).loop_of(self.terms(panel, entry), points)
         return Job(panel, entry, ready(loop, random.key(arena.seed), self._sources))
+
+
+def swept(arena: Arena) -> list[tuple[Panel, Cell]]:
+    """The panels of an arena, and what there is to run for each."""
+    return [(shown, cell) for shown in arena.panels for cell in cells(shown)]
+
+
+def wanted(arena: Arena) -> list[tuple[Panel, AgentEntry]]:
+    """What there is to run: the panel and the agent of each job, in order."""
+    return [(p, entry) for _, cell in swept(arena) for p in cell.panels for entry in p.agents]
 
 
 def finished(job: Job, values: np.ndarray, batch: int = 1) -> Record:

@@ -42,21 +42,26 @@ def words(count: float) -> str:
     return f"{count / 1000:.3g} kB"
 
 
-def need(shapes: list[Shape], copies: int = 1) -> int:
-    """Bytes that curves of these shapes take: their totals, and what statistics make of one."""
+def need(shapes: list[Shape], copies: int = 1, programs: int = 1) -> int:
+    """Bytes that curves of these shapes take: their totals, and what statistics make of one.
+
+    ``programs`` is how many processes there are beside them, this one included.
+    """
     totals = copies * sum(8 * r * c * m for r, c, m in shapes)
     work = max(32 * r * c + 16_000 * min(r, ROWS) for r, c, _ in shapes)
-    return PROGRAM + totals + work
+    return programs * PROGRAM + totals + work
 
 
-def batches(shapes: list[Shape], memory: int | None, copies: int = 1) -> list[int]:
+def batches(
+    shapes: list[Shape], memory: int | None, copies: int = 1, programs: int = 1
+) -> list[int]:
     """How many replications each curve takes the mean of, so that all fit in ``memory`` bytes.
 
     1 for all where every replication fits. Without ``memory`` that must be so within SHARE of what
     is available. ``copies`` of all totals are held at a time. ValueError, in one line, where it
     cannot be done.
     """
-    wanted = need(shapes, copies)
+    wanted = need(shapes, copies, programs)
     most, whose = memory, "memory, "
     if memory is None:
         free = machine.available()
@@ -82,10 +87,10 @@ def batches(shapes: list[Shape], memory: int | None, copies: int = 1) -> list[in
             f"--replications {awkward[0] // step * step}"
         )
     left = [(r // batch, c, m) for (r, c, m), batch in zip(shapes, found, strict=True)]
-    if need(left, copies) > most:
+    if (still := need(left, copies, programs)) > most:
+        fewer = "curves or checkpoints" if programs == 1 else "workers, curves or checkpoints"
         raise ValueError(
-            f"{line}batches of them still need {words(need(left, copies))}: take fewer curves or "
-            "checkpoints, or more --memory"
+            f"{line}batches of them still need {words(still)}: take fewer {fewer}, or more --memory"
         )
     return found
 

@@ -135,4 +135,5 @@ def ready(loop: Loop, key: np.ndarray, sources: Sources | None = None) -> Play:
         nouns = (loop.algorithm,)
         example.append(source.empty(1))
     example.append(np.zeros((1, 1, len(loop.measures))))
-    return Play(pair(loop.run_block, nouns, tuple(example)), loop, key, source)
+    made = pair(loop.run_block, nouns, tuple(example), plain=loop.python)
+    return Play(made, loop, key, source)

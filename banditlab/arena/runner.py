@@ -1,7 +1,9 @@
-"""Plays the blocks of jobs on threads, keeps what is finished, and stops when asked to.
+"""Hands out the blocks of jobs, keeps what is finished, and stops when asked to.
 
-The unit of work is a block of replications of one job: one call of a compiled pair, which releases
-Python's lock. Replication r draws from streams that depend on the seed and on r alone, so neither
+The unit of work is a block of replications of one job. A thread for each worker takes blocks and
+has its *hand* play them: by default itself, with one call of a compiled pair, which releases
+Python's lock; other hands are in :mod:`banditlab.arena.backends`. The block of a hand that is lost
+is played again. Replication r draws from streams that depend on the seed and on r alone, so neither
 the number of workers nor the size of a block can change a bit of the result. Blocks are therefore
 cut by the clock: the first is one replication, and a later one as many as would end within SECONDS
 if they took as long as those before, at most BLOCK. Lanes, of which 64 cost hardly more than one,
@@ -14,13 +16,16 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from contextlib import closing
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from banditlab import registry
 from banditlab.arena import pieces
 from banditlab.arena.jobs import Job
 from banditlab.arena.pieces import Keeper
@@ -35,12 +40,29 @@ LOOKS = (2.0, 4.0, 8.0)  # seconds after which that is asked: what is lost then 
 STOP, IN_PIECES = 1, 2  # what a running block is asked by its flag
 PATIENCE = 1.0  # seconds that blocks have to end in; kernels look at their flag more often
 MOST_THREADS = max(64, os.cpu_count() or 1)  # more find nothing to do, and take memory
+LONG = 1.0  # seconds of a block that is written at once: it has no neighbours to wait for
+TRIES = 3  # of a block whose workers are lost
 
 Progress = Callable[[str, int, int], None]  # what is under way, rounds done, rounds in all
 
 
 class Interrupted(Exception):
     """Ctrl-C: what was finished is kept."""
+
+
+class Lost(Exception):
+    """A worker is gone, and what it was playing with it; the reason in a few words."""
+
+
+class Part(NamedTuple):
+    """Rows of a curve that are played together, and how."""
+
+    owner: dict[str, Any]
+    first: int  # row
+    rows: int
+    batch: int  # replications of which a row is the mean
+    width: int  # of a first call for a batch
+    in_pieces: bool
 
 
 def run_block(job: Job, first: int, record: np.ndarray, progress: np.ndarray) -> float:
@@ -66,9 +88,11 @@ class _Curve:
         whole = job.loop.lockstep and rounds <= SAFE
         self.most = max(1, BLOCK // batch) if whole else 1  # rows of the next block
         self.width = BLOCK if whole else 1  # replications of a first call for a batch
+        self.alone = bool(registry.protocol(job.panel.protocol).isolated)
         # Whether rows are played in pieces; None while nothing has asked for it.
         self.in_pieces = None if batch == 1 and job.loop.pieces is not None else False
         self.seconds = 0.0  # CPU time
+        self.lost: dict[int, int] = {}  # workers lost in a block, by its first row
 
     def fill(self, kept: dict[int, np.ndarray]) -> int:
         """Take what an earlier run has kept; returns the number of its rows."""
@@ -97,20 +121,17 @@ class _Curve:
         most = int(count * min(SECONDS / max(seconds, 1e-9), BLOCK))
         if seconds < 0.8 * SECONDS:  # lanes side by side may cost hardly more than one: try it
             most = max(most, count + 1)
-        self.most = max(1, min(most, BLOCK // self.batch))
+        self.most = 1 if self.alone else max(1, min(most, BLOCK // self.batch))
+
+    def part(self, first: int, count: int) -> Part:
+        """A block of rows, as it is to be played now."""
+        pieces = bool(self.in_pieces) and count == 1
+        return Part(self.owner, first, count, self.batch, self.width, pieces)
 
     def play(self, first: int, count: int, progress: np.ndarray, store: Store | None) -> float:
-        """Fill a block of rows; returns the CPU time in seconds.
-
-        Of one row that takes long, what is finished is kept in the store meanwhile.
-        """
-        rows, batch = self.values[first : first + count], self.batch
-        keeper = Keeper(store if count == 1 else None, self.owner, first)
-        if batch > 1:
-            return self._means(first * batch, rows, progress, keeper)
-        if self.in_pieces and count == 1:
-            return pieces.play(self.job.play, first, rows[0], progress, keeper)
-        return run_block(self.job, first, rows, progress)
+        """Fill a block of rows; returns the CPU time in seconds."""
+        rows = self.values[first : first + count]
+        return play_part(self.job, self.part(first, count), rows, progress, store)
 
     def named(self, error: BaseException) -> BaseException:
         """What a block has raised; for want of memory, in a line that says whose."""
@@ -120,35 +141,72 @@ class _Curve:
             f"{key}={value}"
             for key, value in getattr(self.job.loop.task, "_asdict", dict)().items()
         )
-        who = f"agent {self.job.agent.label!r} in panel {self.job.panel.name!r}"
-        return ValueError(f"{who}: there is no memory for {sizes}")
+        return ValueError(f"{self.who}: there is no memory for {sizes}")
+
+    @property
+    def who(self) -> str:
+        """Whose curve it is, for messages."""
+        return f"agent {self.job.agent.label!r} in panel {self.job.panel.name!r}"
 
     def go_over(self) -> None:
         """Play in pieces from now on, if that can be."""
         if self.in_pieces is None:
             self.in_pieces = pieces.possible(self.job.play)
 
-    def _means(self, first: int, rows: np.ndarray, progress: np.ndarray, keeper: Keeper) -> float:
-        """Fill rows with means of batches, which begin with replication ``first``."""
-        batch, width, seconds = self.batch, self.width, 0.0
-        done, totals = np.zeros(1, np.int64), np.zeros(rows.shape)
-        keeper.fill([done, totals])
-        while (start := int(done[0])) < len(rows) * batch:
-            progress[0] = start * self.job.panel.horizon
-            record = np.zeros((min(width, len(rows) * batch - start), *rows.shape[1:]))
-            took = run_block(self.job, first + start, record, progress)
-            if stopped := bool(progress[1] != 0):
-                record = record[:0]
-            for i, replication in enumerate(record, start):  # one by one: no cut changes a bit
-                totals[i // batch] += replication
-            done[0] = start + len(record)
-            keeper.keep([done, totals], now=stopped)
-            if stopped:
-                break
-            seconds += took
-            width = min(2 * width, BLOCK) if took < SECONDS / 8 else width
-        rows[:] = totals / batch
-        return seconds
+
+def play_part(
+    job: Job, part: Part, rows: np.ndarray, progress: np.ndarray, store: Store | None
+) -> float:
+    """Fill ``rows`` (rows, checkpoints, measures); returns the CPU time in seconds.
+
+    Of one row that takes long, what is finished is kept in the store meanwhile.
+    """
+    keeper = Keeper(store if part.rows == 1 else None, part.owner, part.first)
+    if part.batch > 1:
+        return _means(job, part, rows, progress, keeper)
+    if part.in_pieces:
+        return pieces.play(job.play, part.first, rows[0], progress, keeper)
+    return run_block(job, part.first, rows, progress)
+
+
+def _means(job: Job, part: Part, rows: np.ndarray, progress: np.ndarray, keeper: Keeper) -> float:
+    """Fill rows with means of batches of replications."""
+    batch, width, seconds = part.batch, part.width, 0.0
+    first = part.first * batch  # replication
+    done, totals = np.zeros(1, np.int64), np.zeros(rows.shape)
+    keeper.fill([done, totals])
+    while (start := int(done[0])) < len(rows) * batch:
+        progress[0] = start * job.panel.horizon
+        record = np.zeros((min(width, len(rows) * batch - start), *rows.shape[1:]))
+        took = run_block(job, first + start, record, progress)
+        if stopped := bool(progress[1] != 0):
+            record = record[:0]
+        for i, replication in enumerate(record, start):  # one by one: no cut changes a bit
+            totals[i // batch] += replication
+        done[0] = start + len(record)
+        keeper.keep([done, totals], now=stopped)
+        if stopped:
+            break
+        seconds += took
+        width = min(2 * width, BLOCK) if took < SECONDS / 8 else width
+    rows[:] = totals / batch
+    return seconds
+
+
+class Hand:
+    """What a thread of the runner plays with: itself. Back ends put others in its place."""
+
+    def ready(self, ended: Callable[[], bool]) -> None:
+        """Wait until it can play, or until ``ended()``."""
+
+    def play(
+        self, curve: _Curve, first: int, count: int, progress: np.ndarray, store: Store | None
+    ) -> float:
+        """Fill a block of rows; returns the CPU time in seconds. `Lost` if it cannot any more."""
+        return curve.play(first, count, progress, store)
+
+    def close(self) -> None:
+        """Give back what it has."""
 
 
 class _Block:
@@ -183,10 +241,21 @@ class _Block:
 
 
 class Runner:
-    """Blocks on threads; values by job; a stop flag that every running block reads."""
+    """Blocks on workers; values by job; a stop flag that every running block reads.
 
-    def __init__(self, workers: int, store: Store | None, progress: Progress | None, total: int):
-        self.store, self.progress, self.total = store, progress, total
+    ``hand`` is called once in the thread of each worker.
+    """
+
+    def __init__(
+        self,
+        workers: int,
+        store: Store | None,
+        progress: Progress | None,
+        total: int,
+        hand: Callable[[], Hand] = Hand,
+        most: int = MOST_THREADS,
+    ):
+        self.store, self.progress, self.total, self._hand = store, progress, total, hand
         self.curves: list[_Curve] = []
         self.what = ""
         self._turn = threading.Condition()  # guards all that follows, and `gaps` and `most`
@@ -198,7 +267,7 @@ class Runner:
         self._threads = [
             # Daemons, so that a kernel that does not look at its flag cannot hold the program.
             threading.Thread(target=self._work, daemon=True, name=f"arena-{i}")
-            for i in range(min(workers, MOST_THREADS))
+            for i in range(min(workers, most))
         ]
         if store is not None:
             watch = threading.Thread(target=self._watch, daemon=True, name="arena-watch")
@@ -256,32 +325,76 @@ class Runner:
 
     def _work(self) -> None:
         """What every thread does."""
-        while (block := self._next()) is not None:
-            curve, first, count = block.curve, block.first, block.count
-            try:
-                seconds = curve.play(first, count, block.flag, self.store)
-                if self._goes_over(block):
-                    curve.go_over()
-                    seconds = curve.play(first, count, block.flag, self.store)
-                with self._turn:
-                    self._blocks.remove(block)
-                    if self._stopping:  # the block may have ended before its last round
+        curve = None
+        try:
+            with closing(self._hand()) as hand:
+                while True:
+                    hand.ready(self._over)
+                    if (block := self._next()) is None:
                         return
-                    curve.took(count, time.monotonic() - block.began)
-                    curve.seconds += seconds
-                    self._done += count * curve.batch * curve.job.panel.horizon
-                if self.store is not None:
-                    self.store.add(curve.owner, first, curve.values[first : first + count])
-                with self._turn:
-                    curve.finished[first : first + count] = True
-                    self._left -= count
-                    if self._left == 0:
-                        self._turn.notify_all()
-            except BaseException as error:  # the main thread raises it
-                with self._turn:
-                    self._broken = self._broken or curve.named(error)
-                    self._turn.notify_all()
+                    curve = block.curve
+                    try:
+                        seconds = self._play(hand, block)
+                    except Lost as why:
+                        self._give_back(block, why)
+                        continue
+                    if not self._took(block, seconds):
+                        return
+        except BaseException as error:  # the main thread raises it
+            with self._turn:
+                self._broken = self._broken or (curve.named(error) if curve else error)
+                self._turn.notify_all()
+
+    def _over(self) -> bool:
+        """Whether nothing more is to be played."""
+        return self._stopping or self._broken is not None
+
+    def _play(self, hand: Hand, block: _Block) -> float:
+        curve, first, count = block.curve, block.first, block.count
+        seconds = hand.play(curve, first, count, block.flag, self.store)
+        if self._goes_over(block):
+            curve.go_over()
+            seconds = hand.play(curve, first, count, block.flag, self.store)
+        return seconds
+
+    def _took(self, block: _Block, seconds: float) -> bool:
+        """Keep a block that was played; False where it was stopped, perhaps before its end."""
+        curve, first, count = block.curve, block.first, block.count
+        took = time.monotonic() - block.began
+        with self._turn:
+            self._blocks.remove(block)
+            if self._stopping:
+                return False
+            curve.took(count, took)
+            curve.seconds += seconds
+            self._done += count * curve.batch * curve.job.panel.horizon
+        if self.store is not None:
+            self.store.add(curve.owner, first, curve.values[first : first + count])
+            if took >= LONG:
+                self.store.flush()
+        with self._turn:
+            curve.finished[first : first + count] = True
+            self._left -= count
+            if self._left == 0:
+                self._turn.notify_all()
+        return True
+
+    def _give_back(self, block: _Block, why: Lost) -> None:
+        """Have a block played again by whoever comes first; ValueError once too often."""
+        curve, first = block.curve, block.first
+        replications = f"{first * curve.batch} to {(first + block.count) * curve.batch - 1}"
+        with self._turn:
+            self._blocks.remove(block)
+            if self._over():
                 return
+            curve.lost[first] = tries = curve.lost.get(first, 0) + 1
+            curve.gaps.insert(0, (first, first + block.count))
+            curve.most = max(1, block.count // 2)  # what was too much for it may fit in halves
+            self._turn.notify_all()
+        line = f"{curve.who}, replications {replications}: {why}"
+        if tries >= TRIES:
+            raise ValueError(f"{line}; so it went {tries} times, on one worker after the other")
+        print(f"{line}; played again by another", file=sys.stderr)
 
     def _goes_over(self, block: _Block) -> bool:
         """Whether a block was stopped only to be played in pieces."""

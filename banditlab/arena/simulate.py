@@ -6,7 +6,6 @@ While the blocks of one job run on threads, the next job's pair compiles.
 from __future__ import annotations
 
 import itertools
-import os
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
@@ -17,13 +16,17 @@ import numpy as np
 
 from banditlab import interrupt
 from banditlab.arena import memory as bounds
+from banditlab.arena.backends import backend as made_backend
+from banditlab.arena.backends.base import Backend
 from banditlab.arena.claims import evaluate, rehearse
 from banditlab.arena.jobs import Job, Resolver, finished
+from banditlab.arena.jobs import swept as all_swept
+from banditlab.arena.jobs import wanted as all_wanted
 from banditlab.arena.overlays import overlays
 from banditlab.arena.runner import Interrupted, Progress, Runner
 from banditlab.arena.spec import AgentEntry, Arena, Panel, read_arena
 from banditlab.arena.store import Store, owner
-from banditlab.arena.sweep import Cell, cells
+from banditlab.arena.sweep import Cell
 from banditlab.compile import Pair, second_compiler
 from banditlab.console import Bar
 from banditlab.curves import Curves, Record
@@ -43,11 +46,13 @@ def simulate(
     problem: str | Mapping[str, Any] | None = None,
     parameters: Mapping[str, Any] | None = None,
     hyper: Mapping[str, Mapping[str, Any]] | None = None,
-    workers: int | None = None,
+    workers: int | str | None = None,
     progress: Progress | None = None,
     keep: str | Path | Store | None = None,
     memory: int | None = None,
     watch: Watch | None = None,
+    backend: str | None = None,
+    address: str | None = None,
 ) -> Curves:
     """Run an arena and return its curves.
 
@@ -70,7 +75,8 @@ def simulate(
     hyper
         Hyper-parameters to set, by agent: ``{"ucb": {"alpha": 0.5}}``.
     workers
-        Threads; the number of cores by default. Never changes the result.
+        Threads or processes; the number of cores by default, "auto" for what a probe of a second
+        finds. Never changes the result.
     progress
         Called about five times a second with what is under way, rounds done and rounds in all. By
         default a bar, where there is a terminal or a notebook.
@@ -84,6 +90,11 @@ def simulate(
     watch
         Called as often as ``progress`` with a :class:`banditlab.track.Event`: how far the run is,
         and its curves so far. ``track.Follower(track.TensorBoard(folder))`` is one such function.
+    backend
+        "threads", "processes" or "ray", see :mod:`banditlab.arena.backends`: threads by default,
+        unless a protocol of the arena asks for processes. Never changes the result.
+    address
+        HOST:PORT of the head of a Ray cluster; without it, Ray starts on this machine.
 
     Raises
     ------
@@ -94,7 +105,6 @@ def simulate(
     """
     if memory is not None:
         memory = integer("memory", memory, 1)
-    workers = integer("workers", workers if workers is not None else os.cpu_count() or 1, 1)
     arena = read_arena(
         arena, horizon=horizon, replications=replications, seed=seed, agents=agents,
         problem=problem, parameters=parameters, hyper=hyper,
@@ -103,15 +113,16 @@ def simulate(
         leave_out(arena)
     for note in arena.notes:
         print(note, file=sys.stderr)
+    players = made_backend(arena, backend, workers, address)
     if progress is not None:
-        return run(arena, workers, progress, keep, memory, watch)
+        return run(arena, players, progress, keep, memory, watch)
     with Bar(quiet=False) as bar:
-        return run(arena, workers, bar.show, keep, memory, watch)
+        return run(arena, players, bar.show, keep, memory, watch)
 
 
 def run(
     arena: Arena,
-    workers: int,
+    backend: Backend,
     progress: Progress | None = None,
     keep: str | Path | Store | None = None,
     memory: int | None = None,
@@ -120,20 +131,19 @@ def run(
     """Run an arena that has been read; see :func:`simulate`."""
     if isinstance(keep, str | Path):
         with Store(keep, arena.hash()) as store:
-            return _run(arena, workers, progress, store, memory, watch)
-    return _run(arena, workers, progress, keep, memory, watch)
+            return _run(arena, backend, progress, store, memory, watch)
+    return _run(arena, backend, progress, keep, memory, watch)
 
 
 def _run(
     arena: Arena,
-    workers: int,
+    backend: Backend,
     progress: Progress | None,
     store: Store | None,
     memory: int | None,
     watch: Watch | None,
 ) -> Curves:
-    swept = [(shown, cell) for shown in arena.panels for cell in cells(shown)]
-    wanted = [(p, entry) for _, cell in swept for p in cell.panels for entry in p.agents]
+    swept, wanted = all_swept(arena), all_wanted(arena)
     resolver = Resolver()
     for panel, entry in wanted:  # say everything that is wrong before the first block runs
         resolver.terms(panel, entry)
@@ -146,12 +156,13 @@ def _run(
             rehearsed.raw(agent, rehearsed.shown(panel.name), panel.name)
     for claim in rehearsed.arena["checks"]:
         rehearse(claim, rehearsed)
-    many = _batches(jobs, memory)
+    many = _batches(jobs, memory, backend.processes)
     names = [cell.name for _, cell in swept for p in cell.panels for _ in p.agents]
     if store is not None:
         store.begin(sum(job.panel.replications for job in jobs), many)
     total = sum(panel.replications * panel.horizon for panel, _ in wanted)
-    runner = Runner(workers, store, progress, total)
+    backend.start()
+    runner = Runner(backend.workers, store, progress, total, backend.hand, backend.most)
     if watch is not None:
         runner.progress = _watched(progress, watch, partial(_so_far, swept, jobs, many, runner))
     try:
@@ -164,7 +175,7 @@ def _run(
         ]
         with (
             interrupt.hook(runner.stop),
-            second_compiler(pairs, makers, workers) as leave,
+            second_compiler(pairs, makers, backend.workers) as leave,
             interrupt.hook(leave),
         ):
             for i, (job, name, batch) in enumerate(zip(jobs, names, many, strict=True)):
@@ -182,6 +193,7 @@ def _run(
         raise Interrupted(f"interrupted; {kept or 'nothing was kept'}") from None
     finally:
         runner.stop()
+        backend.close()
     done = [finished(job, runner.values(i), many[i]) for i, job in enumerate(jobs)]
     _tell_who_gave_up(jobs, done)
     seconds: dict[tuple[str, str], float] = {}
@@ -308,7 +320,7 @@ def leave_out(arena: Arena, wanted: Collection[str] = ()) -> None:
         arena.notes.append(f"left out, for {name} is beyond them: {', '.join(gone)}")
 
 
-def _batches(jobs: list[Job], memory: int | None) -> list[int]:
+def _batches(jobs: list[Job], memory: int | None, programs: int) -> list[int]:
     """How many replications a row of each job's values is the mean of; says what that needs."""
     shapes = []
     for job in jobs:
@@ -316,8 +328,8 @@ def _batches(jobs: list[Job], memory: int | None) -> list[int]:
         shapes.append((job.panel.replications, points, len(job.loop.measures)))
     names = {(job.panel.name, job.agent.label) for job in jobs}
     copies = 1 if len(names) == len(jobs) else 2  # points of a swept axis are joined
-    many = bounds.batches(shapes, memory, copies)
-    needed = bounds.need(shapes, copies)
+    many = bounds.batches(shapes, memory, copies, programs)
+    needed = bounds.need(shapes, copies, programs)
     if max(many) > 1:
         sizes = ", ".join(f"{batch:,}" for batch in sorted(set(many) - {1}))
         said = f"all replications would need {bounds.words(needed)} of memory: kept are means of "

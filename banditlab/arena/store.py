@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
 SECONDS = 2.0  # for which a finished block may wait for others to be written with
 LARGEST_OWNER = 1 << 20  # bytes; no owner is that long
+LARGEST_ROW = 1 << 32  # bytes of a row under way that is handed to a worker elsewhere
 
 BLOCK = re.compile(r"([0-9a-f]{12})-([0-9]{5,9})-([0-9]{1,18})-([0-9]{1,18})\.block")
 ROW = re.compile(r"([0-9a-f]{12})-([0-9]{5,9})-([0-9]{1,18})\.row")
@@ -59,8 +60,6 @@ def owner(
     its sweep the job has, a row is the mean of ``batch`` replications.
     """
     loop = job.loop
-    given = tuple(made.data for made in job.play.pairs)
-    facts = (given, loop.task, loop.log_rounds, loop.checkpoints, job.play.key)
     return {
         "arena": arena,
         "curve": curve,
@@ -72,12 +71,18 @@ def owner(
         "batch": batch,
         "measures": list(loop.measures),
         "code": [made.name for made in job.play.pairs],
-        "data": digest(facts),
+        "data": digest(facts(job)),
         "versions": {
             "python": platform.python_version(),
             **{package.__name__: package.__version__ for package in (banditlab, np, numba)},
         },
     }
+
+
+def facts(job: Job) -> tuple[Any, ...]:
+    """The data that decide the numbers of a job, beside its code."""
+    given, loop = tuple(made.data for made in job.play.pairs), job.loop
+    return given, loop.task, loop.log_rounds, loop.checkpoints, job.play.key
 
 
 def digest(value: Any) -> str:
@@ -222,8 +227,7 @@ class Store:
                 size = sum(array.nbytes for array in arrays)
                 unpack_row(_read(path, size), owner, row, arrays)
             except Damaged as why:
-                self._drop(path, why)
-                self._forget(owner["curve"], row)
+                self.refuse(owner, row, why)
                 return False
             return True
 
@@ -232,11 +236,34 @@ class Store:
 
         OSError where it cannot be written.
         """
-        data = pack_row(owner, row, arrays)
+        self.keep_packed(owner, row, pack_row(owner, row, arrays))
+
+    def keep_packed(self, owner: Mapping[str, Any], row: int, data: bytes) -> None:
+        """`keep`, for what a worker elsewhere has packed already."""
         path = self.folder / f"{self.arena}-{owner['curve']:05d}-{row}.row"
         atomic.write_bytes(path, data)
         with self._guard:
             self.rows.setdefault(owner["curve"], {})[row] = path
+
+    def packed(self, owner: Mapping[str, Any], row: int) -> bytes | None:
+        """What is kept of a row under way, as it stands on the disk, for a worker elsewhere."""
+        with self._guard:
+            path = self.rows.get(owner["curve"], {}).get(row)
+            if path is None:
+                return None
+            try:
+                return _read(path, LARGEST_ROW)
+            except Damaged as why:
+                self.refuse(owner, row, why)
+                return None
+
+    def refuse(self, owner: Mapping[str, Any], row: int, why: Damaged) -> None:
+        """Name and delete what is kept of a row under way and not believed. For any thread."""
+        with self._guard:
+            path = self.rows.get(owner["curve"], {}).get(row)
+            if path is not None:
+                self._drop(path, why)
+                self._forget(owner["curve"], row)
 
     def _forget(self, curve: int, row: int) -> None:
         self.rows[curve].pop(row).unlink(missing_ok=True)

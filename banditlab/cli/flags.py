@@ -37,6 +37,8 @@ RUN = (
     "replications",
     "seed",
     "workers",
+    "backend",
+    "address",
     "set",
     "bands",
     "out",
@@ -112,7 +114,12 @@ def parser() -> Parser:
     add("--horizon", metavar="N", type=int, help="rounds")
     add("--replications", metavar="R", type=int, help="independent runs of each agent")
     add("--seed", metavar="S", type=int, help="same seed, same numbers")
-    add("--workers", metavar="W", type=int, help="threads; never changes the result")
+    add(
+        "--workers", metavar="W|auto", type=_workers,
+        help="threads or processes; auto: as a second's probe finds; never changes the result",
+    )  # fmt: skip
+    add("--backend", metavar="NAME", help="who plays: threads, processes or ray; the same result")
+    add("--address", metavar="HOST:PORT", help="a Ray cluster for --backend ray; else a local one")
     add(
         "--set",
         metavar="NAME.key=value",
@@ -130,6 +137,15 @@ def parser() -> Parser:
     return p
 
 
+def _workers(word: str) -> int | str:
+    """A number of workers, or "auto"."""
+    try:
+        return word if word == "auto" else int(word)
+    except ValueError:
+        said = f"must be a whole number or auto, got {shown(word)}"
+        raise argparse.ArgumentTypeError(said) from None
+
+
 def only(args: argparse.Namespace, what: str, *allowed: str) -> None:
     """Refuse, in one line, every flag that would change nothing in such a run."""
     for flag, value in vars(args).items():
@@ -138,7 +154,7 @@ def only(args: argparse.Namespace, what: str, *allowed: str) -> None:
             raise ValueError(f"--{flag.replace('_', '-')} is not for {what}")
     for flag, low in LEAST.items():
         value = getattr(args, flag)
-        if value is not None and value < low:
+        if isinstance(value, int) and value < low:
             raise ValueError(f"--{flag} must be at least {low}, got {value}")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import tempfile
 from contextlib import nullcontext, suppress
@@ -19,6 +18,7 @@ from banditlab.console import Bar
 from banditlab.data import atomic
 
 if TYPE_CHECKING:
+    from banditlab.arena.backends.base import Backend
     from banditlab.arena.store import Store
     from banditlab.curves import Curves
 
@@ -85,6 +85,7 @@ def _distinct(arena: Any) -> None:
 def run(args: argparse.Namespace, arena: Any, place: str) -> int:
     """Run an arena, keep its curves and figure, and show what came out."""
     from banditlab.arena import memory
+    from banditlab.arena.backends import backend
     from banditlab.arena.store import Store
 
     for note in arena.notes:
@@ -92,19 +93,25 @@ def run(args: argparse.Namespace, arena: Any, place: str) -> int:
     folder = Path(args.out) if args.out else Path("results") / place
     bound = memory.size(args.memory) if args.memory else None
     watch = None if args.track is None else track.open_tracker(args.track, folder / args.track)
+    players = backend(arena, args.backend, args.workers, args.address)
     check_writable(folder)
     try:
         with (
             track.using(watch) if watch else nullcontext(),
             Store(folder / ".partial", arena.hash(), resume=args.resume) as store,
         ):
-            return _simulated(args, arena, store, folder, bound)
+            return _simulated(args, arena, players, store, folder, bound)
     finally:
         _remove_empty(folder)
 
 
 def _simulated(
-    args: argparse.Namespace, arena: Any, store: Store, folder: Path, bound: int | None
+    args: argparse.Namespace,
+    arena: Any,
+    players: Backend,
+    store: Store,
+    folder: Path,
+    bound: int | None,
 ) -> int:
     """Run an arena in ``bound`` bytes, save and show its curves; returns the exit code."""
     from banditlab.arena import simulate
@@ -134,10 +141,9 @@ def _simulated(
 
         try:
             with bar:
-                workers = args.workers or os.cpu_count() or 1
                 tracker = track.active()
                 watch = track.Follower(tracker) if tracker else None
-                curves = simulate.run(arena, workers, told, store, bound, watch)
+                curves = simulate.run(arena, players, told, store, bound, watch)
             curves.save(folder, bands=args.bands or "pointwise")
         except Interrupted:
             print(f"interrupted; {_kept(store)}", file=sys.stderr)

@@ -27,7 +27,8 @@ def missing(pairs: Sequence[Pair]) -> set[str]:
     folder = None if jit_disabled() else store.cache_folder()
     if folder is None:
         return set()
-    return {p.name for p in pairs if not known(p) and not (folder / p.name).exists()}
+    unknown = [p.name for p in pairs if p.name != f"plain-{p.code}" and not known(p)]
+    return {name for name in unknown if not (folder / name).exists()}
 
 
 @contextmanager

@@ -12,10 +12,12 @@ import inspect
 import itertools
 import os
 import secrets
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numba
@@ -24,7 +26,7 @@ from numba.core.errors import NumbaError
 
 from banditlab.compile import store
 from banditlab.compile.errors import explained
-from banditlab.compile.fingerprint import as_first_seen, machine, reached
+from banditlab.compile.fingerprint import Found, as_first_seen, machine, reached
 from banditlab.compile.shelf import Place, Shelf
 from banditlab.core import OPTIONS, FromPython, jit_disabled
 
@@ -99,6 +101,7 @@ class Pair(NamedTuple):
     name: str  # a hash of everything the machine code depends on
     function: Callable[[], Callable[..., Any]]  # compiles, or reads from the cache, or knows
     data: tuple[Any, ...]  # the nouns' own data, which come first
+    code: str  # a hash of what it does, the same on every processor
 
     def __call__(self, *args: Any) -> Any:
         """Run."""
@@ -109,21 +112,35 @@ _loaded: dict[str, Any] = {}
 _lock = threading.RLock()  # two threads that want the same pair compile it once
 
 
-def pair(loop: Callable[..., Any], nouns: tuple[Any, ...], args: tuple[Any, ...]) -> Pair:
-    """``loop(*nouns, *args)`` as a function of ``args``.
+def pair(
+    loop: Callable[..., Any], nouns: tuple[Any, ...], args: tuple[Any, ...], plain: bool = False
+) -> Pair:
+    """``loop(*nouns, *args)`` as a function of ``args``; ``plain``: never compiled.
 
     ``nouns`` are NamedTuples of kernels and data such as an algorithm and a problem; ``args`` is
     an example of the call's arguments, read for its types only.
     """
     text, data, space = _source(loop, nouns)
-    found = reached((*space.values(), *data, *args))
-    if jit_disabled():
-        plain = partial(_plainly, loop, nouns, len(data))
-        return Pair(f"plain-{found.digest(text)}", lambda: plain, data)
+    found = Found({}, _files(loop, *nouns)) if plain else reached((*space.values(), *data, *args))
+    code = found.digest(text)
+    if plain or jit_disabled():
+        function = partial(_plainly, loop, nouns, len(data))
+        return Pair(f"plain-{code}", lambda: function, data, code)
     types = tuple(numba.typeof(value) for value in (*data, *args))
     name = f"pair-{found.digest(text, str(types), machine())}"
     place = Place(name, found) if as_first_seen(found) else None
-    return Pair(name, partial(_machine_code, name, text, space, types, place), data)
+    return Pair(name, partial(_machine_code, name, text, space, types, place), data, code)
+
+
+def _files(*values: Any) -> str:
+    """The text of the files of functions, and of the classes of values: of Python, that is enough.
+
+    What it imports, a whole library of tensors perhaps, is not walked through.
+    """
+    homes = [value if hasattr(value, "__qualname__") else type(value) for value in values]
+    names = dict.fromkeys(home.__module__ for home in homes)
+    files = [getattr(sys.modules.get(name), "__file__", None) for name in names]
+    return "\0".join(Path(file).read_text(encoding="utf-8") for file in files if file)
 
 
 def compiled(loop: Callable[..., Any], nouns: tuple[Any, ...], args: tuple[Any, ...]) -> Pair:

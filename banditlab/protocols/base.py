@@ -90,6 +90,7 @@ class Loop(NamedTuple):
     # where what the loop records is not yet the curve
     finish: Callable[[np.ndarray, np.ndarray], tuple[tuple[str, ...], np.ndarray]] | None = None
     pieces: Pieces | None = None  # None: a replication is played in one go
+    python: bool = False  # whether run_block is Python that is called as it stands, not compiled
 
 
 class Guest(NamedTuple):
@@ -166,6 +167,9 @@ class Protocol:
     warm: bool = False  # whether an algorithm may learn from a log before the first round
     checkpoints: Callable[[list[int], int], list[int]] = kept_checkpoints
     rounds: bool = False  # whether the horizon is played, so that each one is a run of its own
+    # Whether each replication wants a process of its own, because it is Python, which threads
+    # would play one at a time, or has a state that is the process's: see banditlab.arena.backends.
+    isolated: bool = False
     exact: bool = False  # whether a panel may ask for exact sums
     supply: str = "the rewards that each arm of {} has"  # what a problem's supply counts
     report: str = ""  # the module of banditlab.reports for a user's file, if there is one
