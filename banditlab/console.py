@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+import traceback
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 from banditlab import interrupt
+
+FRAMES = 3  # of an error that nobody foresaw: a report names them
+
+
+def places(error: BaseException) -> list[str]:
+    """File and line of the innermost frames in which an error came up, be it in a worker."""
+    told: list[str] | None = getattr(error, "places", None)
+    if told is not None:
+        return told
+    frames = traceback.extract_tb(error.__traceback__)
+    return [f"{Path(frame.filename).name}:{frame.lineno}" for frame in frames[: -FRAMES - 1 : -1]]
 
 
 class Bar:

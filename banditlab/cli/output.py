@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
 from contextlib import suppress
 from io import TextIOWrapper
-from pathlib import Path
+
+from banditlab import console
 
 
 def ready() -> None:
@@ -38,9 +38,8 @@ def silence() -> None:
 
 def unforeseen(error: Exception) -> str:
     """An error that nobody thought of, and where it came up, in one line: what a report needs."""
-    frames = traceback.extract_tb(error.__traceback__)
-    places = " < ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in frames[:-4:-1])
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:500]} ({places})"
+    where = " < ".join(console.places(error))
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:500]} ({where})"
 
 
 def cause(error: OSError) -> str:

@@ -8,9 +8,7 @@ or a file that the arena names is another, refuses to play.
 from __future__ import annotations
 
 import pickle
-import traceback
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,8 +19,7 @@ from banditlab.arena.sealed import Damaged, pack_row, unpack_row
 from banditlab.arena.spec import Arena
 from banditlab.arena.store import digest, facts
 from banditlab.compile import store as compiled
-
-FRAMES = 3  # of an error that nobody foresaw: a report names them
+from banditlab.console import places
 
 
 class Order(NamedTuple):
@@ -109,8 +106,7 @@ def sendable(error: BaseException) -> BaseException:
 
     One that does not pickle becomes one that says the same.
     """
-    frames = traceback.extract_tb(error.__traceback__)
-    places = [f"{Path(frame.filename).name}:{frame.lineno}" for frame in frames[: -FRAMES - 1 : -1]]
+    where = places(error)
     try:
         again = pickle.loads(pickle.dumps(error))
         assert str(again) == str(error)
@@ -118,5 +114,5 @@ def sendable(error: BaseException) -> BaseException:
         words = f"{type(error).__name__}: {' '.join(str(error).split())}"
         error = ValueError(words) if isinstance(error, ValueError) else RuntimeError(words)
     error.__traceback__ = error.__cause__ = error.__context__ = None
-    error.places = places  # type: ignore[attr-defined]
+    error.places = where  # type: ignore[attr-defined]
     return error
