@@ -12,7 +12,8 @@ import pytest
 
 import banditlab
 from banditlab import random
-from banditlab.arena import jobs, runner
+from banditlab.arena import jobs
+from banditlab.arena import rows as arena_rows
 from banditlab.arena.claims import evaluate
 from banditlab.arena.overlays import overlays
 from banditlab.arena.spec import checkpoints, read_arena
@@ -139,7 +140,7 @@ def test_stop_flag_ends_a_long_block(monkeypatch):
     arena = read_arena({**SMALL, "horizon": 10**10, "checkpoints": [10**10]})
     job = jobs.Resolver().job(arena, arena.panels[0], arena.panels[0].agents[0])
     flag = np.zeros(2, np.int64)
-    thread = threading.Thread(target=runner.run_block, args=(job, 0, np.zeros((1, 1, 3)), flag))
+    thread = threading.Thread(target=arena_rows.run_block, args=(job, 0, np.zeros((1, 1, 3)), flag))
     thread.start()
     while flag[0] == 0:
         time.sleep(0.01)

@@ -16,6 +16,7 @@ import pytest
 
 import banditlab
 from banditlab.arena import backends, runner
+from banditlab.arena import rows as arena_rows
 from banditlab.arena.backends import probe, processes
 from banditlab.arena.backends.site import Afar, Order, Site, sendable
 from banditlab.arena.jobs import Resolver, wanted
@@ -297,7 +298,7 @@ def test_an_error_that_does_not_pickle_is_told_in_its_words():
 def order_of(arena, replications=1, first=0, number=0, **more):
     job = Resolver().job(arena, *wanted(arena)[number])
     whose = owner(job, arena.hash(), arena.seed, number)
-    part = runner.Part(whose, first, replications, 1, 1, more.pop("in_pieces", False))
+    part = arena_rows.Part(whose, first, replications, 1, 1, more.pop("in_pieces", False))
     return job, Order(part, tuple(made.code for made in job.play.pairs), **more)
 
 
@@ -318,7 +319,7 @@ def test_what_a_worker_keeps_of_a_row_is_believed_only_whole(monkeypatch):
     arena = read_arena({"problem": MEANS, "agents": ["ucb"], "horizon": 3000, "seed": 1})
     job, order = order_of(arena, first=3, in_pieces=True)
     record = np.zeros((1, job.loop.checkpoints.size, len(job.loop.measures)))
-    runner.run_block(job, 3, record, np.zeros(2, np.int64))
+    arena_rows.run_block(job, 3, record, np.zeros(2, np.int64))
     progress, told, site = np.zeros(2, np.int64), [], Site(arena)
 
     def tell(message):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from banditlab import Agent, machine, registry
+from banditlab.arena import rows as arena_rows
 from banditlab.arena import runner
 from banditlab.arena.spec import read_arena
 from banditlab.arena.store import Store
@@ -198,7 +199,7 @@ def test_a_block_without_memory_says_whose_it_was(capsys, monkeypatch):
     def full(*_):
         raise MemoryError
 
-    monkeypatch.setattr(runner, "run_block", full)
+    monkeypatch.setattr(arena_rows, "run_block", full)
     code, line = error_of(capsys, "--arena", arena(), "--out", "out")
     assert code == 2 and "agent 'uniform' in panel 'main': there is no memory for n_arms=2" in line
 

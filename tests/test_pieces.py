@@ -18,6 +18,7 @@ import pytest
 
 import banditlab
 from banditlab.arena import pieces, runner
+from banditlab.arena import rows as arena_rows
 from banditlab.arena.jobs import Resolver
 from banditlab.arena.pieces import Keeper
 from banditlab.arena.sealed import DIGITS, UNDER_WAY, pack_row
@@ -66,7 +67,7 @@ def empty(job, rows=1):
 
 def in_one_go(job, first=1, rows=1):
     record = empty(job, rows)
-    runner.run_block(job, first, record, np.zeros(2, np.int64))
+    arena_rows.run_block(job, first, record, np.zeros(2, np.int64))
     return record
 
 

@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 
 import banditlab
+from banditlab.arena import rows as arena_rows
 from banditlab.arena import runner, store
 from banditlab.arena.jobs import Resolver
 from banditlab.arena.sealed import DIGITS, TITLE, Damaged, pack, unpack
@@ -86,7 +87,7 @@ def test_where_blocks_are_cut_does_not_change_a_bit(small, monkeypatch, most, se
 def test_cut_blocks_are_what_one_call_of_the_kernel_gives(small, agent):
     job = job_of(agent=agent)
     record = np.zeros((130, job.loop.checkpoints.size, 3))
-    runner.run_block(job, 0, record, np.zeros(2, np.int64))
+    arena_rows.run_block(job, 0, record, np.zeros(2, np.int64))
     assert np.array_equal(small.records["main", job.agent.label].values, record)
 
 
@@ -118,13 +119,13 @@ def test_a_block_is_as_many_replications_as_end_in_time(monkeypatch):
 def played(monkeypatch):
     """Which replications of which agent the kernels are asked for from now on."""
     asked = []
-    plain = runner.run_block
+    plain = arena_rows.run_block
 
     def spy(job, first, record, progress):
         asked.append((job.agent.label, first, len(record)))
         return plain(job, first, record, progress)
 
-    monkeypatch.setattr(runner, "run_block", spy)
+    monkeypatch.setattr(arena_rows, "run_block", spy)
     return asked
 
 
@@ -296,7 +297,7 @@ def test_a_block_that_was_stopped_is_not_kept(tmp_path, monkeypatch):
             time.sleep(0.001)
         return 0.0
 
-    monkeypatch.setattr(runner, "run_block", until_told)
+    monkeypatch.setattr(arena_rows, "run_block", until_told)
     with Store(tmp_path / "store", HASH) as kept:
         run = runner.Runner(2, kept, None, 1)
         run.submit(job_of(), owner(job_of(), HASH, 9, 0))

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from banditlab.arena.jobs import Job, Resolver, wanted
-from banditlab.arena.runner import Part, play_part
+from banditlab.arena.rows import Part, play_part
 from banditlab.arena.sealed import Damaged, pack_row, unpack_row
 from banditlab.arena.spec import Arena
 from banditlab.arena.store import digest, facts
