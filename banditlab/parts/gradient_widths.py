@@ -1,5 +1,7 @@
 """How uncertain a network's prediction is, by its gradient: what NeuralUCB and NeuralTS share.
 
+They play with the same state, learn in the same way and differ in ``act`` alone.
+
 With the gradients ``g`` of the predictions of all rounds so far, taken when they were made, the
 width of a prediction with gradient ``g`` is ``sqrt(ridge nu g.T U^-1 g)``, where ``U`` is
 
@@ -21,14 +23,16 @@ the information, so nothing drifts and nothing needs a refresh.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from banditlab import linalg
-from banditlab.core import kernel
-from banditlab.parts import networks
-from banditlab.parts.network_training import LARGEST
+from banditlab.core import Task, kernel
+from banditlab.parts import calendars, largest, network_training, networks
+from banditlab.parts.calendars import CALENDARS
+from banditlab.parts.network_training import LARGEST, Learner
 
 COVARIANCES = ("diagonal", "last_layer", "full")
 DIAGONAL, LAST_LAYER, FULL = 0, 1, 2
@@ -163,12 +167,100 @@ def score(net, widths, x, mean, form):
     return sound
 
 
-def refuse_large(weights: int) -> None:
-    """Refuse, by ValueError, a full covariance of more than MOST weights."""
-    if weights > MOST:
-        gigabytes = 8.0 * weights * weights / 1e9
-        raise ValueError(
-            f"cov 'full' is for networks of at most {MOST:,} weights, this one has {weights:,}: "
-            f"its matrix would take {gigabytes:,.1f} GB; use 'diagonal' or 'last_layer'"
-        )
+# --- the family -----------------------------------------------------------------------------------
 
+
+class State(NamedTuple):
+    """What NeuralUCB and NeuralTS remember."""
+
+    learner: Learner  # the network, and the rows that it learns from
+    widths: Widths
+    mean: np.ndarray  # (n_arms,) float64: scratch, predictions
+    form: np.ndarray  # (n_arms,) float64: scratch, g.T U^-1 g
+
+
+@kernel
+def begin(params, task, rng, kind):
+    """The state before round 0, for a kind of covariance."""
+    blocks = 1 if params.shared else task.n_arms
+    net = networks.new(blocks, task.dim, params.units, params.depth, rng)
+    return State(
+        network_training.new_learner(net, params.memory, task.horizon, 0, rng),
+        new_widths(kind, params.ridge, net),
+        np.zeros(task.n_arms),
+        np.zeros(task.n_arms),
+    )
+
+
+@kernel
+def init_diagonal(params, task, rng):
+    return begin(params, task, rng, DIAGONAL)
+
+
+@kernel
+def init_last_layer(params, task, rng):
+    return begin(params, task, rng, LAST_LAYER)
+
+
+@kernel
+def init_full(params, task, rng):
+    return begin(params, task, rng, FULL)
+
+
+@kernel
+def predict(state, x):
+    """Write mean and form of every arm; False when the network gave up, or must now."""
+    sound = score(state.learner.net, state.widths, x, state.mean, state.form)
+    return sound and state.learner.trouble[0] == 0
+
+
+@kernel
+def absorb_arm(state, x, arm):
+    """Add the gradient of the arm pulled."""
+    net = state.learner.net
+    remember(net, state.widths, networks.block_of(net, arm), networks.show(net, x, arm))
+
+
+@kernel
+def update_ee_net(params, state, t, x, arm, reward, rng):
+    absorb_arm(state, x, arm)
+    calendars.learn_ee_net(params, state.learner, t, x, arm, reward, 0.0, rng)
+
+
+@kernel
+def update_neural_ucb(params, state, t, x, arm, reward, rng):
+    absorb_arm(state, x, arm)
+    calendars.learn_neural_ucb(params, state.learner, t, x, arm, reward, params.ridge, rng)
+
+
+@kernel
+def update_neural_ts(params, state, t, x, arm, reward, rng):
+    absorb_arm(state, x, arm)
+    calendars.learn_neural_ts(params, state.learner, t, x, arm, reward, params.ridge, rng)
+
+
+@kernel
+def recommend(params, state, x, rng, out):
+    network_training.estimate(state.learner, x, state.mean)
+    largest.even_odds(state.mean, out)
+
+
+INIT = dict(zip(COVARIANCES, (init_diagonal, init_last_layer, init_full), strict=True))
+UPDATE = dict(zip(CALENDARS, (update_ee_net, update_neural_ucb, update_neural_ts), strict=True))
+
+
+def check_of(params: Any) -> Callable[[Task], None] | None:
+    """What refuses, by ValueError, a full covariance of more than MOST weights."""
+
+    def check(task: Task) -> None:
+        blocks = 1 if params.shared else task.n_arms
+        weights = networks.size(blocks, task.dim, params.units, params.depth)
+        if weights > MOST:
+            gigabytes = 8.0 * weights * weights / 1e9
+            raise ValueError(
+                f"cov 'full' is for networks of at most {MOST:,} weights, this one has "
+                f"{weights:,}: its matrix would take {gigabytes:,.1f} GB; use 'diagonal' or "
+                "'last_layer'"
+            )
+
+    return check if params.cov == COVARIANCES[FULL] else None

@@ -363,11 +363,9 @@ def is_due(n):
 
 
 @kernel
-def learn(training, learner, x, arm, target, rng):
-    """Remember a row, and train as the schedule says. A learner that gave up does nothing."""
+def remember(learner, x, arm, target):
+    """Write a row to the history; returns its place."""
     net, history = learner.net, learner.history
-    if learner.trouble[0] != 0:
-        return
     n = history.seen[0]
     place = n % history.arms.size
     row = networks.show(net, x, arm)
@@ -376,9 +374,19 @@ def learn(training, learner, x, arm, target, rng):
     history.arms[place] = networks.block_of(net, arm)
     history.target[place] = target
     history.seen[0] = n + 1
+    return place
+
+
+@kernel
+def learn(training, learner, x, arm, target, rng):
+    """Remember a row, and train as the schedule says. A learner that gave up does nothing."""
+    net, history = learner.net, learner.history
+    if learner.trouble[0] != 0:
+        return
+    n = history.seen[0]
     due = is_due(n)
     rows, steps, lr = 1, 1, training.lr
-    history.deck[0] = place
+    history.deck[0] = remember(learner, x, arm, target)
     if training.schedule == OGD:
         lr *= training.t0 / (training.t0 + n + 1.0) if training.t0 > 0.0 else 1.0
     else:

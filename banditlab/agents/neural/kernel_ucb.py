@@ -34,6 +34,7 @@ import numpy as np
 
 from banditlab import linalg, numeric
 from banditlab.core import kernel
+from banditlab.parts.largest import even_odds, first_largest
 from banditlab.protocols.online import Online
 from banditlab.validate import integer, nonnegative, positive
 
@@ -169,13 +170,10 @@ def predict(state, x):
 @kernel
 def act(params, state, t, x, rng):
     predict(state, x)
-    best, arm = -np.inf, 0
     for k in range(state.mean.size):
         variance = params.ridge * params.nu * max(1.0 - state.form[k], 0.0)
-        index = state.mean[k] + math.sqrt(variance)
-        arm = k if index > best else arm
-        best = index if index > best else best
-    return arm
+        state.mean[k] += math.sqrt(variance)
+    return first_largest(state.mean)
 
 
 @kernel
@@ -212,13 +210,7 @@ def update(params, state, t, x, arm, reward, rng):
 @kernel
 def recommend(params, state, x, rng, out):
     predict(state, x)
-    best, ties = -np.inf, 0.0
-    for k in range(out.size):
-        ties = 0.0 if state.mean[k] > best else ties
-        best = max(best, state.mean[k])
-        ties += 1.0 if state.mean[k] == best else 0.0
-    for k in range(out.size):
-        out[k] = 1.0 / ties if state.mean[k] == best else 0.0
+    even_odds(state.mean, out)
 
 
 def kernel_ucb(ridge: float = 1.0, nu: float = 0.1, memory: int = 1000) -> Online:
