@@ -28,6 +28,7 @@ from banditlab.parts import network_training, networks
 from banditlab.parts.network_training import EXPECTED, LARGEST, RECENT, WRONG, Training
 
 CALENDARS = ("ee_net", "neural_ucb", "neural_ts")
+EE_NET, NEURAL_UCB = 0, 1
 STEPS = (2000, 1000, 100)  # of a training
 EARLY, LATER = 2000, 100  # neural_ucb: every round before EARLY, then each LATER
 

@@ -31,7 +31,6 @@ import numpy as np
 from banditlab import linalg
 from banditlab.core import Task, kernel
 from banditlab.parts import calendars, largest, network_training, networks
-from banditlab.parts.calendars import CALENDARS
 from banditlab.parts.network_training import LARGEST, Learner
 
 COVARIANCES = ("diagonal", "last_layer", "full")
@@ -180,31 +179,16 @@ class State(NamedTuple):
 
 
 @kernel
-def begin(params, task, rng, kind):
-    """The state before round 0, for a kind of covariance."""
-    blocks = 1 if params.shared else task.n_arms
+def init(params, task, rng):
+    """The state before round 0."""
+    blocks = task.n_arms if params.disjoint else 1
     net = networks.new(blocks, task.dim, params.units, params.depth, rng)
     return State(
         network_training.new_learner(net, params.memory, task.horizon, 0, rng),
-        new_widths(kind, params.ridge, net),
+        new_widths(params.cov, params.ridge, net),
         np.zeros(task.n_arms),
         np.zeros(task.n_arms),
     )
-
-
-@kernel
-def init_diagonal(params, task, rng):
-    return begin(params, task, rng, DIAGONAL)
-
-
-@kernel
-def init_last_layer(params, task, rng):
-    return begin(params, task, rng, LAST_LAYER)
-
-
-@kernel
-def init_full(params, task, rng):
-    return begin(params, task, rng, FULL)
 
 
 @kernel
@@ -245,15 +229,14 @@ def recommend(params, state, x, rng, out):
     largest.even_odds(state.mean, out)
 
 
-INIT = dict(zip(COVARIANCES, (init_diagonal, init_last_layer, init_full), strict=True))
-UPDATE = dict(zip(CALENDARS, (update_ee_net, update_neural_ucb, update_neural_ts), strict=True))
+UPDATE = (update_ee_net, update_neural_ucb, update_neural_ts)  # as in CALENDARS
 
 
 def check_of(params: Any) -> Callable[[Task], None] | None:
     """What refuses, by ValueError, a full covariance of more than MOST weights."""
 
     def check(task: Task) -> None:
-        blocks = 1 if params.shared else task.n_arms
+        blocks = task.n_arms if params.disjoint else 1
         weights = networks.size(blocks, task.dim, params.units, params.depth)
         if weights > MOST:
             gigabytes = 8.0 * weights * weights / 1e9
@@ -263,4 +246,4 @@ def check_of(params: Any) -> Callable[[Task], None] | None:
                 "'last_layer'"
             )
 
-    return check if params.cov == COVARIANCES[FULL] else None
+    return check if params.cov == FULL else None

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import stats
 
 import banditlab
+from banditlab import random
 from banditlab.agents.neural import kernel_ucb
+from banditlab.parts import gradient_widths, networks
+from banditlab.parts.calendars import CALENDARS
+from banditlab.parts.gradient_widths import COVARIANCES
 
 ARMS, DIM = 3, 2
 
@@ -102,12 +107,231 @@ def test_linucb_by_blocks_is_linucb_on_encoded_vectors(bonus):
     assert arms == set(range(ARMS))
 
 
+# --- networks: a second version, on encoded vectors ---------------------------------------------
+
+
+class Second:
+    """NeuralUCB, NeuralTS and NeuralEpsilon with one hidden layer, as if written in a hurry.
+
+    A dense network of long vectors, gradients as long vectors, inverses from scratch. Initial
+    weights and luck are those of the agent that it is compared with.
+    """
+
+    def __init__(self, agent):
+        params = agent.algorithm.params
+        self.p, self.rng, self.rows, self.rewards, self.t = params, agent._rng.copy(), [], [], 0
+        self.cov = COVARIANCES[getattr(params, "cov", 0)]
+        self.calendar = CALENDARS[params.calendar]
+        w = networks.layers(agent.state.learner.net, agent.state.learner.net.theta)
+        self.W = np.transpose(w.first, (2, 0, 1)).reshape(params.units, -1).copy()
+        self.b, self.v, self.c = w.bias.copy(), w.last.copy(), w.last_bias[0]
+        self.past = []
+
+    def value(self, x):
+        return self.v @ np.maximum(self.W @ x + self.b, 0.0) + self.c
+
+    def gradient(self, x):
+        on = (self.W @ x + self.b > 0.0) * self.v
+        parts = np.outer(on, x).ravel(), on, np.maximum(self.W @ x + self.b, 0.0), [1.0]
+        return np.concatenate(parts)
+
+    def direction(self, x):
+        if self.cov == "last_layer":
+            return np.append(np.maximum(self.W @ x + self.b, 0.0), 1.0)
+        return self.gradient(x)
+
+    def widths(self, xs):
+        g = np.array([self.direction(x) for x in xs])
+        past = np.reshape(self.past, (-1, g.shape[1]))
+        if self.cov == "diagonal":
+            form = (g**2 / (self.p.ridge + (past**2).sum(axis=0))).sum(axis=1)
+        else:
+            U = self.p.ridge * np.eye(g.shape[1]) + past.T @ past
+            form = np.einsum("ki,ij,kj->k", g, np.linalg.inv(U), g)
+        return np.sqrt(self.p.ridge * self.p.nu * form)
+
+    def scores(self, x):
+        """What the arms are ranked by; None where any arm is played."""
+        xs = [encoded(x, k) for k in range(ARMS)]
+        f = np.array([self.value(v) for v in xs])
+        if hasattr(self.p, "epsilon"):
+            explores, self.any = random.uniform(self.rng) < self.p.epsilon, self.below()
+            return None if explores else f
+        if type(self.p).__name__ == "NeuralTS":
+            return f + self.widths(xs) * [random.normal(self.rng) for _ in xs]
+        return f + self.widths(xs)
+
+    def below(self):
+        return random.below(self.rng, ARMS)
+
+    def move(self, g, lr, decay):
+        step = self.W.size
+        whole = np.concatenate([self.W.ravel(), self.b, self.v, [self.c]])
+        whole = whole - lr * (g + decay * whole)
+        self.W, m = whole[:step].reshape(self.W.shape), self.b.size
+        self.b, self.v, self.c = whole[step : step + m], whole[step + m : -1], whole[-1]
+
+    def learn(self, x, arm, reward):
+        row, t, p = encoded(x, arm), self.t, self.p
+        self.t += 1
+        if hasattr(p, "cov"):
+            self.past.append(self.direction(row))
+        ridge = getattr(p, "ridge", 0.0)
+        due = {
+            "ee_net": t % 10 == 0 if t < 1000 else t % 100 == 0,
+            "neural_ucb": t < 2000 or t % 100 == 0,
+            "neural_ts": True,
+        }[self.calendar]
+        if due or self.calendar != "neural_ucb":
+            self.rows.append(row)
+            self.rewards.append(reward)
+        if self.calendar == "neural_ts":
+            for _ in range(p.steps or 100):
+                both = list(zip(self.rows, self.rewards, strict=True))
+                slopes = [2.0 * (self.value(v) - r) * self.gradient(v) for v, r in both]
+                self.move(np.mean(slopes, axis=0), p.lr, ridge / len(both))
+        elif due:
+            order = np.arange(len(self.rows), dtype=float)
+            random.shuffle(self.rng, order)
+            self.passes(order.astype(int), ridge if self.calendar == "neural_ucb" else 0.0)
+
+    def passes(self, order, decay):
+        left = self.p.steps or (2000 if self.calendar == "ee_net" else 1000)
+        while True:
+            errors = 0.0
+            for i in order:
+                error = self.value(self.rows[i]) - self.rewards[i]
+                self.move(2.0 * error * self.gradient(self.rows[i]), self.p.lr, decay)
+                errors += error**2
+                left -= 1
+                if left == 0:
+                    return
+            if errors / len(order) <= self.p.tolerance:
+                return
+
+
+NETS = [
+    ("neural_ucb", {"cov": "diagonal"}),
+    ("neural_ucb", {"cov": "last_layer", "calendar": "neural_ucb"}),
+    ("neural_ucb", {"cov": "full", "calendar": "neural_ts", "steps": 6}),
+    ("neural_ts", {"cov": "diagonal", "nu": 0.5}),
+    ("neural_ts", {"cov": "full", "nu": 0.5, "calendar": "neural_ucb"}),
+    ("neural_epsilon", {"epsilon": 0.3}),
+    ("neural_epsilon", {"epsilon": 0.0, "calendar": "neural_ts", "steps": 6}),
+]
+
+
+@pytest.mark.parametrize(
+    "name, hyper", NETS, ids=[" ".join(map(str, [n, *h.values()])) for n, h in NETS]
+)
+@pytest.mark.parametrize("shared", [True, False])
+def test_networks_play_as_a_second_version_on_long_vectors_does(name, hyper, shared):
+    hyper = {"steps": 25, "tolerance": 0.3, "units": 4, "ridge": 0.3, **hyper}
+    if name == "neural_epsilon":
+        del hyper["ridge"]
+    blocks = {"disjoint": shared}  # a row for all arms needs a block for each
+    agent = banditlab.Agent(name, n_arms=ARMS, dim=DIM, seed=3, **blocks, **hyper)
+    slow, arms = Second(agent), set()
+    for t, (x, paid) in enumerate(zip(*rounds(33, shared), strict=True)):
+        scores = slow.scores(x)
+        arm = agent.act(x)
+        if scores is None:
+            assert arm == slow.any
+        else:
+            assert scores[arm] == pytest.approx(scores.max(), rel=1e-8)
+        arm = arm if t % 2 else t % ARMS
+        arms.add(arm)
+        agent.update(x, arm, paid[arm])
+        slow.learn(x, arm, paid[arm])
+    w = networks.layers(agent.state.learner.net, agent.state.learner.net.theta)
+    np.testing.assert_allclose(w.last, slow.v, rtol=1e-8, atol=1e-12)
+    W = np.transpose(w.first, (2, 0, 1)).reshape(4, -1)
+    np.testing.assert_allclose(W, slow.W, rtol=1e-8, atol=1e-12)
+    np.testing.assert_array_equal(agent._rng, slow.rng)
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+def test_a_width_is_the_norm_of_the_gradient_before_any_round(depth):
+    """With ridge = nu = 1; and the diagonal is 1 + g^2 after a round."""
+    hyper = {"n_arms": ARMS, "dim": DIM, "units": 5, "depth": depth, "ridge": 1.0, "nu": 1.0}
+    agent = banditlab.Agent("neural_ucb", **hyper)
+    net, x = agent.state.learner.net, np.array([[0.3, -2.0]])
+    g = np.zeros((ARMS, net.theta.size))
+    for k in range(ARMS):
+        networks.gradient(net, k, x[0], g[k])
+    gradient_widths.predict(agent.state, x)
+    np.testing.assert_allclose(agent.state.form, (g**2).sum(axis=1))
+    agent.update(x, 1, 0.5)
+    np.testing.assert_allclose(1.0 / agent.state.widths.inverse, 1.0 + g[1] ** 2)
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+def test_the_full_width_is_that_of_the_kernel_of_gradients(depth):
+    """g (ridge I + G G.T)^-1 g = (|g|^2 - k (ridge I + K)^-1 k) / ridge."""
+    hyper = {"n_arms": ARMS, "dim": DIM, "units": 5, "depth": depth, "ridge": 0.2, "steps": 9}
+    agent = banditlab.Agent("neural_ucb", cov="full", **hyper)
+    net, g = agent.state.learner.net, np.zeros(agent.state.learner.net.theta.size)
+    past = []
+    for t, (x, paid) in enumerate(zip(*rounds(50, True), strict=True)):
+        networks.gradient(net, t % ARMS, x[0], g)
+        past.append(g.copy())
+        agent.update(x, t % ARMS, paid[0])
+    G, x = np.array(past), np.array([[0.5, 1.5]])
+    gradient_widths.predict(agent.state, x)
+    for arm in range(ARMS):
+        networks.gradient(net, arm, x[0], g)
+        k = G @ g
+        dual = (g @ g - k @ np.linalg.solve(0.2 * np.eye(50) + G @ G.T, k)) / 0.2
+        assert agent.state.form[arm] == pytest.approx(dual, rel=1e-8)
+        primal = g @ np.linalg.inv(0.2 * np.eye(g.size) + G.T @ G) @ g
+        assert agent.state.form[arm] == pytest.approx(primal, rel=1e-8)
+
+
+def test_a_full_covariance_of_a_large_network_is_refused_with_what_it_would_take():
+    with pytest.raises(ValueError, match="this one has 64,201: its matrix would take 33.0 GB"):
+        banditlab.Agent("neural_ucb", n_arms=10, dim=64, cov="full")
+    problem = {"name": "linear", "n_arms": 10, "dim": 64}
+    panel = {"problem": problem, "agents": [{"name": "neural_ts", "cov": "full"}], "horizon": 5}
+    with pytest.raises(ValueError, match="'neural_ts' in panel 'main': cov 'full' is for"):
+        banditlab.simulate({"protocol": "online", "seed": 1, "replications": 1, **panel})
+
+
+@pytest.mark.parametrize("name", ["neural_ucb", "neural_ts", "neural_epsilon"])
+def test_an_agent_whose_predictions_diverge_gives_up(name):
+    agent = banditlab.Agent(name, n_arms=2, dim=1, lr=5.0)
+    agent.update([[1.0]], 0, 1.0)
+    with pytest.raises(ValueError, match=f"{name} gave up: its predictions diverged"):
+        for _ in range(30):
+            agent.act([[1.0]])
+            agent.update([[1.0]], 0, 1.0)
+
+
+def test_propensities_of_neural_ts_are_exact_for_two_arms_up_to_its_points():
+    agent = banditlab.Agent("neural_ts", n_arms=2, dim=1, units=5, nu=8.0)
+    for t in range(20):
+        agent.update([[1.0]], t % 2, float(t % 2))
+    found = agent.propensities([[1.0]])
+    gradient_widths.predict(agent.state, np.ones((1, 1)))
+    mean, form = agent.state.mean, agent.state.form
+    gap = (mean[1] - mean[0]) / np.sqrt(0.8 * form.sum())
+    assert 0.5 < found[1] < 0.999
+    assert found[1] == pytest.approx(stats.norm.cdf(gap), abs=2e-3)
+
+
 # --- bad input ----------------------------------------------------------------------------------
 
 BAD = [
     ("kernel_ucb", {"ridge": 0.0}, "ridge must be positive"),
     ("kernel_ucb", {"nu": -1.0}, "nu must be at least 0"),
     ("kernel_ucb", {"memory": 0}, "memory must be at least 1"),
+    ("neural_ucb", {"ridge": 0.0}, "ridge must be positive"),
+    ("neural_ucb", {"cov": "dense"}, "cov must be one of diagonal, last_layer, full"),
+    ("neural_ucb", {"calendar": "daily"}, "calendar must be one of ee_net, neural_ucb, neural_ts"),
+    ("neural_ts", {"nu": -0.1}, "nu must be at least 0"),
+    ("neural_ts", {"units": 0}, "units must be at least 1"),
+    ("neural_ts", {"depth": 3}, "depth must be at most 2"),
+    ("neural_epsilon", {"epsilon": 1.5}, r"epsilon must lie in \[0, 1\]"),
+    ("neural_epsilon", {"lr": 0.0}, "lr must be positive"),
     ("linucb", {"bonus": "square"}, "bonus must be one of sqrt, official"),
     ("linucb", {"bonus": "official", "delta": 0.1}, "delta must be 0 with bonus 'official'"),
 ]

@@ -3,7 +3,7 @@
 With probability ``epsilon`` any arm, else the arm of the largest prediction f(x). With 0 it is the
 "NeuralNoExplore" of the programs of EE-Net (Ban, Yan, Banerjee & He 2022), whose NeuralEpsilon has
 0.01; that of NeuralTS (Zhang et al. 2021) has 0.05. The network (banditlab.parts.networks) has a
-block of its first layer for every arm, or, if ``shared``, one for all; ``calendar`` says when it
+block of its first layer for every arm if ``disjoint``, else one for all; ``calendar`` says when it
 learns (banditlab.parts.calendars), here without any decay of weights.
 
 >>> import banditlab
@@ -21,15 +21,23 @@ import numpy as np
 
 from banditlab.core import kernel
 from banditlab.parts import calendars, network_training, networks
-from banditlab.parts.calendars import CALENDARS
+from banditlab.parts.calendars import CALENDARS, EE_NET
 from banditlab.parts.largest import even_odds, first_largest
+from banditlab.parts.modes import place
 from banditlab.parts.network_training import Learner
 from banditlab.protocols.online import Online
 from banditlab.random import below, uniform
-from banditlab.validate import between, choice, flag, integer, nonnegative, positive
+from banditlab.validate import between, flag, integer, nonnegative, positive
 
 label = "NeuralEpsilon"
-trial = {"units": 6, "steps": 40}  # what the contract plays
+trial = {"units": 6, "steps": 40}  # what the contract plays, on what
+example = {
+    "name": "classification",
+    "data": {
+        "x": [[1, 0.5], [1, 1.5], [1, -0.5], [-1, 0.5], [-1, 1.5], [-1, -0.5]],
+        "label": [0, 0, 0, 1, 1, 1],
+    },
+}
 
 
 class NeuralEpsilon(NamedTuple):
@@ -39,11 +47,11 @@ class NeuralEpsilon(NamedTuple):
     units: int = 100  # >= 1: of a hidden layer
     depth: int = 1  # 1 or 2 hidden layers
     lr: float = 0.05  # > 0: step size
-    calendar: str = "ee_net"  # one of CALENDARS: when to train
+    calendar: int = EE_NET  # place in CALENDARS: when to train
     steps: int = 0  # >= 0: of a training; 0: as many as the calendar has
     tolerance: float = 0.001  # >= 0: mean squared error at which a training ends
-    shared: bool = False  # whether arms share the first layer, and features tell them apart
-    memory: int = 0  # >= 0: rounds remembered; 0: as many as the horizon
+    disjoint: bool = True  # whether every arm has a block of the first layer of its own
+    memory: int = 0  # >= 0: rows remembered, the last; 0: the horizon's, at least 10,000
 
 
 class State(NamedTuple):
@@ -55,7 +63,7 @@ class State(NamedTuple):
 
 @kernel
 def init(params, task, rng):
-    blocks = 1 if params.shared else task.n_arms
+    blocks = task.n_arms if params.disjoint else 1
     net = networks.new(blocks, task.dim, params.units, params.depth, rng)
     learner = network_training.new_learner(net, params.memory, task.horizon, 0, rng)
     return State(learner, np.zeros(task.n_arms))
@@ -98,7 +106,7 @@ def recommend(params, state, x, rng, out):
     even_odds(state.mean, out)
 
 
-UPDATE = dict(zip(CALENDARS, (update_ee_net, update_neural_ucb, update_neural_ts), strict=True))
+UPDATE = (update_ee_net, update_neural_ucb, update_neural_ts)  # as in CALENDARS
 
 
 def neural_epsilon(
@@ -106,10 +114,10 @@ def neural_epsilon(
     units: int = 100,
     depth: int = 1,
     lr: float = 0.05,
-    calendar: str = "ee_net",
+    calendar: str | int = "ee_net",
     steps: int = 0,
     tolerance: float = 0.001,
-    shared: bool = False,
+    disjoint: bool = True,
     memory: int = 0,
 ) -> Online:
     """NeuralEpsilon; ranges of the arguments stand at :class:`NeuralEpsilon`.
@@ -123,10 +131,10 @@ def neural_epsilon(
         integer("units", units, 1),
         integer("depth", depth, 1, 2),
         positive("lr", lr),
-        choice("calendar", calendar, CALENDARS),
+        place("calendar", calendar, CALENDARS),
         integer("steps", steps, 0),
         nonnegative("tolerance", tolerance),
-        flag("shared", shared),
+        flag("disjoint", disjoint),
         integer("memory", memory, 0),
     )
     update = UPDATE[params.calendar]

@@ -32,15 +32,31 @@ import numpy as np
 
 from banditlab import numeric
 from banditlab.core import kernel
-from banditlab.parts.calendars import CALENDARS
-from banditlab.parts.gradient_widths import COVARIANCES, INIT, UPDATE, check_of, predict, recommend
+from banditlab.parts.calendars import CALENDARS, EE_NET
+from banditlab.parts.gradient_widths import (
+    COVARIANCES,
+    DIAGONAL,
+    UPDATE,
+    check_of,
+    init,
+    predict,
+    recommend,
+)
 from banditlab.parts.largest import first_largest
+from banditlab.parts.modes import place
 from banditlab.protocols.online import Online
 from banditlab.random import normal
-from banditlab.validate import choice, flag, integer, nonnegative, positive
+from banditlab.validate import flag, integer, nonnegative, positive
 
 label = "NeuralTS"
-trial = {"units": 6, "steps": 40}  # what the contract plays
+trial = {"units": 6, "steps": 40}  # what the contract plays, on what
+example = {
+    "name": "classification",
+    "data": {
+        "x": [[1, 0.5], [1, 1.5], [1, -0.5], [-1, 0.5], [-1, 1.5], [-1, -0.5]],
+        "label": [0, 0, 0, 1, 1, 1],
+    },
+}
 POINTS = 500  # of an arm's reward, at which propensities look
 propensity_error = 0.01  # more than a sum over these points is off by
 
@@ -50,15 +66,15 @@ class NeuralTS(NamedTuple):
 
     ridge: float = 0.1  # > 0: lambda
     nu: float = 0.001  # >= 0: of the variance
-    cov: str = "diagonal"  # one of COVARIANCES
+    cov: int = DIAGONAL  # place in COVARIANCES
     units: int = 100  # >= 1: of a hidden layer
     depth: int = 1  # 1 or 2 hidden layers
     lr: float = 0.05  # > 0: step size
-    calendar: str = "ee_net"  # one of CALENDARS: when to train
+    calendar: int = EE_NET  # place in CALENDARS: when to train
     steps: int = 0  # >= 0: of a training; 0: as many as the calendar has
     tolerance: float = 0.001  # >= 0: mean squared error at which a training ends
-    shared: bool = False  # whether arms share the first layer, and features tell them apart
-    memory: int = 0  # >= 0: rounds remembered; 0: as many as the horizon
+    disjoint: bool = True  # whether every arm has a block of the first layer of its own
+    memory: int = 0  # >= 0: rows remembered, the last; 0: the horizon's, at least 10,000
 
 
 @kernel
@@ -101,14 +117,14 @@ def propensities(params, state, t, x, out):
 def neural_ts(
     ridge: float = 0.1,
     nu: float = 0.001,
-    cov: str = "diagonal",
+    cov: str | int = "diagonal",
     units: int = 100,
     depth: int = 1,
     lr: float = 0.05,
-    calendar: str = "ee_net",
+    calendar: str | int = "ee_net",
     steps: int = 0,
     tolerance: float = 0.001,
-    shared: bool = False,
+    disjoint: bool = True,
     memory: int = 0,
 ) -> Online:
     """NeuralTS; ranges of the arguments stand at :class:`NeuralTS`.
@@ -121,17 +137,17 @@ def neural_ts(
     params = NeuralTS(
         positive("ridge", ridge),
         nonnegative("nu", nu),
-        choice("cov", cov, COVARIANCES),
+        place("cov", cov, COVARIANCES),
         integer("units", units, 1),
         integer("depth", depth, 1, 2),
         positive("lr", lr),
-        choice("calendar", calendar, CALENDARS),
+        place("calendar", calendar, CALENDARS),
         integer("steps", steps, 0),
         nonnegative("tolerance", tolerance),
-        flag("shared", shared),
+        flag("disjoint", disjoint),
         integer("memory", memory, 0),
     )
-    init, update = INIT[params.cov], UPDATE[params.calendar]
+    update = UPDATE[params.calendar]
     return Online(
         params, init, act, update, recommend, propensities, features=True, check=check_of(params)
     )
