@@ -121,7 +121,7 @@ class Second:
         params = agent.algorithm.params
         self.p, self.rng, self.rows, self.rewards, self.t = params, agent._rng.copy(), [], [], 0
         self.cov = COVARIANCES[getattr(params, "cov", 0)]
-        self.calendar = CALENDARS[params.calendar]
+        self.calendar = CALENDARS[getattr(params, "calendar", 0)]
         w = networks.layers(agent.state.learner.net, agent.state.learner.net.theta)
         self.W = np.transpose(w.first, (2, 0, 1)).reshape(params.units, -1).copy()
         self.b, self.v, self.c = w.bias.copy(), w.last.copy(), w.last_bias[0]
@@ -172,13 +172,13 @@ class Second:
         self.b, self.v, self.c = whole[step : step + m], whole[step + m : -1], whole[-1]
 
     def learn(self, x, arm, reward):
-        row, t, p = encoded(x, arm), self.t, self.p
+        row, t, n, p = encoded(x, arm), self.t, len(self.rewards), self.p
         self.t += 1
         if hasattr(p, "cov"):
             self.past.append(self.direction(row))
         ridge = getattr(p, "ridge", 0.0)
         due = {
-            "ee_net": t % 10 == 0 if t < 1000 else t % 100 == 0,
+            "ee_net": n % 10 == 0 if n < 1000 else n % 100 == 0,
             "neural_ucb": t < 2000 or t % 100 == 0,
             "neural_ts": True,
         }[self.calendar]
@@ -316,6 +316,134 @@ def test_propensities_of_neural_ts_are_exact_for_two_arms_up_to_its_points():
     gap = (mean[1] - mean[0]) / np.sqrt(0.8 * form.sum())
     assert 0.5 < found[1] < 0.999
     assert found[1] == pytest.approx(stats.norm.cdf(gap), abs=2e-3)
+
+
+# --- EE-Net -------------------------------------------------------------------------------------
+
+
+class SecondAdam:
+    """A network of banditlab.parts.adam_nets, with whole matrices."""
+
+    def __init__(self, net, width):
+        self.theta, self.stride, self.n, self.units = (
+            net.theta.copy(), net.stride[0], net.z.size, net.hidden.size,
+        )  # fmt: skip
+        self.front = width + 1 if self.stride else 0
+
+    def parts(self, theta):
+        a, n, m = self.front, self.n, self.units
+        W, rest = theta[a : a + n * m].reshape(n, m), theta[a + n * m :]
+        return theta[: max(a - 1, 0)], theta[max(a - 1, 0)], W, rest[:m], rest[m:-1], rest[-1]
+
+    def windows(self, x):
+        if not self.stride:
+            return None
+        return np.array([x[self.stride * i :][: self.front - 1] for i in range(self.n)])
+
+    def value(self, x):
+        kernel, bias, W, b, v, c = self.parts(self.theta)
+        self.z = self.windows(x) @ kernel + bias if self.stride else np.asarray(x)
+        self.h = np.maximum(self.z @ W + b, 0.0)
+        return v @ self.h + c
+
+    def gradient(self, x):
+        self.value(x)
+        _, _, W, _, v, _ = self.parts(self.theta)
+        back = v * (self.h > 0.0)
+        dz = W @ back
+        front = [dz @ self.windows(x), [dz.sum()]] if self.stride else []
+        return np.concatenate([*front, np.outer(self.z, back).ravel(), back, self.h, [1.0]])
+
+    def train(self, rows, targets, order, steps, lr, decay, stop):
+        m, v, t = np.zeros_like(self.theta), np.zeros_like(self.theta), 0
+        while True:
+            errors = 0.0
+            for i in order:
+                error = self.value(rows[i]) - targets[i]
+                g = 2.0 * error * self.gradient(rows[i]) + decay * self.theta
+                t += 1
+                m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g**2
+                up = m / (1.0 - 0.9**t)
+                self.theta = self.theta - lr * up / (np.sqrt(v / (1.0 - 0.999**t)) + 1e-8)
+                errors += error**2
+                if t == steps:
+                    return
+            if errors / len(order) <= stop:
+                return
+
+
+class SecondEENet(Second):
+    """EE-Net on encoded vectors, with all gradients stored as they are."""
+
+    def __init__(self, agent):
+        super().__init__(agent)
+        p = self.p
+        self.f2 = SecondAdam(agent.state.explorer, p.width)
+        self.f3 = SecondAdam(agent.state.decision, 0)
+        self.features, self.targets, self.opinions = [], [], []
+
+    def pooled(self, x):
+        on = (self.W @ x + self.b > 0.0) * self.v
+        h = np.maximum(self.W @ x + self.b, 0.0)
+        g = np.concatenate([np.outer(on, x).ravel(), on, h, [1.0]])  # the program's order
+        blocks = g.size // self.p.pool + 1
+        g = np.append(g, np.zeros(blocks * self.p.pool - g.size))
+        return g.reshape(blocks, -1).mean(axis=1)
+
+    def scores(self, x):
+        xs = [encoded(x, k) for k in range(ARMS)]
+        self.seen = [self.pooled(v) for v in xs]
+        self.f = np.array(
+            [[self.value(v), self.f2.value(g)] for v, g in zip(xs, self.seen, strict=True)]
+        )
+        if self.p.decider and self.t > 500:
+            return np.array([self.f3.value(row) for row in self.f])
+        return self.f[:, 0] + (0.1 if self.t <= 1000 else 0.01) * (self.f[:, 1] - 1.0)
+
+    def order(self, n):
+        order = np.arange(n, dtype=float)
+        random.shuffle(self.rng, order)
+        return order.astype(int)
+
+    def learn(self, x, arm, reward):
+        self.opinions.append(self.f[arm])
+        self.features.append(self.seen[arm])
+        self.targets.append(reward - self.f[arm, 0] + 1.0)
+        others = [k for k in range(ARMS) if k != arm and reward == 0.0 and self.t < 1000]
+        self.features += [self.seen[k] for k in others]
+        self.targets += [1.2] * len(others)
+        due = len(self.rewards) % 10 == 0
+        super().learn(x, arm, reward)
+        if due:
+            n, p = len(self.targets), self.p
+            args = (p.steps or 2000, p.lr_2, 1e-4, 2e-3)
+            self.f2.train(self.features, self.targets, self.order(n), *args)
+            if p.decider:
+                order = self.order(len(self.rewards))
+                args = (p.steps or 1000, p.lr_3, 0.0, 1e-3)
+                self.f3.train(self.opinions, self.rewards, order, *args)
+
+
+@pytest.mark.parametrize("decider", ["linear", "neural"])
+@pytest.mark.parametrize("shared", [True, False])
+def test_ee_net_plays_as_a_second_version_does(decider, shared):
+    small = {"units": 5, "inner": 4, "pool": 3, "width": 4, "stride": 2, "steps": 25}
+    hyper = {"n_arms": ARMS, "dim": DIM, "lr": 0.05, "lr_2": 0.02, "lr_3": 0.02, "seed": 5}
+    agent = banditlab.Agent("ee_net", decider=decider, disjoint=shared, **hyper, **small)
+    slow = SecondEENet(agent)
+    agent.t = slow.t = 490 if shared else 985  # what changes after 500 and 1000 rounds is met
+    for t, (x, paid) in enumerate(zip(*rounds(26, shared, seed=2), strict=True)):
+        scores = slow.scores(x)
+        arm = agent.act(x)
+        assert scores[arm] == pytest.approx(scores.max(), rel=1e-8)
+        arm = arm if t % 2 else t % ARMS
+        reward = float(paid[arm] > 0.0)
+        agent.update(x, arm, reward)
+        slow.learn(x, arm, reward)
+    np.testing.assert_allclose(agent.state.explorer.theta, slow.f2.theta, rtol=1e-8, atol=1e-12)
+    if decider == "neural":
+        np.testing.assert_allclose(agent.state.decision.theta, slow.f3.theta, rtol=1e-8, atol=1e-12)
+    np.testing.assert_array_equal(agent._rng, slow.rng)
 
 
 # --- bad input ----------------------------------------------------------------------------------

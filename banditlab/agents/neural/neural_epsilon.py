@@ -30,7 +30,7 @@ from banditlab.random import below, uniform
 from banditlab.validate import between, flag, integer, nonnegative, positive
 
 label = "NeuralEpsilon"
-trial = {"units": 6, "steps": 40}  # what the contract plays, on what
+trial = {"units": 12, "steps": 60}  # what the contract plays, on what
 example = {
     "name": "classification",
     "data": {

@@ -49,7 +49,7 @@ from banditlab.random import normal
 from banditlab.validate import flag, integer, nonnegative, positive
 
 label = "NeuralTS"
-trial = {"units": 6, "steps": 40}  # what the contract plays, on what
+trial = {"units": 12, "steps": 60}  # what the contract plays, on what
 example = {
     "name": "classification",
     "data": {

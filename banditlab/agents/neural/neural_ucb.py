@@ -47,7 +47,7 @@ from banditlab.protocols.online import Online
 from banditlab.validate import flag, integer, nonnegative, positive
 
 label = "NeuralUCB"
-trial = {"units": 6, "steps": 40}  # what the contract plays, on what
+trial = {"units": 12, "steps": 60}  # what the contract plays, on what
 example = {
     "name": "classification",
     "data": {
