@@ -331,7 +331,7 @@ def test_rewards_may_leave_the_promised_range_by_a_tenth():
         (
             "discrete_env",
             {"id": "FrozenLake-v1", "options": {"map_name": "9x9"}},
-            "FrozenLake-v1 cannot be made: KeyError: '9x9'",
+            "FrozenLake-v1: KeyError: '9x9'",
         ),
         ("deep_sea", {"N": 1}, "N must be at least 2, got 1"),
         ("deep_sea", {"N": 10**6}, "there is no memory for N=1000000"),

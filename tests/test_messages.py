@@ -9,6 +9,7 @@ import banditlab
 from banditlab import registry
 from banditlab.arena.spec import read_arena
 from banditlab.cli import flags
+from banditlab.cli.main import main
 from banditlab.validate import shown
 
 
@@ -53,3 +54,50 @@ def test_an_agent_of_other_rewards_says_how_it_is_told():
         banditlab.simulate({**gaussian, "agents": ["thompson"]})
     with pytest.raises(ValueError, match=r"in \[-inf, inf\]$"):
         banditlab.simulate({**gaussian, "agents": ["exp3"]})
+
+
+@pytest.fixture
+def bad_environments():
+    import gymnasium
+    from gymnasium import spaces
+
+    class Bad(gymnasium.Env):
+        observation_space, action_space = spaces.Discrete(3), spaces.Discrete(2)
+
+        def reset(self, seed=None, options=None):
+            return 0, {}
+
+        def step(self, action):
+            raise RuntimeError("sensor lost")
+
+    class Odd(Bad):
+        def step(self, action):
+            return 7, 0.0, False, False, {}
+
+    for kind in (Bad, Odd):
+        gymnasium.register(f"{kind.__name__}-v0", entry_point=kind)
+    yield
+    for kind in (Bad, Odd):
+        del gymnasium.registry[f"{kind.__name__}-v0"]
+
+
+@pytest.mark.parametrize("agent", ["vi_lcb", "psrl"])
+@pytest.mark.parametrize(
+    ("id", "said"),
+    [
+        ("Bad-v0", r"error: Bad-v0: step 1, action \d: RuntimeError: sensor lost\n"),
+        ("Odd-v0", r"error: Odd-v0: step 1 observes outside its space: 7 is not in Discrete\(3\)"),
+        ("Chain-v0", r"doesn't exist; an environment of a module .* is written MODULE:Chain-v0\n"),
+    ],
+)
+def test_an_environment_is_named_when_its_own_code_fails(bad_environments, capsys, agent, id, said):
+    import re
+
+    assert main(["--env", id, "--agent", agent]) == 2
+    spoken = capsys.readouterr().err
+    assert re.search(said, spoken) and spoken.count("\n") == 1  # nothing of Gymnasium's beside it
+
+
+def test_a_file_is_refused_for_an_agent_that_reads_none(capsys):
+    assert main(["--agent", "sparse_mis", "--log", "sparse.csv"]) == 2
+    assert "no file is read for 'sparse_mis'; those that release" in capsys.readouterr().err

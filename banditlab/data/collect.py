@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from banditlab.data.gym import in_words, made
 from banditlab.validate import integer
 
 LARGEST_SPACE = 1_000_000  # values of a space that are numbered
@@ -151,14 +152,10 @@ def _listed(info: Mapping[str, Any]) -> dict[str, Any]:
 
 def _environments(env: Any) -> tuple[Any, bool]:
     """A vector environment, and whether it resets its copies in a step of their own."""
-    import gymnasium
     from gymnasium.vector import AutoresetMode, VectorEnv
 
     if isinstance(env, str):
-        try:
-            env = gymnasium.make(env)
-        except gymnasium.error.Error as error:  # says what to use instead of Taxi-v3
-            raise ValueError(str(error)) from error
+        env = made(env)
     if not isinstance(env, VectorEnv):
         return _Single(env), False
     mode = env.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP)
@@ -218,7 +215,7 @@ class _Guard:
         try:
             seen, info = self.envs.reset(seed=seed)
         except Exception as error:
-            raise ValueError(f"{self.name}: reset failed: {_said(error)}") from error
+            raise ValueError(f"{self.name}: reset failed: {in_words(error)}") from error
         return self._numbers(seen, "reset"), info
 
     def step(self, actions: np.ndarray) -> tuple[list[int], Any, Any, Any, dict]:
@@ -230,7 +227,7 @@ class _Guard:
             seen, reward, terminated, truncated, info = self.envs.step(given)
         except Exception as error:
             did = ", ".join(str(self.actions.names[int(a)]) for a in actions[:4])
-            raise ValueError(f"{self.name}: {where}, action {did}: {_said(error)}") from error
+            raise ValueError(f"{self.name}: {where}, action {did}: {in_words(error)}") from error
         for paid in reward:
             if not np.isfinite(paid):
                 raise ValueError(f"{self.name}: {where} pays {paid}, which is no finite number")
@@ -244,13 +241,8 @@ class _Guard:
             return [self.states.number(value) for value in _unstacked(seen)]
         except (ValueError, TypeError, KeyError, IndexError) as error:
             raise ValueError(
-                f"{self.name}: {where} observes outside its space: {_said(error)}"
+                f"{self.name}: {where} observes outside its space: {in_words(error)}"
             ) from error
-
-
-def _said(error: BaseException) -> str:
-    said = " ".join(str(error).split())[:200]
-    return said if isinstance(error, ValueError) and said else f"{type(error).__name__}: {said}"
 
 
 def _stacked(values: list[Any]) -> Any:

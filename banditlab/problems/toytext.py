@@ -24,11 +24,11 @@ of every step.
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
 
+from banditlab.data.gym import made
 from banditlab.mdp import (
     MDP,
     decoy_policy,
@@ -70,17 +70,7 @@ def read(
 
     if not isinstance(id, str):
         raise ValueError(f"id must be the name of a Gymnasium environment, got {id!r}")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)
-            env = gymnasium.make(id, **options).unwrapped
-    except gymnasium.error.Error as error:
-        raise ValueError(f"{id}: {' '.join(str(error).split())}") from None
-    except TypeError as error:
-        raise ValueError(f"{id} does not take these options: {error}") from None
-    except Exception as error:  # of its maker
-        said = " ".join(str(error).split())
-        raise ValueError(f"{id} cannot be made: {type(error).__name__}: {said}") from None
+    env = made(id, options).unwrapped
     try:
         spaces: tuple[Any, ...] = (env.observation_space, env.action_space)
         if not all(isinstance(space, gymnasium.spaces.Discrete) for space in spaces):

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import math
 import re
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -22,6 +21,7 @@ from banditlab import registry
 from banditlab.data import doubts
 from banditlab.data.atomic import Together
 from banditlab.data.collect import numbered
+from banditlab.data.gym import made
 from banditlab.data.transitions import Dataset
 from banditlab.protocols.offline_mdp import learn
 from banditlab.reports.plans import (
@@ -56,18 +56,9 @@ def make_environment(id: str, options: Any = None, **more: Any) -> Any:
 
     Raises ValueError, in one line, if it cannot be made or has other spaces.
     """
-    import gymnasium
-
     if not isinstance(options or {}, dict):
         raise ValueError(f'problem.options must look like {{"name": value}}, got {options!r}')
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)
-            env = gymnasium.make(id, **{**(options or {}), **more})
-    except Exception as error:  # of Gymnasium, which names what to use instead, or of its maker
-        said = " ".join(str(error).split())
-        kind = "" if isinstance(error, gymnasium.error.Error) else f"{type(error).__name__}: "
-        raise ValueError(f"{id}: {kind}{said}") from error
+    env = made(id, options, **more)
     try:
         numbered(env.observation_space, "states")
         numbered(env.action_space, "actions")

@@ -20,6 +20,7 @@ import numpy as np
 from banditlab import registry
 from banditlab.data.atomic import Together
 from banditlab.data.collect import Numbered, numbered
+from banditlab.data.gym import Named, in_words
 from banditlab.protocols import episodic
 from banditlab.reports.environment import make_environment, round_numbers
 from banditlab.reports.plans import Progress, Settings, Stages, hyper_of
@@ -102,14 +103,15 @@ def arena(
 class Trial:
     """What even play shows of an environment: how long episodes last, and what steps pay."""
 
-    def __init__(self, env: Any, actions: Numbered, seed: int, most: int):
+    def __init__(self, env: Named, states: Numbered, actions: Numbered, seed: int, most: int):
         rng = np.random.default_rng(seed)
         self.longest, self.low, self.high = 1, 0.0, 0.0
         env.reset(seed=seed)
         for _ in range(TRIAL):
             for step in range(1, most + 1):
                 action = actions.value(int(rng.integers(len(actions.names))))
-                _, paid, terminated, truncated, _ = env.step(action)
+                seen, paid, terminated, truncated, _ = env.step(action)
+                _state(env, states, seen)
                 reward = number("reward", paid)
                 self.low, self.high = min(self.low, reward), max(self.high, reward)
                 self.longest = max(self.longest, step)
@@ -161,11 +163,11 @@ def play(
     stages = Stages(len(known), progress)
     luck = np.random.SeedSequence(seed).generate_state(runs + 1)
     returns = np.zeros((len(known), runs, episodes))
-    with closing(make_environment(id, options)) as env:
+    with closing(Named(make_environment(id, options), id)) as env:
         states = numbered(env.observation_space, "states")
         actions = numbered(env.action_space, "actions")
         limit = env.spec.max_episode_steps if env.spec is not None else None
-        trial = Trial(env, actions, int(luck[runs]), limit or STEPS)
+        trial = Trial(env, states, actions, int(luck[runs]), limit or STEPS)
         steps = integer("steps", parameters.get("steps", limit or min(STEPS, 2 * trial.longest)), 1)
         low = number("low", parameters.get("low", trial.low))
         # Where even play saw one reward only, any range serves until another comes.
@@ -215,8 +217,18 @@ def play(
     return found, returns
 
 
+def _state(env: Named, states: Numbered, seen: Any) -> int:
+    try:
+        return states.number(seen)
+    except (ValueError, TypeError, KeyError, IndexError) as error:
+        where = f"step {env.steps:,}" if env.steps else "reset"
+        raise ValueError(
+            f"{env.name}: {where} observes outside its space: {in_words(error)}"
+        ) from error
+
+
 def _episode(
-    env: Any,
+    env: Named,
     agent: episodic.EpisodicAgent,
     states: Numbered,
     actions: Numbered,
@@ -225,11 +237,11 @@ def _episode(
 ) -> float:
     """What one episode earns."""
     seen, _ = env.reset(**reset)
-    state, earned, over = states.number(seen), 0.0, False
+    state, earned, over = _state(env, states, seen), 0.0, False
     for step in range(1, steps + 1):
         action = agent.act(state)
         seen, paid, terminated, truncated, _ = env.step(actions.value(action))
-        after, reward = states.number(seen), number("reward", paid)
+        after, reward = _state(env, states, seen), number("reward", paid)
         if agent.beyond(reward):
             raise ValueError(
                 f"a step paid {reward:g}, and rewards were to lie in [{agent.task.low:g}, "

@@ -71,7 +71,7 @@ def algorithms(names: Sequence[str], settings: Settings) -> dict[str, OfflineMDP
         if not offline_mdp.PROTOCOL.speaks(algorithm):
             raise ValueError(
                 f"agent {label!r} learns while it plays; wanted is one that plans from a log, "
-                "such as vi_lcb"
+                "such as vi_lcb (or, in an environment, one that plays episodes, such as mex_mb)"
             )
         if label in found:
             raise ValueError(f"agent {label!r} is named twice")

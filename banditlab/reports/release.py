@@ -83,7 +83,10 @@ def report(
     line, for whatever cannot be; by what is public alone.
     """
     if name not in RELEASABLE:
-        raise ValueError(f"--log: {registry.unknown('private agent', name, RELEASABLE)}")
+        raise ValueError(
+            f"--log: no file is read for {name!r}; those that release an arm of a table of rewards "
+            f"are {', '.join(RELEASABLE)}"
+        )
     epsilon = float(registry.make(name, **hyper).params.epsilon)
     if not np.isfinite(epsilon):
         raise ValueError(f"{name}: epsilon must be finite for a release, got {epsilon}")
