@@ -1,7 +1,8 @@
-"""What is printed while something runs: a bar on standard error, where somebody can see it."""
+"""What is printed: a bar on standard error while something runs, and how numbers are written."""
 
 from __future__ import annotations
 
+import math
 import traceback
 from contextlib import ExitStack
 from pathlib import Path
@@ -71,3 +72,22 @@ class Bar:
             self.bar.start()
             self.task = self.bar.add_task(what, total=total)
         self.bar.update(self.task, description=what, completed=done)
+
+
+def short(value: float) -> str:
+    """Three digits or so."""
+    if not math.isfinite(value):
+        return "none"
+    if value == 0 or 1e-3 <= abs(value) < 1e6:
+        digits = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+        return digits.replace("-", "\N{MINUS SIGN}")
+    return f"{value:.2e}".replace("-", "\N{MINUS SIGN}")
+
+
+def around(mean: float, half: float) -> str:
+    """A mean and its half-width of two digits, both to the same decimal."""
+    if half == 0 or not 1e-5 < half < 1e6 or abs(mean) >= 1e7:
+        return f"{short(mean)} \N{PLUS-MINUS SIGN} {short(half)}"
+    decimals = max(0, 1 - math.floor(math.log10(half)))
+    said = f"{mean:,.{decimals}f} \N{PLUS-MINUS SIGN} {half:,.{decimals}f}"
+    return said.replace("-", "\N{MINUS SIGN}")

@@ -78,6 +78,7 @@ SILENT = {
     "memory",
     "allow_code",
     "track",
+    "live",
 }
 
 

@@ -13,12 +13,12 @@ from browser import Browser, binary
 
 from banditlab.arena.spec import read_arena
 from banditlab.cli.report import main
+from banditlab.console import around
 from banditlab.curves import Curves, Record
 from banditlab.report import page, write
 from banditlab.report.colors import DARK, LIGHT, contrast, legible
 from banditlab.report.read import folders, read
 from banditlab.report.strips import Scale
-from banditlab.report.tables import around
 from banditlab.statistics import holm, paired_p
 
 ROOT = Path(__file__).parent.parent

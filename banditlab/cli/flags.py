@@ -45,6 +45,7 @@ RUN = (
     "memory",
     "resume",
     "track",
+    "live",
 )
 LEAST = {"horizon": 1, "replications": 1, "seed": 0, "workers": 1}
 
@@ -131,6 +132,7 @@ def parser() -> Parser:
     add("--out", metavar="DIR", help="where files go; by default results/")
     add("--memory", metavar="SIZE", help="of the run, such as 1GB; by default half of what is free")
     add("--resume", action="store_true", help="go on with an interrupted run")
+    add("--live", action="store_true", help="show how every agent is doing, while they run")
     add("--track", metavar="WHERE", help="write curves while they are made: tensorboard")
     add("--json", action="store_true", help="print one JSON object on standard output")
     add("--quiet", action="store_true", help="no progress and no table")

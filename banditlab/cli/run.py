@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from banditlab import interrupt, registry, track
 from banditlab.cli import output
 from banditlab.cli.flags import settings
+from banditlab.cli.live import Live, both
 from banditlab.console import Bar
 from banditlab.data import atomic
 
@@ -131,7 +132,8 @@ def _simulated(
         return f"interrupted; {said}"
 
     with interrupt.hook(ended):
-        bar = Bar(quiet=args.quiet)
+        live = Live(arena, args.quiet) if args.live else None
+        bar = live or Bar(quiet=args.quiet)
         loading = Thread(target=_load_what_saves)
 
         def told(what: str, done: int, total: int) -> None:
@@ -142,7 +144,8 @@ def _simulated(
         try:
             with bar:
                 tracker = track.active()
-                watch = track.Follower(tracker) if tracker else None
+                follower = track.Follower(tracker) if tracker else None
+                watch = both(follower, live.watch if live else None)
                 curves = simulate.run(arena, players, told, store, bound, watch)
             curves.save(folder, bands=args.bands or "pointwise")
         except Interrupted:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from banditlab.console import around, short
 from banditlab.report.markup import Html, el
 from banditlab.report.read import Final, Panel
 from banditlab.report.strips import Scale, strip
@@ -33,25 +34,6 @@ def table(name: str, heads: Sequence[Any], rows: Sequence[Sequence[Any]], kind: 
 
 def _cell(cell: Any) -> Html:
     return cell if isinstance(cell, Html) and cell.startswith("<td") else el("td", cell)
-
-
-def short(value: float) -> str:
-    """Three digits or so."""
-    if not math.isfinite(value):
-        return "none"
-    if value == 0 or 1e-3 <= abs(value) < 1e6:
-        digits = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
-        return digits.replace("-", "\N{MINUS SIGN}")
-    return f"{value:.2e}".replace("-", "\N{MINUS SIGN}")
-
-
-def around(mean: float, half: float) -> str:
-    """A mean and its half-width of two digits, both to the same decimal."""
-    if half == 0 or not 1e-5 < half < 1e6 or abs(mean) >= 1e7:
-        return f"{short(mean)} \N{PLUS-MINUS SIGN} {short(half)}"
-    decimals = max(0, 1 - math.floor(math.log10(half)))
-    said = f"{mean:,.{decimals}f} \N{PLUS-MINUS SIGN} {half:,.{decimals}f}"
-    return said.replace("-", "\N{MINUS SIGN}")
 
 
 def finals(panel: Panel) -> Html:
