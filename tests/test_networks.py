@@ -92,7 +92,7 @@ def test_gradients_are_those_of_torch(depth, loss):
     value.backward()
     before = net.theta.copy()
     w = networks.layers(net, net.theta)
-    training.plain_step(plan(loss), one, w, 1, x, target, 1.0)
+    training.step(plan(loss), one, w, w, 1, x, target, 1.0, 1.0)
     moved, wanted = before - net.theta, theta.grad.numpy()
     assert np.abs(moved - wanted).max() < 1e-6 * np.abs(wanted).max()
     assert (moved != 0).sum() == (wanted != 0).sum() > 10
@@ -103,8 +103,8 @@ def test_a_step_by_hand():
     one, _ = learner(blocks=1, dim=1, units=1)
     one.net.theta[:] = [1, 0, 2, 0]  # first, bias, last, last_bias
     w = networks.layers(one.net, one.net.theta)
-    f = training.plain_step(plan(), one, w, 0, np.array([1.0]), 1.0, 0.1)
-    assert f == 2.0
+    f, left = training.step(plan(), one, w, w, 0, np.array([1.0]), 1.0, 0.1, 1.0)
+    assert (f, left) == (2.0, 1.0)
     np.testing.assert_allclose(one.net.theta, [0.6, -0.4, 1.8, -0.2], atol=1e-15)
 
 
@@ -152,7 +152,7 @@ def test_ensemble_steps_are_those_of_a_plain_second_program(loss, depth):
     gradient, x = np.empty(slow.theta.size), np.array([0.3, 0.0, -0.8])
     for i in range(200):
         target, block = i % 3 / 2, i % 2
-        training.ensemble_step(how, one, w, block, x, target, 0.05)
+        training.step(how, one, w, w, block, x, target, 0.05, 1.0)
         f = networks.gradient(slow, block, x, gradient)
         shown = f + size * one.signs @ (slow.theta - slow.start)
         off = 1 / (1 + np.exp(-shown)) - target if loss == "kl" else 2 * (shown - target)

@@ -101,7 +101,7 @@ class Learner(NamedTuple):
     gram: np.ndarray  # (n_signs, n_signs) float64: their inner products
     offsets: np.ndarray  # (n_signs,) float64: o_s
     residuals: np.ndarray  # (n_signs,) float64: scratch
-    steps: np.ndarray  # (1,) int64: of perturbation "ensemble", so far
+    steps: np.ndarray  # (1,) int64: so far
     trouble: np.ndarray  # (1,) int64: 0, or why it gave up: WRONG or DEAD
 
 
@@ -155,17 +155,6 @@ def deviation(loss, f, target):
 
 
 @kernel
-def plain_step(training, learner, w, block, x, target, lr):
-    """One step without a perturbation; returns f."""
-    net = learner.net
-    f = networks.forward(w, block, x, net.values)
-    scale = lr * residual(training.loss, f, target)
-    networks.backward(w, scale, net.values, net.slopes)
-    networks.descend(w, block, x, scale, net.values, net.slopes)
-    return f
-
-
-@kernel
 def pull_row(row, start, share):
     """Leave of the distance of ``row`` from its ``start`` the given share."""
     for j in range(row.size):
@@ -173,32 +162,25 @@ def pull_row(row, start, share):
 
 
 @kernel
-def pulled_step(training, learner, w, begun, block, x, target, lr, left):
-    """One step of perturbation "expected"; returns f and what is left of all pulls so far.
+def pull_rows(learner, w, begun, block, x, share, left):
+    """Pull the weights that ``x`` reads by what they missed and by ``share`` more.
 
-    ``begun`` are the layers of the start; ``left`` is the product of the shares before this step.
+    ``begun`` are the layers of the start, ``left`` is the product of all shares.
     """
-    net = learner.net
-    dim = x.size
-    stamps = learner.stamps[block * dim : (block + 1) * dim]
-    for k in range(dim):
-        if x[k] != 0.0 and stamps[k] != left:
-            pull_row(w.first[block, k], begun.first[block, k], left / stamps[k])
-            stamps[k] = left
-    f = networks.forward(w, block, x, net.values)
-    scale = lr * residual(training.loss, f, target)
-    s = networks.sigmoid(f)
-    share = 1.0 - lr * training.pull * (s * (1.0 - s) if training.loss == KL else 2.0)
-    networks.backward(w, scale, net.values, net.slopes)
-    left *= share
-    for k in range(dim):
+    stamps = learner.stamps[block * x.size : (block + 1) * x.size]
+    for k in range(x.size):
         if x[k] != 0.0:
-            pull_row(w.first[block, k], begun.first[block, k], share)
-            stamps[k] = left
+            missed = left * share / stamps[k]
+            if missed != 1.0:
+                pull_row(w.first[block, k], begun.first[block, k], missed)
+            stamps[k] = left * share
+
+
+@kernel
+def pull_shared(net, w, share):
+    """Pull the weights that every sample reads."""
     shared = w.first.size
     pull_row(net.theta[shared:], net.start[shared:], share)
-    networks.descend(w, block, x, scale, net.values, net.slopes)
-    return f, left
 
 
 @kernel
@@ -207,19 +189,22 @@ def settle(learner, w, begun, left):
     dim = learner.net.row.size
     for b in range(w.first.shape[0]):
         for k in range(dim):
-            stamp = learner.stamps[b * dim + k]
-            if stamp != left:
-                pull_row(w.first[b, k], begun.first[b, k], left / stamp)
+            missed = left / learner.stamps[b * dim + k]
+            if missed != 1.0:
+                pull_row(w.first[b, k], begun.first[b, k], missed)
             learner.stamps[b * dim + k] = 1.0
 
 
 @kernel
-def signed_gradient(net, signs, block, x):
-    """The inner product of the gradient of f with signs in `layers`, after ``backward`` of 1."""
+def signed_gradient(net, signs, block, x, scale):
+    """The inner product of ``scale`` times the gradient of f with signs in `layers`.
+
+    ``net.slopes`` are those of ``backward`` with that scale.
+    """
     top = net.values.shape[0] - 1
-    total = 1.0 * signs.last_bias[0]
+    total = scale * signs.last_bias[0]
     for j in range(signs.last.size):
-        total += net.values[top, j] * signs.last[j] + net.slopes[0, j] * signs.bias[j]
+        total += scale * net.values[top, j] * signs.last[j] + net.slopes[0, j] * signs.bias[j]
     for i in range(signs.hidden.shape[0]):
         total += net.slopes[1, i] * signs.hidden_bias[i]
         for j in range(signs.hidden.shape[1]):
@@ -233,32 +218,34 @@ def signed_gradient(net, signs, block, x):
 
 
 @kernel
-def ensemble_step(training, learner, w, block, x, target, lr):
-    """One step of perturbation "ensemble"; returns f, the prediction without perturbation."""
-    net = learner.net
-    n_signs = learner.offsets.size
-    size = math.sqrt(training.pull)  # c_p m^(-1/4)
-    f = networks.forward(w, block, x, net.values)
+def mean_residual(loss, learner, f, target):
+    """The mean of the residuals of the perturbed predictions, which it leaves in ``residuals``."""
     mean = 0.0
-    for s in range(n_signs):
-        learner.residuals[s] = residual(training.loss, f + learner.offsets[s], target)
-        mean += learner.residuals[s] / n_signs
-    networks.backward(w, 1.0, net.values, net.slopes)
-    share = size / n_signs
+    for s in range(learner.offsets.size):
+        learner.residuals[s] = residual(loss, f + learner.offsets[s], target)
+        mean += learner.residuals[s] / learner.offsets.size
+    return mean
+
+
+@kernel
+def perturb(learner, block, x, size, lr, scale):
+    """What perturbation "ensemble" adds to a step of ``scale`` along the gradient of f.
+
+    ``size`` is c_p m^(-1/4). Follows what the whole step does to the offsets.
+    """
+    net, n_signs = learner.net, learner.offsets.size
+    share = lr * size / n_signs
     for s in range(n_signs):
         along = 0.0
         for r in range(n_signs):
             along += learner.residuals[r] * learner.gram[s, r]
-        own = signed_gradient(net, networks.layers(net, learner.signs[s]), block, x)
-        learner.offsets[s] -= lr * size * (mean * own + share * along)
-    networks.backward(w, lr * mean, net.values, net.slopes)
-    networks.descend(w, block, x, lr * mean, net.values, net.slopes)
+        own = signed_gradient(net, networks.layers(net, learner.signs[s]), block, x, scale)
+        learner.offsets[s] -= size * (own + share * along)
     for s in range(n_signs):
-        c = lr * share * learner.residuals[s]
+        c = share * learner.residuals[s]
         signs = learner.signs[s]
         for i in range(net.theta.size):
             net.theta[i] -= c * signs[i]
-    return f
 
 
 @kernel
@@ -274,6 +261,34 @@ def measure_offsets(training, learner):
 
 
 @kernel
+def step(training, learner, w, begun, block, x, target, lr, left):
+    """One step on one sample; returns f before it, and ``left`` times the share of this step.
+
+    ``begun`` are the layers of the start. In perturbation "expected" ``left`` is the product of the
+    shares of earlier steps, else it stays 1.
+    """
+    net, loss = learner.net, training.loss
+    pulled = training.perturb == EXPECTED and training.pull > 0.0
+    ensemble = training.perturb == ENSEMBLE
+    if pulled:
+        pull_rows(learner, w, begun, block, x, 1.0, left)
+    f = networks.forward(w, block, x, net.values)
+    off = mean_residual(loss, learner, f, target) if ensemble else residual(loss, f, target)
+    scale = lr * off
+    networks.backward(w, scale, net.values, net.slopes)
+    if pulled:
+        s = networks.sigmoid(f)
+        share = 1.0 - lr * training.pull * (s * (1.0 - s) if loss == KL else 2.0)
+        pull_rows(learner, w, begun, block, x, share, left)
+        pull_shared(net, w, share)
+        left *= share
+    if ensemble:
+        perturb(learner, block, x, math.sqrt(training.pull), lr, scale)
+    networks.descend(w, block, x, scale, net.values, net.slopes)
+    return f, left
+
+
+@kernel
 def descend_on(training, learner, n, steps, lr):
     """Steps on remembered rows, pass by pass over the first ``n`` places of ``deck``.
 
@@ -281,7 +296,6 @@ def descend_on(training, learner, n, steps, lr):
     """
     net, history = learner.net, learner.history
     w, begun = networks.layers(net, net.theta), networks.layers(net, net.start)
-    pulled = training.perturb == EXPECTED and training.pull > 0.0
     left = 1.0
     done = 0
     while done < steps:
@@ -290,25 +304,19 @@ def descend_on(training, learner, n, steps, lr):
         for i in range(length):
             place = int(history.deck[i])
             x, target, block = history.x[place], history.target[place], history.arms[place]
-            if pulled:
-                f, left = pulled_step(training, learner, w, begun, block, x, target, lr, left)
-            elif training.perturb == ENSEMBLE:
-                f = ensemble_step(training, learner, w, block, x, target, lr)
-                learner.steps[0] += 1
-                if learner.steps[0] % AGAIN == 0:
-                    measure_offsets(training, learner)
-            else:
-                f = plain_step(training, learner, w, block, x, target, lr)
+            f, left = step(training, learner, w, begun, block, x, target, lr, left)
             if not abs(f) <= LARGEST:
                 learner.trouble[0] = WRONG
                 return
             off = deviation(training.loss, f, target)
             errors += off * off
+            learner.steps[0] += 1
+            if learner.steps[0] % AGAIN == 0:
+                measure_offsets(training, learner)
         done += length
         if length == n and errors <= training.tolerance * n:
             break
-    if pulled:
-        settle(learner, w, begun, left)
+    settle(learner, w, begun, left)
 
 
 @kernel
