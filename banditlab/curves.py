@@ -12,6 +12,7 @@ import html
 import json
 import os
 import platform
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -36,7 +37,24 @@ SCALES = ("linear", "log", "symlog")
 AXES = {  # in words what is swept
     "n_arms": "number of arms",
     "budget": "budget (observations)",
-    "price": "price of a switch",
+    "price": "price of a switch (losses)",
+    "horizon": "horizon (rounds)",
+    "epsilon": r"privacy $\varepsilon$ (larger is less)",
+    "delta": r"allowed error $\delta$ (probability)",
+    "eta": r"weight of the fit $\eta$",
+    "gap": "gap between arms (reward)",
+    "dim": "features $d$ (number)",
+    "s": "sparsity $s$ (features that matter)",
+    "seed": "instance (seed)",
+    "C": r"concentrability $C^*$",
+    "N": "size $N$",
+}
+KNOBS = {  # how the value of a swept argument is written beside a curve
+    "C": r"$C^*$",
+    "epsilon": r"$\varepsilon$",
+    "delta": r"$\delta$",
+    "eta": r"$\eta$",
+    "alpha": r"$\alpha$",
 }
 PACKAGES = ("numpy", "numba", "scipy", "pandas")
 
@@ -300,19 +318,59 @@ class Curves:
                 notes[agent] = f"slope {slope:.2f}{wide}"
         return {
             "name": name,
-            "title": panel["title"] or name,
+            "title": panel["title"] or ("" if len(self.panels()) == 1 else name),
             "measure": measure,
-            "xlabel": AXES.get(swept, swept) if swept else protocol.xlabel,
-            "ylabel": protocol.measure(measure).words or measure,
+            "xlabel": panel.get("xlabel") or (AXES.get(swept, swept) if swept else protocol.xlabel),
+            "ylabel": panel.get("ylabel") or self._in_units(name, measure),
             "xscale": panel["xscale"],
             "yscale": panel["yscale"],
             "linthresh": panel["linthresh"],
-            "overlays": self.overlays.get(name, []),
+            "xmin": panel.get("xmin"),
+            "overlays": [*self.overlays.get(name, []), *map(self._level, self._levels(panel))],
             "order": self.agents(name),
+            "names": self._names(panel),
+            "controls": [e["label"] for e in panel["agents"] if registry.is_baseline(e["name"])],
             "notes": notes,
             "row": panel["row"],
             "column": panel["column"],
         }
+
+    def _in_units(self, panel: str, measure: str) -> str:
+        """What is on the y axis, and in what it is counted."""
+        found = self._protocol(panel).measure(measure)
+        unit = f" ({found.unit})" if found.unit else ""
+        return f"{found.words or measure}{unit}"
+
+    def _names(self, panel: Mapping[str, Any]) -> dict[str, str]:
+        """What the figure calls the curves and bounds of a panel, where not by their label."""
+        given = self.arena.get("names", {})
+        entries = {entry["label"]: entry["name"] for entry in panel["agents"]}
+        named = dict(given)
+        for curve in self.agents(panel["name"]):
+            record = self.record(curve, panel["name"])
+            label = record.agent(curve)
+            name = entries.get(label, label)
+            plain = label == Path(name).stem  # else the arena has its own word for it
+            shown = given.get(label) or (registry.label(name) if plain else label)
+            knob = re.sub(r"^(\w+)(?= = )", lambda x: KNOBS.get(x[1], x[1]), record.cell)
+            named.setdefault(curve, f"{shown}, {knob}" if knob else shown)
+        return {label: name for label, name in named.items() if label != name}
+
+    def _levels(self, panel: Mapping[str, Any]) -> list[tuple[dict[str, Any], np.ndarray]]:
+        """The levels of a panel, and the ends of its x axis."""
+        points = np.concatenate(
+            [self.record(agent, panel["name"]).checkpoints for agent in self.agents(panel["name"])]
+        )
+        return [
+            (level, np.array([points.min(), points.max()])) for level in panel.get("levels", ())
+        ]
+
+    def _level(self, wanted: tuple[dict[str, Any], np.ndarray]) -> dict[str, Any]:
+        """A level as an overlay."""
+        level, ends = wanted
+        name = level["panel"]
+        mean = float(f"{self.at(level['at'], level['curve'], self.shown(name), name).mean():.8g}")
+        return {"label": level["label"], "t": ends.tolist(), "y": [mean, mean]}
 
     def plot(
         self,
@@ -321,8 +379,12 @@ class Curves:
         measure: str | None = None,
         panels: str | Sequence[str] | None = None,
         yscale: str | None = None,
+        width: float | None = None,
+        style: str = "paper",
     ) -> Figure:
-        """The figure; save it with ``.savefig``.
+        """The figure; save it with ``.savefig``, change it through its ``axes``.
+
+        A notebook shows it as it comes.
 
         Parameters
         ----------
@@ -335,6 +397,10 @@ class Curves:
             Names of the panels to show, or one name; by default all.
         yscale
             ``linear``, ``log`` or ``symlog``; by default as the arena says.
+        width
+            Inches in print; by default 3.4, a column, for one panel, and 7, a page, for more.
+        style
+            ``paper``, ``screen`` or ``dark``.
         """
         from banditlab.plot import draw
 
@@ -351,13 +417,14 @@ class Curves:
             if measure is not None and measure != panel["measure"]:
                 if measure not in self.measures(name):
                     continue
-                words = self._protocol(name).measure(measure).words or measure
+                words = self._in_units(name, measure)
                 panel = {**panel, "measure": measure, "ylabel": words, "overlays": [], "notes": {}}
             shown.append({**panel, "yscale": choice("yscale", yscale, SCALES)} if yscale else panel)
         if not shown:
             known = {m for name in wanted for m in self.measures(name)}
             raise ValueError(unknown("measure", str(measure), known))
-        return draw(self.frame(), shown, title=self.arena["title"] or None, bands=bands)
+        title = self.arena["title"] or None
+        return draw(self.frame(), shown, title=title, bands=bands, width=width, style=style)
 
     def about(self) -> dict[str, Any]:
         """What goes into ``run.json``."""
@@ -376,7 +443,7 @@ class Curves:
             "figure": {"title": self.arena["title"], "panels": self.figure_panels},
         }
 
-    def save(self, folder: str | Path, bands: str = "pointwise") -> Path:
+    def save(self, folder: str | Path, bands: str = "pointwise", style: str = "paper") -> Path:
         """Write everything: all files appear, whole, or none. Returns the folder."""
         from banditlab.plot import draw, write
 
@@ -390,7 +457,8 @@ class Curves:
             "peak_memory_bytes": peak_memory(),
         }
         text = frame.to_csv(index=False, float_format="%.8g", lineterminator="\n")
-        figure = draw(frame, about["figure"]["panels"], about["figure"]["title"] or None, bands)
+        shown = about["figure"]
+        figure = draw(frame, shown["panels"], shown["title"] or None, bands, style=style)
         with Together(folder) as files:
             files.text("curves.csv", text)
             files.text("run.json", json.dumps(about, indent=1) + "\n")
@@ -410,7 +478,13 @@ class Curves:
             for panel, label, facts in read_raw(folder / "raw.parquet")
             for record in (Record(*facts),)
         }
-        overlays = {p["name"]: p["overlays"] for p in about["figure"]["panels"]}
+        levels = {
+            p["name"]: [x["label"] for x in p.get("levels", ())] for p in about["arena"]["panels"]
+        }
+        overlays = {  # levels are found anew
+            p["name"]: [x for x in p["overlays"] if x["label"] not in levels[p["name"]]]
+            for p in about["figure"]["panels"]
+        }
         return cls(about["arena"], records, overlays, checks=about["checks"], hash=about["hash"])
 
     def _panel(self, panel: str | None, agent: str | None) -> str:

@@ -226,5 +226,10 @@ def environment(name: str, **hyper: Any) -> str:
 
 
 def is_baseline(name: str) -> bool:
-    """Whether the algorithm is a point of comparison that need not learn anything."""
-    return bool(getattr(_module("agent", name), "is_baseline", False))
+    """Whether the algorithm is a point of comparison that need not learn anything.
+
+    A file that is gone says nothing of the kind.
+    """
+    with suppress(ValueError):
+        return bool(getattr(_module("agent", name), "is_baseline", False))
+    return False

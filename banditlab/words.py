@@ -49,19 +49,34 @@ def _lowered(index: str) -> str:
     return index.translate(LOWERED) if index.isdigit() else f"_{index}"
 
 
-def wrap(text: str, width: float, measure: Callable[[str], float]) -> str:
+def wrap(text: str, width: float, measure: Callable[[str], float], broken: bool = False) -> str:
     """``text`` in as few lines of ``width`` as may be, of about one length; no formula is broken.
 
-    ``measure`` tells how wide a line is. A word that is wider stands alone.
+    ``measure`` tells how wide a line is. A word that is wider stands alone, unless it may be
+    ``broken``.
     """
     words = WORD.findall(text)
+    if broken:
+        words = [part for word in words for part in _parts(word, width, measure)]
     best = _filled(words, width, measure)
+    if len(best) < 2:
+        return "\n".join(best)
     for part in range(19, 9, -1):  # as few lines, but no word left over in the last
         lines = _filled(words, width * part / 20, measure)
         if len(lines) > len(best) or max(map(measure, lines), default=0.0) > width:
             break
         best = lines
     return "\n".join(best)
+
+
+def _parts(word: str, width: float, measure: Callable[[str], float]) -> list[str]:
+    """A word cut where a line ends."""
+    parts = [word]
+    while "$" not in word and len(parts[-1]) > 1 and measure(parts[-1]) > width:
+        last = parts.pop()
+        count = next(n for n in range(len(last) - 1, 0, -1) if n == 1 or measure(last[:n]) <= width)
+        parts += [last[:count], last[count:]]
+    return parts
 
 
 def _filled(words: list[str], width: float, measure: Callable[[str], float]) -> list[str]:

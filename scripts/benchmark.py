@@ -36,12 +36,14 @@ import episodes
 import numpy as np
 import pandas as pd
 import peers
+from benchmark_figure import picture
 
 import banditlab
 from banditlab import random, registry
 from banditlab.compile import compiled
 from banditlab.core import Task
 from banditlab.data.atomic import write_text
+from banditlab.plot import save
 from banditlab.protocols import online
 from banditlab.protocols.loops import lanes
 from banditlab.protocols.online import for_arms
@@ -603,48 +605,6 @@ def show(found: dict[str, Any]) -> None:
     console.print("\n".join(lines), highlight=False)
 
 
-def draw(found: dict[str, Any], folder: Path) -> None:
-    """Rates of all contestants, and growth."""
-    from matplotlib.figure import Figure
-
-    from banditlab.plot import save
-    from banditlab.plot.curves import MARKERS, PALETTE
-    from banditlab.plot.figure import house_style
-
-    names = [
-        *((f"{r['agent']}, {r['how']}", r["pulls_per_second"], r) for r in found["rates"]),
-        *((f"{r['agent']}, {r['library']}", r["pulls_per_second"], None) for r in found["peers"]),
-    ]
-    names.sort(key=lambda row: row[1])
-    with house_style():
-        figure = Figure(figsize=(7.0, 1.2 + 0.135 * len(names)), layout="constrained")
-        left, right = figure.subplots(1, 2, width_ratios=(3, 2))
-        for i, (_, rate, row) in enumerate(names):
-            if row is None:
-                kind = 3
-            elif row["agent"] == "C":
-                kind = 1
-            else:
-                kind = 0 if row["how"] == "lanes" else 2
-            left.plot(rate, i, MARKERS[kind][0], color=PALETTE[kind], markersize=4)
-            left.hlines(i, 1e3, rate, color=PALETTE[kind], linewidth=0.5)
-        left.set_yticks(range(len(names)), [name for name, _, _ in names])
-        left.set(xscale="log", xlim=(1e3, None), ylim=(-1, len(names)))
-        left.set_xlabel("pulls per core-second")
-        instance = found["instance"]
-        left.set_title(f"{instance['arms']} arms, {instance['horizon']:,} rounds")
-        for i, (name, curve) in enumerate(found["growth"].items()):
-            look = {"color": PALETTE[i], "marker": MARKERS[i][0], "markersize": 3.5}
-            label = f"{name}^{curve['exponent']:.2f}"
-            scale = np.array(curve["sizes"], float) / curve["sizes"][0]
-            right.plot(scale, np.array(curve["seconds"]) / curve["seconds"][0], label=label, **look)
-        right.set(xscale="log", yscale="log", title="growth (dimension: LinUCB)")
-        right.set_xlabel("size / smallest size")
-        right.set_ylabel("CPU time / that of the smallest size")
-        right.legend(frameon=False)
-        save(figure, folder)
-
-
 def main() -> int:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -664,7 +624,7 @@ def main() -> int:
         columns = ["agent", "how", "pulls_per_second", "regret"]
         table = pd.DataFrame(rows)[columns].sort_values("pulls_per_second", ascending=False)
         write_text(folder / "rates.csv", table.to_csv(index=False, float_format="%.4g"))
-        draw(found, folder)
+        save(picture(found), folder)
     if args.json:
         print(json.dumps(found))
     else:

@@ -13,6 +13,7 @@ ARENA = {
     "title": "Two games",
     "horizon": 30,
     "replications": 6,
+    "names": {"uniform": "even odds", "a paper": "Smith"},
     "panels": [
         {
             "name": "left",
@@ -31,6 +32,9 @@ ARENA = {
             "protocol": "identify",
             "problem": {"name": "bernoulli", "means": [0.2, 0.8]},
             "agents": [{"name": "uniform_design"}],
+            "levels": [{"label": "UCB's regret", "panel": "left", "curve": "ucb", "at": 10}],
+            "xlabel": "budget $n$ (pulls)",
+            "xmin": 2,
             "horizon": 20,
             "row": 0,
             "column": 0,
@@ -51,8 +55,8 @@ def drawn(curves, monkeypatch):
     def plot(**given):
         seen = {}
 
-        def draw(frame, panels, title=None, bands="pointwise"):
-            seen.update(frame=frame, panels=panels, title=title, bands=bands)
+        def draw(frame, panels, title=None, bands="pointwise", **more):
+            seen.update(frame=frame, panels=panels, title=title, bands=bands, **more)
 
         monkeypatch.setattr(banditlab.plot, "draw", draw)
         curves.plot(**given)
@@ -67,12 +71,20 @@ def test_by_default_all_panels_are_drawn_as_the_arena_says(curves, drawn):
     left, right = seen["panels"]
     assert (left["row"], left["column"], right["row"], right["column"]) == (0, 1, 0, 0)
     assert (left["title"], right["title"]) == ("On the left", "right")
-    assert (left["measure"], left["ylabel"], left["xlabel"]) == ("regret", "pseudo-regret", "round")
+    assert (left["measure"], left["xlabel"]) == ("regret", "round")
+    assert left["ylabel"] == "pseudo-regret (reward)"
     assert (right["measure"], right["ylabel"]) == ("error", "error probability")
-    assert right["xlabel"] == "budget (pulls)"
+    assert right["xlabel"] == "budget $n$ (pulls)" and right["xmin"] == 2
+    [level] = right["overlays"]
+    height = float(f"{curves.at(10, 'ucb', 'regret', 'left').mean():.8g}")
+    assert level == {"label": "UCB's regret", "t": [20, 20], "y": [height] * 2}
+    assert left["names"] == {"ucb": "UCB", "uniform": "even odds", "a paper": "Smith"}
+    assert right["names"]["uniform_design"] == "uniform design"
+    assert (left["controls"], right["controls"]) == (["uniform"], [])
+    assert (seen["width"], seen["style"]) == (None, "paper")
     assert (left["yscale"], right["yscale"]) == ("log", "linear")
     assert left["order"] == ["ucb", "uniform"] and right["order"] == ["uniform_design"]
-    assert left["overlays"] and not right["overlays"]
+    assert left["overlays"]
     assert set(left["notes"]) == {"ucb", "uniform"} and not right["notes"]
     assert left["notes"]["ucb"].startswith(f"slope {curves.slope('ucb', 'regret', 'left'):.2f}")
     assert (seen["title"], seen["bands"]) == ("Two games", "pointwise")
@@ -96,7 +108,9 @@ def test_another_measure_leaves_out_what_is_not_of_it(drawn):
     assert left["overlays"] == [] and left["notes"] == {}  # a bound on regret, slopes of regret
     assert (left["row"], left["column"]) == (0, 1)
     _, seen = drawn(measure="simple_regret")
-    assert [(p["name"], p["ylabel"]) for p in seen["panels"]] == [("right", "simple regret")]
+    assert [(p["name"], p["ylabel"]) for p in seen["panels"]] == [
+        ("right", "simple regret (reward)")
+    ]
     _, seen = drawn(measure="regret")  # the one that is shown anyway: nothing is left out of it
     assert seen["panels"][0]["overlays"] and seen["panels"][0]["notes"]
 

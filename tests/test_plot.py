@@ -1,7 +1,6 @@
 """Figures: what is drawn where, that nothing overlaps or falls off, and that bytes repeat."""
 
 import io
-import itertools
 import subprocess
 import sys
 import warnings
@@ -10,12 +9,16 @@ import matplotlib.image
 import numpy as np
 import pandas as pd
 import pytest
+from legible import faults, unlabelled, words
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from banditlab.plot import axes, draw, labels, save
 from banditlab.plot import curves as plot
-from banditlab.plot.figure import _grid
+from banditlab.plot.figure import _fitted, _grid
+from banditlab.plot.styles import PALETTE, STYLES, contrast, readable
+
+PAPER = STYLES["paper"]
 
 T = np.unique(np.geomspace(1, 10_000, 40).astype(int))
 PANEL = {"name": "main", "measure": "regret", "xlabel": "round", "ylabel": "regret"}
@@ -56,42 +59,19 @@ def line(ax, color):
     return found
 
 
-def words(figure):
-    """Every text that is drawn."""
-    for ax in figure.axes:
-        yield from (ax.title, ax.xaxis.label, ax.yaxis.label, *ax.texts)
-        for axis in (ax.xaxis, ax.yaxis):
-            yield from (tick.label1 for tick in axis._update_ticks())
-    for legend in figure.legends:
-        yield from legend.get_texts()
-    yield from figure.texts  # the title of the figure
-
-
 def assert_legible(figure):
     """No two texts overlap, all lie inside the figure, no letter is below 7 points."""
-    renderer = figure.canvas.get_renderer()
-    boxes = []
-    for text in words(figure):
-        assert text.get_fontsize() >= 7.0
-        if text.get_text():
-            boxes.append((text.get_text(), text.get_window_extent(renderer)))
-    assert len(boxes) >= 5
-    width, height = figure.bbox.width, figure.bbox.height
-    for name, box in boxes:
-        assert -0.5 <= box.x0 and box.x1 <= width + 0.5, name
-        assert -0.5 <= box.y0 and box.y1 <= height + 0.5, name
-    for (one, a), (two, b) in itertools.combinations(boxes, 2):
-        overlap = min(a.x1, b.x1) - max(a.x0, b.x0), min(a.y1, b.y1) - max(a.y0, b.y0)
-        assert min(overlap) < 1.0, (one, two)
+    assert len([text for text in words(figure) if text.get_text()]) >= 5
+    assert faults(figure) == []
 
 
 def test_lines_and_bands_show_the_frame():
     frames = [table("ucb", np.log(T)), table("uniform", 0.01 * T)]
     figure = quiet(frames, [{**PANEL, "xscale": "log"}])
     [ax] = figure.axes
-    np.testing.assert_array_equal(line(ax, plot.PALETTE[0]).get_xdata(), T)
-    np.testing.assert_allclose(line(ax, plot.PALETTE[0]).get_ydata(), np.log(T))
-    np.testing.assert_allclose(line(ax, plot.PALETTE[1]).get_ydata(), 0.01 * T)
+    np.testing.assert_array_equal(line(ax, PALETTE[0]).get_xdata(), T)
+    np.testing.assert_allclose(line(ax, PALETTE[0]).get_ydata(), np.log(T))
+    np.testing.assert_allclose(line(ax, PALETTE[1]).get_ydata(), 0.01 * T)
     assert ax.get_xscale() == "log"
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("round", "regret")
 
@@ -119,18 +99,49 @@ def test_order_and_baselines():
     frames = curves(["uniform", "exp3", "ucb"])
     panel = {**PANEL, "order": ["ucb", "exp3", "uniform"], "baselines": ["uniform"]}
     [ax] = quiet(frames, [panel]).axes
-    np.testing.assert_allclose(line(ax, plot.PALETTE[0]).get_ydata(), 3 * np.log1p(T))
-    np.testing.assert_allclose(line(ax, plot.GREY).get_ydata(), np.log1p(T))
-    assert line(ax, plot.GREY).get_linestyle() == "--"
+    np.testing.assert_allclose(line(ax, PALETTE[0]).get_ydata(), 3 * np.log1p(T))
+    np.testing.assert_allclose(line(ax, PAPER.guide).get_ydata(), np.log1p(T))
+    assert line(ax, PAPER.guide).get_linestyle() == "--"
 
 
-def test_curves_differ_without_colour():
-    names = [f"agent{i}" for i in range(20)]
-    looks = plot.looks_of([PANEL], [pd.DataFrame({"label": names, "agent": names})])
-    looked = [(look, (str(look["linestyle"]), look["marker"])) for look in looks.values()]
-    # Four dashes and six markers come back together after 12.
-    assert len({kind for _, kind in looked}) == 12
-    assert len({(look["color"], *kind) for look, kind in looked}) == 20
+def looks(names, cells=None, **panel):
+    """How curves of these agents look, in one panel."""
+    cells = cells or [""] * len(names)
+    labels_ = [f"{name}, {cell}" if cell else name for name, cell in zip(names, cells, strict=True)]
+    rows = pd.DataFrame({"label": labels_, "agent": names, "cell": cells})
+    return plot.looks_of([{**PANEL, **panel}], [rows], PAPER)
+
+
+def test_curves_differ_in_colour_and_without():
+    found = looks([f"agent{i}" for i in range(40)])
+    kinds = [(str(look["linestyle"]), look["marker"]) for look in found.values()]
+    assert len(set(kinds)) == 12  # four dashes and six markers come back together after 12
+    assert len({look["color"] for look in found.values()}) == 40
+    assert max(contrast(color, "#FFFFFF") for color in PALETTE) == 21
+    assert min(contrast(color, "#FFFFFF") for color in PALETTE) > 1.9
+
+
+def test_values_of_a_swept_argument_are_shades_of_one_colour_in_their_order():
+    cells = ["C = 4", "C = 1", "C = 1.5", ""]
+    found = looks(["lcb", "lcb", "lcb", "bc"], cells)
+    light = [contrast(found[f"lcb, C = {c}"]["color"], "#FFFFFF") for c in ("1", "1.5", "4")]
+    assert light == sorted(light)
+    assert found["lcb, C = 1.5"]["color"].lower() != PALETTE[0].lower()
+    assert found["bc"]["color"] == PALETTE[1]
+
+
+def test_the_first_control_is_drawn_in_ink_and_nobody_else():
+    names = [f"agent{i}" for i in range(9)]
+    found = looks(names, controls=["agent2", "agent5"])
+    assert found["agent2"]["color"] == PAPER.ink
+    assert [n for n in names if found[n]["color"] == PAPER.ink] == ["agent2"]
+    assert len({look["color"] for look in found.values()}) == 9
+
+
+def test_letters_have_the_contrast_that_is_asked_for():
+    for style in STYLES.values():
+        for color in PALETTE:
+            assert contrast(readable(color, style), style.paper) >= 4.5
 
 
 @pytest.mark.parametrize("scale", [1e-9, 1.0, 1e9])
@@ -178,7 +189,7 @@ def test_spread_is_least_squares_without_overlap():
 @pytest.mark.parametrize(
     "names",
     [
-        [f"agent_{i}" for i in range(8)],
+        [f"agent_{i}" for i in range(31)],
         ["a_very_long_agent_name_that_never_ends_alpha_0.123456789_and_more", "ucb"],
     ],
 )
@@ -209,8 +220,7 @@ def test_six_panels_with_symlog():
     figure = quiet(frames, panels, title="Composition")
     assert figure.get_figwidth() == 7.0
     assert len(figure.axes) == 6 and len(figure.legends) == 1
-    assert [ax.get_xlabel() for ax in figure.axes] == [""] * 3 + ["rounds"] * 3
-    assert [bool(ax.get_ylabel()) for ax in figure.axes] == [True, False, False] * 2
+    assert unlabelled(figure) == []  # each axis by itself: ranges differ
     assert figure.axes[0].get_yscale() == "symlog"
     assert 0.0 in figure.axes[0].get_yticks()
     assert_legible(figure)
@@ -249,7 +259,7 @@ def test_a_bound_that_starts_at_0_leaves_the_log_axis_as_it_is():
     panel = {**PANEL, "yscale": "log", "overlays": [bound]}
     [ax] = quiet([table("ucb", T**0.5, sem=0.01)], [panel]).axes
     assert ax.get_yscale() == "log"
-    drawn = line(ax, plot.GREY).get_ydata()
+    drawn = line(ax, PAPER.guide).get_ydata()
     assert np.isnan(drawn[0])
     np.testing.assert_allclose(drawn[1:], np.log(T[1:]))
     assert {text.get_text() for text in ax.texts} == {"ucb", "bound"}
@@ -292,25 +302,131 @@ def test_cells_are_curves_of_their_own_and_a_csv_file_may_have_lost_the_empty_on
 
 
 @pytest.mark.parametrize(
-    "value, wanted",
-    [(0, "0"), (100, "100"), (0.05, "0.05"), (1000, "$10^{3}$"), (-1e-5, "$-10^{-5}$")],
+    "ticks, spread, wanted",
+    [
+        ([0, 0.01, 100], True, ["0", "0.01", "100"]),
+        ([1, 10, 100, 1000], True, ["1", "10", "100", "1000"]),
+        ([1, 100, 1e4], True, ["$10^{0}$", "$10^{2}$", "$10^{4}$"]),  # one notation
+        ([3000, 1e4, 3e4], True, [r"$3{\times}10^{3}$", "$10^{4}$", r"$3{\times}10^{4}$"]),
+        ([-1e-5, 0, 1e-5], True, ["$-10^{-5}$", "0", "$10^{-5}$"]),
+        ([0, 2500, 5000], False, ["0", "2500", "5000"]),
+        ([0, 5000, 10_000], False, ["0", "5k", "10k"]),
+        ([0, 25e6], False, ["0", "25M"]),
+        ([1e-9, 2e-9], False, ["$10^{-9}$", r"$2{\times}10^{-9}$"]),
+        ([-0.5, 0, 0.25], False, ["\N{MINUS SIGN}0.50", "0", "0.25"]),
+    ],
 )
-def test_ticks_of_log_axes(value, wanted):
-    assert axes._decade(value) == wanted
+def test_ticks_of_an_axis_have_one_notation(ticks, spread, wanted):
+    assert axes.tick_words(ticks, spread) == wanted
 
 
 @pytest.mark.parametrize(
-    "largest, value, wanted",
+    "low, high, wanted",
     [
-        (5000, 2500, "2500"),
-        (20_000, 5000, "5k"),
-        (3e7, 25e6, "25M"),
-        (3e-9, 2e-9, r"$2{\times}10^{-9}$"),
-        (1, -0.5, "\N{MINUS SIGN}0.5"),
+        (1, 1e4, [1, 10, 100, 1e3, 1e4]),
+        (1, 1e9, [1, 100, 1e4, 1e6, 1e8]),
+        (250, 4000, [300, 1000, 3000]),
+        (10, 50, [10, 20, 50]),
     ],
 )
-def test_ticks_of_linear_axes(largest, value, wanted):
-    assert axes._even(largest)(value) == wanted
+def test_ticks_of_log_axes_are_round_and_few(low, high, wanted):
+    np.testing.assert_allclose(axes.decades(low, high, 5), wanted)
+
+
+def test_counts_have_whole_ticks():
+    [ax] = quiet([table("ucb", [3.0, 2.0, 1.0], [1, 2, 3])], [PANEL]).axes
+    assert [tick for tick in ax.get_xticks() if tick != round(tick)] == []
+
+
+# --- a control that never learns ---------------------------------------------------------------
+
+
+def control(top=4000.0):
+    learners = [table(f"agent{i}", (i + 1) * 10 * np.log1p(T)) for i in range(3)]
+    return [*learners, table("uniform", top * T / T[-1])]
+
+
+def test_a_control_leaves_a_linear_axis_through_a_cut():
+    [ax] = (figure := quiet(control(), [{**PANEL, "xscale": "log"}])).axes
+    assert_legible(figure)
+    places = ax.transAxes.inverted().transform
+    heights = [places(ax.transData.transform((1.0, y)))[1] for y in (0, 30 * np.log1p(T[-1]), 4000)]
+    assert heights[0] < 0.05 and 0.6 < heights[1] < axes.BELOW < 0.9 < heights[2] < 1
+    assert ax.get_yticklabels()[-1].get_text() == "4000"  # how high it ends
+    assert np.ptp(np.diff([y for y in ax.get_yticks() if y < 300])) < 1e-6  # linear below the cut
+
+
+def test_a_cut_is_for_few_that_would_squeeze_many():
+    def scale(frames, **panel):
+        panel = {**PANEL, **panel}
+        rows = plot.rows_of(pd.concat(frames), panel)
+        shown = plot.curves_of(panel, rows, plot.looks_of([panel], [rows], PAPER), {}, "pointwise")
+        return axes.scale_of(panel, shown).kind
+
+    assert scale(control()) == "cut"
+    assert scale(control(top=500.0)) == "linear"  # in sight beside 276
+    assert scale(control(), yscale="log") == "log"
+    low = [table("a", 0.01), table("b", 0.02), table("c", 0.9)]
+    assert scale(low) == "linear"  # a probability
+    assert scale([table("a", 1.0), table("b", 100.0), table("c", 120.0)]) == "linear"  # not few
+
+
+# --- where a figure is put ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "shape, width, wanted",
+    [
+        ((1, 1), 3.4, (1, 1)),
+        ((2, 2), 3.4, (4, 1)),
+        ((2, 3), 3.4, (3, 2)),  # turned over
+        ((4, 3), 3.4, (6, 2)),
+        ((2, 4), 7.0, (2, 4)),
+        ((1, 5), 7.0, (2, 4)),
+    ],
+)
+def test_panels_are_put_where_there_is_room(shape, width, wanted):
+    given = [divmod(i, shape[1]) for i in range(shape[0] * shape[1])]
+    places, *size = _fitted(given, width)
+    assert tuple(size) == wanted
+    assert len(set(places)) == len(given)
+    assert {row for row, _ in places} == set(range(wanted[0]))
+
+
+@pytest.mark.parametrize("style", ["screen", "dark"])
+def test_other_styles_are_legible_too(style, tmp_path):
+    panel = {**PANEL, "title": r"$\varepsilon = 0.1$", "xscale": "log", "controls": ["uniform"]}
+    figure = quiet(control(), [panel], title="Rewards", style=style)
+    assert figure.get_figwidth() == pytest.approx(1.35 * 3.4)
+    assert faults(figure, least=9.0) == []
+    png, _ = save(figure, tmp_path)
+    corner = matplotlib.image.imread(png)[0, 0, :3]
+    np.testing.assert_allclose(
+        corner, 1.0 if style == "screen" else (0.086, 0.098, 0.114), atol=2e-3
+    )
+
+
+def test_a_marked_place_is_named_beside_its_line_and_not_at_the_end():
+    mark = {"label": "(K/T)^(1/3)", "t": [100, 100], "y": [0.1, 50]}
+    panel = {**PANEL, "xscale": "log", "overlays": [mark], "names": {mark["label"]: "$K$"}}
+    figure = quiet(curves(["ucb", "exp3"]), [panel])
+    [text] = [text for text in figure.axes[0].texts if text.get_text() == "$K$"]
+    assert text.get_rotation() == 90 and text.xy[0] < 1
+    assert {t.get_text() for t in figure.axes[0].texts} == {"ucb", "exp3", "$K$"}
+    assert_legible(figure)
+
+
+def test_names_notes_and_where_the_axis_begins():
+    panel = {
+        **PANEL,
+        "names": {"ucb": "UCB"},
+        "notes": {"ucb": "slope -0.50 [-0.6, -0.4]"},
+        "xmin": 10,
+    }
+    figure = quiet(curves(["ucb"]), [panel])
+    [text] = figure.axes[0].texts
+    assert " ".join(text.get_text().split()) == "UCB: slope \N{MINUS SIGN}0.50"
+    assert line(figure.axes[0], PALETTE[0]).get_xdata().min() >= 10
 
 
 def test_bad_arguments():
@@ -327,6 +443,10 @@ def test_bad_arguments():
         draw(frame, [{**PANEL, "yscale": "cubic"}])
     with pytest.raises(ValueError, match="same row and column"):
         draw(frame, [{**PANEL, "row": 0, "column": 0}] * 2)
+    with pytest.raises(ValueError, match="style"):
+        draw(frame, [PANEL], style="ink")
+    with pytest.raises(ValueError, match="width must be at least 2 inches, got 1"):
+        draw(frame, [PANEL], width=1)
 
 
 def test_save_writes_the_same_bytes_twice_and_nothing_else(tmp_path):
@@ -368,7 +488,7 @@ def test_a_figure_is_laid_out_once_whoever_saves_it(tmp_path, monkeypatch):
     drawn = []
     render = FigureCanvasAgg.draw
     monkeypatch.setattr(FigureCanvasAgg, "draw", lambda self: drawn.append(render(self)))
-    many = [f"agent_{i}" for i in range(8)]  # a legend
+    many = [f"an_agent_with_a_very_long_name_{i}" for i in range(8)]  # a legend
     figure = draw(pd.concat(curves(many)), [PANEL])
     save(figure, tmp_path)
     figure.savefig(tmp_path / "other.svg")

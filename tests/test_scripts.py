@@ -1,7 +1,8 @@
-"""``scripts/regenerate.py --check`` says of every result whether it can be had again."""
+"""``scripts/regenerate.py`` redraws, and with ``--check`` says whether all can be had again."""
 
 from __future__ import annotations
 
+import json
 import runpy
 import shutil
 from pathlib import Path
@@ -11,17 +12,68 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 
+NAME = "lcb_popular_wrong"
+
+
 @pytest.fixture
-def check(tmp_path):
+def regenerate(tmp_path):
     """The script's main, over a copy of one arena's results."""
     shutil.copytree(ROOT / "results" / "lcb_popular_wrong", tmp_path / "lcb_popular_wrong")
     main = runpy.run_path(str(ROOT / "scripts" / "regenerate.py"))["main"]
-    return lambda *words: main(["--check", *words], root=tmp_path)
+    return lambda *words: main([*words], root=tmp_path)
 
 
-def test_what_is_committed_is_what_a_run_gives(check, capsys):
+@pytest.fixture
+def check(regenerate):
+    return lambda *words: regenerate("--check", *words)
+
+
+def test_what_is_committed_is_what_a_run_gives(regenerate, check, capsys, tmp_path):
+    before = {path.name: path.read_bytes() for path in (tmp_path / NAME).iterdir()}
+    assert regenerate() == 0  # redraws, and writes the gallery
+    assert {path.name: path.read_bytes() for path in (tmp_path / NAME).iterdir()} == before
+    text = (tmp_path / "README.md").read_text()
+    assert f"![The popular arm is wrong: imitation fails for every C* above 1]({NAME}/fig" in text
+    assert "**Claim.** From two contexts on" in text and "Checks: " in text
+    assert f"`python -m banditlab.arena --arena {NAME}`" in text
     assert check() == 0
-    assert "lcb_popular_wrong: the same curves" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert f"{NAME}: the same figure" in said and "README.md: the same gallery" in said
+    assert f"{NAME}: the same curves" in said
+
+
+def test_a_figure_that_is_not_drawn_from_its_curves_is_found(check, capsys, tmp_path):
+    svg = tmp_path / NAME / "figure.svg"
+    svg.write_text(svg.read_text().replace("#0072b2", "#0072b3", 1))
+    assert check("--figures", NAME) == 1
+    assert f"{NAME}: OTHER figure.svg" in capsys.readouterr().out
+
+
+def test_a_figure_of_another_run_is_not_drawn(regenerate, capsys, tmp_path):
+    file = tmp_path / NAME / "run.json"
+    about = json.loads(file.read_text())
+    about["arena"]["seed"] += 1
+    file.write_text(json.dumps(about))
+    assert regenerate(NAME) == 1
+    assert f"{NAME}: OTHER ARENA, run it first" in capsys.readouterr().out
+
+
+def test_other_words_need_no_other_run(regenerate, tmp_path):
+    file = tmp_path / NAME / "run.json"
+    about = json.loads(file.read_text())
+    about["arena"]["title"] = about["figure"]["title"] = "Another title"
+    old = file.read_bytes()
+    file.write_text(json.dumps(about))
+    assert regenerate(NAME) == 0
+    assert file.read_bytes() == old
+
+
+def test_a_width_or_style_of_ones_own_goes_elsewhere(regenerate, capsys, tmp_path):
+    with pytest.raises(SystemExit, match="2"):
+        regenerate(NAME, "--style", "dark")
+    assert "--width and --style need --out" in capsys.readouterr().err
+    assert regenerate(NAME, "--out", str(tmp_path / "o"), "--width", "3.4", "--style", "dark") == 0
+    assert (tmp_path / "o" / NAME / "figure.png").stat().st_size > 5000
 
 
 def test_a_curve_that_no_run_gives_is_found(check, capsys, tmp_path):

@@ -99,7 +99,8 @@ def test_slopes_are_shown_and_checked(swept):
     legend = swept.plot().legends
     words = [text.get_text() for box in legend for text in box.get_texts()]
     words += [text.get_text() for ax in swept.plot().axes for text in ax.texts]
-    assert any(f"slope {slope:.2f}" in " ".join(word.split()) for word in words)
+    said = f"slope {slope:.2f}".replace("-", "\N{MINUS SIGN}")
+    assert any(said in " ".join(word.split()) for word in words)
     check = {
         "panel": "", "less": "", "value": "", "slope": "lcb, C = 3.gap", "near": slope + 0.05,
         "within": 0.0, "rounding": 0.06, "at": None, "why": "",
@@ -138,7 +139,7 @@ def test_another_key_may_be_the_x_axis():
     )
     assert curves.agents() == ["lcb", "bc"]
     assert curves.checkpoints().tolist() == [1.2, 1.6]
-    assert curves.figure_panels[0]["xlabel"] == "C"
+    assert curves.figure_panels[0]["xlabel"] == "concentrability $C^*$"
     assert [check["passed"] for check in curves.checks] == [True, True]
 
 

@@ -31,6 +31,8 @@ A panel may be run over and over with other values (`cells`)::
     [sweep]                                        # or [panels.sweep]
     "problem.C" = [1, 1.5, 4]                      # one curve per agent and value: "ucb, C = 1.5"
     "horizon, problem.N" = [100, 1000, 10000]      # a swept horizon is the x axis
+
+One file, though long: it is the whole format, and each key is said and checked in one place.
 """
 
 from __future__ import annotations
@@ -138,6 +140,15 @@ class Reference(Strict):
         return self
 
 
+class Level(Strict):
+    """A level that a curve of another panel reaches, drawn across this one: a dashed line."""
+
+    label: Drawn
+    panel: str
+    curve: str
+    at: int | float | None = None  # empty: at the last point
+
+
 class Panel(Strict):
     """One picture of the figure: a protocol, a problem, agents, and where to look."""
 
@@ -157,6 +168,10 @@ class Panel(Strict):
     linthresh: float = Field(1e-4, gt=0)
     overlays: list[Literal["lai_robbins", "minimax"]] = []
     references: list[Reference] = []
+    levels: list[Level] = []
+    xlabel: Drawn = ""  # of the axes, if not what is swept or counted, and what is measured
+    ylabel: Drawn = ""
+    xmin: float | None = None  # where the x axis begins; empty: at the first point
     row: Whole | None = Field(None, ge=0)
     column: Whole | None = Field(None, ge=0)
     exact: bool = False  # offline, two arms: sum over all logs instead of drawing them
@@ -261,6 +276,14 @@ class Claim(Strict):
         return self
 
 
+# What decides how a figure looks, and none of its numbers: with another, it is drawn anew.
+LOOKS = {"title", "source", "claim", "caption", "names", "home_of"}
+PANEL_LOOKS = {
+    *("title", "xscale", "yscale", "linthresh", "overlays", "references", "levels"),
+    *("xlabel", "ylabel", "xmin", "row", "column", "slopes"),
+}
+
+
 class Arena(Strict):
     """A whole figure."""
 
@@ -268,6 +291,8 @@ class Arena(Strict):
     title: Drawn = ""
     source: str = ""
     claim: str = ""
+    caption: str = ""  # where in the figure the claim is seen, and what the control looks like
+    names: dict[str, Drawn] = {}  # what the figure calls its curves and references, by their label
     seed: Whole = Field(0, ge=0)
     home_of: list[str] = []
     panels: list[Panel] = Field(min_length=1)
@@ -281,8 +306,21 @@ class Arena(Strict):
         return self._notes
 
     def resolved(self) -> dict[str, Any]:
-        """Everything that decides the numbers, as plain data."""
+        """The whole arena as plain data, with its defaults."""
         return self.model_dump(mode="json")
+
+    def numbers(self) -> dict[str, Any]:
+        """Everything that decides the numbers, but not how they are shown, as plain data.
+
+        References that a check names are among it.
+        """
+        plain = self.model_dump(mode="json", exclude_defaults=True, exclude=LOOKS)
+        checked = {str(name) for claim in self.checks for name in (claim.less, claim.than)}
+        for panel, entry in zip(self.panels, plain["panels"], strict=True):
+            entry["checked"] = [r.model_dump() for r in panel.references if r.label in checked]
+            for key in PANEL_LOOKS & set(entry):
+                del entry[key]
+        return plain
 
     def hash(self) -> str:
         """Twelve hexadecimal digits of the resolved arena."""

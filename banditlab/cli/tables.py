@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from banditlab.curves import Curves
+from banditlab.words import plain
 
 
 def rows(curves: Curves, panel: str) -> list[dict[str, Any]]:
@@ -70,7 +71,7 @@ def show(curves: Curves, folder: Path) -> None:
         found = rows(curves, panel["name"])
         count = curves.record(found[0]["agent"], panel["name"]).replications
         tested |= any(row["p"] is not None for row in found)
-        t = f"{panel['xlabel']} {curves.checkpoints(panel['name'])[-1]:,}"
+        t = f"{plain(panel['xlabel'])} {curves.checkpoints(panel['name'])[-1]:,}"
         console.print(
             f"[bold]{escape(_title(curves, panel))}[/], {panel['measure']} at {t}, "
             f"{_how_often(curves, panel['name'], count)}",
@@ -87,8 +88,7 @@ def show(curves: Curves, folder: Path) -> None:
 
 def _title(curves: Curves, panel: dict[str, Any]) -> str:
     """A panel without a title bears the arena's."""
-    untitled = panel["title"] == panel["name"] and len(curves.panels()) == 1
-    return str(curves.arena["title"] or curves.arena["name"]) if untitled else str(panel["title"])
+    return plain(panel["title"] or curves.arena["title"] or curves.arena["name"])
 
 
 def _how_often(curves: Curves, panel: str, count: int) -> str:

@@ -8,20 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from banditlab.plot.styles import Style, color_number, ramp
+
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.text import Annotation
 
-# Okabe & Ito (2008), told apart by the colour-blind; without their yellow, lost on white paper.
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9")
-# Second channel, for print without colour. Seven colours, four dashes and six markers come back
-# together only after 84 curves.
+# Second channel, for print without colour. Four dashes and six markers come back together only
+# after 12 curves, and never in one colour.
 DASHES = ("-", (0, (5, 1.2)), (0, (1.2, 1)), (0, (6, 1.2, 1.2, 1.2)))
 MARKERS = (("o", 3.4), ("s", 3.1), ("^", 4.2), ("D", 3.0), ("v", 4.2), ("P", 4.4))  # and sizes
-EDGE: dict[str, Any] = {"markeredgecolor": "white", "markeredgewidth": 0.3}
 NUMBERS = ("mean", "sem", "lo", "hi", "simultaneous")  # columns of the frame
-GREY = "#7A7A7A"
-GREY_DASHES = ((0, (4, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)), (0, (9, 3)))
+GUIDE_DASHES = ((0, (4, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)), (0, (9, 3)))
 
 
 @dataclass
@@ -29,6 +27,7 @@ class Curve:
     """One line of a panel."""
 
     label: str
+    name: str  # as it is written beside it
     t: np.ndarray
     mean: np.ndarray
     lo: np.ndarray
@@ -37,6 +36,12 @@ class Curve:
     overlay: bool = False
     note: str = ""
     annotation: Annotation | None = None
+
+    @property
+    def upright(self) -> bool:
+        """Whether it marks one place on the x axis."""
+        one_place = bool((self.t == self.t[0]).all()) and not (self.mean == self.mean[0]).all()
+        return self.overlay and one_place
 
 
 def _ordered(panel: Mapping[str, Any], labels: Iterable[str]) -> list[str]:
@@ -60,7 +65,9 @@ def rows_of(frame: pd.DataFrame, panel: Mapping[str, Any]) -> pd.DataFrame:
     numbers = {name: _rounded(rows[name]) for name in NUMBERS if name in rows}
     cell = rows["cell"].astype(object).where(rows["cell"].notna(), "").astype(str)
     label = rows["agent"].astype(str)
-    return rows.assign(label=label + ", " + cell if cell.nunique() > 1 else label, **numbers)
+    return rows.assign(
+        label=label + ", " + cell if cell.nunique() > 1 else label, cell=cell, **numbers
+    )
 
 
 def _rounded(values: pd.Series) -> list[float]:
@@ -68,63 +75,124 @@ def _rounded(values: pd.Series) -> list[float]:
 
 
 def looks_of(
-    panels: Sequence[Mapping[str, Any]], tables: Sequence[Any]
+    panels: Sequence[Mapping[str, Any]], tables: Sequence[Any], style: Style
 ) -> dict[str, dict[str, Any]]:
-    """Colour, dashes and marker by label: a curve looks the same in every panel."""
-    looks: dict[str, dict[str, Any]] = {}
-    coloured = grey = 0
+    """Colour, dashes and marker by label: a curve looks the same in every panel.
+
+    No two have one colour. Curves of one agent that differ in a swept value are shades of its
+    colour, in the order of the values.
+    """
+    owners: dict[str, tuple[str, str]] = {}  # label -> agent, and its cell where there are several
     for panel, rows in zip(panels, tables, strict=True):
-        agents = dict(zip(rows["label"], rows["agent"], strict=True))
+        whose = dict(zip(rows["label"], zip(rows["agent"], rows["cell"], strict=True), strict=True))
         for label in _ordered(panel, rows["label"]):
-            if label in looks:
-                continue
-            if agents[label] in (panel.get("baselines") or ()):
-                looks[label] = _grey(grey)
-                grey += 1
-            else:
-                # Beyond the palette colours recur, but not beside each other if that can be.
-                beside = {looks[x]["color"] for x in rows["label"] if x in looks}
-                while PALETTE[coloured % len(PALETTE)] in beside and not beside >= set(PALETTE):
-                    coloured += 1
-                marker, size = MARKERS[coloured % len(MARKERS)]
-                looks[label] = {
-                    "color": PALETTE[coloured % len(PALETTE)],
-                    "linestyle": DASHES[coloured % len(DASHES)],
-                    "marker": marker,
-                    "markersize": size,
-                }
-                coloured += 1
+            agent, cell = whose[label]
+            owners.setdefault(label, (str(agent), cell if label != agent else ""))
+    baselines = {name for panel in panels for name in panel.get("baselines") or ()}
+    controls = {label for panel in panels for label in panel.get("controls") or ()}
+    colors = _colors(owners, baselines, controls, style)
+    looks: dict[str, dict[str, Any]] = {}
+    n_guides = 0
+    for label, (agent, _) in owners.items():
+        if agent in baselines:
+            looks[label] = guide(n_guides, style)
+            n_guides += 1
+            continue
+        i = len(looks) - n_guides
+        marker, size = MARKERS[i % len(MARKERS)]
+        looks[label] = {
+            "color": colors[label],
+            "linestyle": DASHES[i % len(DASHES)],
+            "marker": marker,
+            "markersize": size,
+        }
     return looks
 
 
-def _grey(i: int) -> dict[str, Any]:
-    return {"color": GREY, "linestyle": GREY_DASHES[i % len(GREY_DASHES)], "linewidth": 1.0}
+def _colors(
+    owners: Mapping[str, tuple[str, str]], baselines: set[str], controls: set[str], style: Style
+) -> dict[str, str]:
+    """One colour each. The first control is drawn in ink, whatever else a figure shows."""
+    cells: dict[str, list[str]] = {}
+    for label, (agent, cell) in owners.items():
+        if cell:
+            cells.setdefault(agent, []).append(label)
+    control = next((x for x in owners if x in controls and not owners[x][1]), None)
+    colors: dict[str, str] = {} if control is None else {control: style.ink}
+    spared = control is not None
+    taken = 0
+    for label, (agent, _) in owners.items():
+        if label in colors or agent in baselines:
+            continue
+        several = sorted(cells.get(agent, ()), key=lambda x: _knob(owners[x][1]))
+        if label in several and len(several) > 1:
+            shades = ramp(color_number(taken, style, spared), len(several), style)
+            colors |= dict(zip(several, shades, strict=True))
+        else:
+            colors[label] = color_number(taken, style, spared)
+        taken += 1
+    return colors
+
+
+def _knob(cell: str) -> tuple[float, str]:
+    """Where a cell such as ``C = 1.5`` comes among its like."""
+    _, _, value = cell.partition(" = ")
+    try:
+        return float(value), ""
+    except ValueError:
+        return 0.0, cell
+
+
+def guide(i: int, style: Style) -> dict[str, Any]:
+    """How bound number ``i`` of a panel looks."""
+    dashes = GUIDE_DASHES[i % len(GUIDE_DASHES)]
+    return {"color": style.guide, "linestyle": dashes, "linewidth": 1.1}
 
 
 def curves_of(
-    panel: Mapping[str, Any], rows: pd.DataFrame, looks: Mapping[str, Any], bands: str
+    panel: Mapping[str, Any],
+    rows: pd.DataFrame,
+    looks: Mapping[str, Any],
+    guides: Mapping[str, Any],
+    bands: str,
 ) -> list[Curve]:
-    """The curves of a panel, overlays first, so that they lie below."""
-    n_grey = sum(look["color"] == GREY for look in looks.values())
+    """The curves of a panel, bounds first."""
+    names = panel.get("names") or {}
+    start = panel.get("xmin")
     curves = []
-    for i, overlay in enumerate(panel.get("overlays") or ()):
+    for overlay in panel.get("overlays") or ():
         t, y = np.asarray(overlay["t"], float), np.asarray(overlay["y"], float)
+        if start is not None:
+            t, y = t[t >= start], y[t >= start]
+        if t.size == 0:
+            continue
         nothing = np.full_like(y, np.nan)
-        look = _grey(n_grey + i)
-        curves.append(Curve(overlay["label"], t, y, nothing, nothing, look, overlay=True))
+        label = overlay["label"]
+        named = names.get(label, label)
+        curves.append(Curve(label, named, t, y, nothing, nothing, guides[label], overlay=True))
     for label in _ordered(panel, rows["label"]):
         part = rows[rows["label"] == label].sort_values("t")
         if panel.get("xscale") == "log":
             part = part[part["t"] > 0]
+        if start is not None:
+            part = part[part["t"] >= start]
         t, mean, lo, hi = (part[c].to_numpy(float) for c in ("t", "mean", "lo", "hi"))
         if bands == "simultaneous":
             half = (part["simultaneous"] * part["sem"]).to_numpy(float)
             lo, hi = mean - half, mean + half
         if np.isfinite(mean).any():
-            note = (panel.get("notes") or {}).get(label, "")
-            curves.append(Curve(label, t, mean, lo, hi, looks[label], note=note))
+            note = (panel.get("notes") or {}).get(label, "").replace("-", "\N{MINUS SIGN}")
+            named = names.get(label, label)
+            curves.append(Curve(label, named, t, mean, lo, hi, looks[label], note=note))
     _dodge(panel, [curve for curve in curves if not curve.overlay])
     return curves
+
+
+def guides_of(panels: Sequence[Mapping[str, Any]], first: int, style: Style) -> dict[str, Any]:
+    """How bounds look, by label, the same in every panel; ``first`` guides look otherwise."""
+    labels = [overlay["label"] for panel in panels for overlay in panel.get("overlays") or ()]
+    found = dict.fromkeys(labels)
+    return {label: guide(first + i, style) for i, label in enumerate(found)}
 
 
 def _dodge(panel: Mapping[str, Any], curves: Sequence[Curve]) -> None:

@@ -11,74 +11,55 @@ touches ``pyplot``, hence no window and no global state. A panel is a dictionary
 ``xscale``                      ``linear`` (default) or ``log``
 ``yscale``                      ``linear`` (default), ``log`` or ``symlog``
 ``linthresh``                   where ``symlog`` becomes linear; 1e-4 by default
-``overlays``                    list of ``{"label", "t", "y"}``: bounds and the like, grey dashed
+``xmin``                        where the x axis begins, if not at the first point
+``overlays``                    list of ``{"label", "t", "y"}``: bounds and the like, grey dashed;
+                                where all of ``t`` is one number, a line that marks it
 ``order``                       agents, first to last; the others follow as in the frame
+``names``                       by agent or overlay, what to call it
 ``notes``                       by agent, what to write beside its name: ``slope -0.50``
 ``baselines``                   agents to draw in grey
+``controls``                    agents that need not learn: the first is drawn in ink
 ``row, column``                 place in the grid, from 0; by default row by row, at most three;
                                 rows and columns where nothing is are left out
 ==============================  ==================================================================
 
-A ``log`` axis of ``y`` that would have to show 0 becomes ``symlog`` just below the smallest
-positive mean, so that a gap which vanishes is seen to vanish.
+Texts may have mathematics between dollars. A ``log`` axis of ``y`` that would have to show 0
+becomes ``symlog`` just below the smallest positive mean, so that a gap which vanishes is seen to
+vanish. A ``linear`` one on which a few curves, such as controls that never learn, would squeeze
+the others into a line is cut: above the cut it has another scale.
 """
 
 from __future__ import annotations
 
 import io
-import textwrap
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from banditlab.data.atomic import Together
-from banditlab.plot.axes import draw_panel
-from banditlab.plot.curves import Curve, curves_of, looks_of, rows_of
-from banditlab.plot.labels import write_labels, write_legend
-from banditlab.validate import choice
+from banditlab.plot.axes import draw_panel, measured
+from banditlab.plot.curves import curves_of, guides_of, looks_of, rows_of
+from banditlab.plot.labels import write_labels, write_legend, write_uprights
+from banditlab.plot.styles import house_style, style_called
+from banditlab.validate import choice, positive
+from banditlab.words import wrap
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.axes import Axes
 
 METADATA: dict[str, dict[str, Any]] = {"png": {"Software": None}, "svg": {"Date": None}}
 
-STYLE: dict[str, Any] = {
-    "font.family": "DejaVu Sans",  # comes with matplotlib: the same glyphs everywhere
-    "font.size": 7.5,
-    "axes.titlesize": 8.0,
-    "axes.labelsize": 7.5,
-    "xtick.labelsize": 7.0,
-    "ytick.labelsize": 7.0,
-    "legend.fontsize": 7.5,
-    "figure.titlesize": 9.0,
-    "axes.linewidth": 0.6,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.titlepad": 5.0,
-    "axes.labelpad": 2.5,
-    "xtick.major.width": 0.6,
-    "ytick.major.width": 0.6,
-    "xtick.major.size": 2.5,
-    "ytick.major.size": 2.5,
-    "lines.linewidth": 1.3,
-    "text.hinting": "no_hinting",  # words as wide at 200 dots per inch as where they were measured
-    "mathtext.fontset": "dejavusans",
-    "svg.hashsalt": "banditlab",
-    "svg.fonttype": "path",
-}
-MOST_LABELS = 6  # curves in a panel beyond which a legend serves better
-MOST_COLUMNS = 2  # columns of panels beyond which the labels leave too little for the axes
+MOST_COLUMNS = 2  # columns of panels beyond which names at the curves leave too little for these
 DPI = 200
-WIDTHS = {1: 3.4, 2: 6.8, 3: 7.0}  # inches; a column or a page of a journal
-HEIGHTS = {1: 2.4, 2: 2.2, 3: 1.85}
+COLUMN, PAGE = 3.4, 7.0  # inches; a column and a page of a journal
+# Inches of a row of panels, by their width.
+HEIGHTS = ((1.6, 1.6), (1.8, 1.75), (2.4, 1.95), (3.45, 2.3), (np.inf, 2.4))
 
 
 class Picture(Figure):
@@ -89,19 +70,6 @@ class Picture(Figure):
         with house_style():
             self.savefig(buffer, format="png", dpi=DPI)
         return buffer.getvalue()
-
-
-@contextmanager
-def house_style() -> Iterator[None]:
-    """Matplotlib's defaults and `STYLE`, whatever the user's own settings are."""
-    # Not the backend: to ask for it would import pyplot.
-    settings: dict[Any, Any] = dict(mpl.rcParamsDefault)
-    del settings["backend"]
-    settings.update(STYLE)
-    with mpl.rc_context(settings), warnings.catch_warnings():
-        # A letter that the font lacks is seen to be a box.
-        warnings.filterwarnings("ignore", "Glyph .* missing from font")
-        yield
 
 
 def _grid(panels: Sequence[Mapping[str, Any]]) -> list[tuple[int, int]]:
@@ -129,11 +97,33 @@ def _grid(panels: Sequence[Mapping[str, Any]]) -> list[tuple[int, int]]:
     return [(used[0].index(row), used[1].index(column)) for row, column in places]
 
 
+def _fitted(
+    places: Sequence[tuple[int, int]], width: float
+) -> tuple[list[tuple[int, int]], int, int]:
+    """Places that fit into ``width`` inches, and how many rows and columns they make.
+
+    A page holds four columns; in a column up to four panels stand one below the other, and more
+    of them in two columns.
+    """
+    n_rows, n_columns = (max(numbers) + 1 for numbers in zip(*places, strict=True))
+    most = 1 if width < 5.0 and len(places) <= 4 else max(1, int(width / 1.65))
+    if n_columns <= most:
+        return list(places), n_rows, n_columns
+    if 1 < n_rows <= most:  # turned over: what stood in a row stands in a column
+        return [(column, row) for row, column in places], n_columns, n_rows
+    order = np.argsort([row * n_columns + column for row, column in places]).argsort()
+    turned = [divmod(int(i), most) for i in order]
+    return turned, -(-len(places) // most), min(most, len(places))
+
+
 def draw(
     frame: pd.DataFrame,
     panels: Sequence[Mapping[str, Any]],
     title: str | None = None,
     bands: str = "pointwise",
+    *,
+    width: float | None = None,
+    style: str = "paper",
 ) -> Figure:
     """The figure of ``panels``, a list of dictionaries as in the module's description.
 
@@ -149,65 +139,63 @@ def draw(
         Title of the whole figure.
     bands
         ``pointwise``: from lo to hi. ``simultaneous``: mean +- simultaneous * sem.
+    width
+        Inches in print, more than 2: by default 3.4, a column, for one panel, and 7, a page, for
+        more. Where the panels' places do not fit into it, they are put into fewer columns.
+    style
+        ``paper``; ``screen``, with larger letters, 1.35 times as wide; or ``dark``, for a dark one.
 
     Raises
     ------
     ValueError
-        For a panel or measure that the frame does not have, an unknown scale or ``bands``, no
-        panels, or two in one place.
+        For a panel or measure that the frame does not have, an unknown scale, style or ``bands``,
+        no panels, or two in one place.
 
     Notes
     -----
-    Up to six curves a panel are named at their right ends, if there are at most two columns of
-    panels and room for the names in all of them. Otherwise one legend stands below. The figure
-    is 3.4 inches wide for one column of panels and 7 for three; the smallest letters measure 7
-    points.
+    Curves are named at their right ends, if there are at most two columns of panels and room for
+    the names in all of them. Otherwise one legend stands below. In print the smallest letters
+    measure 7 points.
     """
     choice("bands", bands, ("pointwise", "simultaneous"))
+    look = style_called(style)
     if not panels:
         raise ValueError("panels must have at least one panel")
+    if width is not None and positive("width", width) < 2.0:
+        raise ValueError(f"width must be at least 2 inches, got {width:g}")
     tables = [rows_of(frame, panel) for panel in panels]
-    looks = looks_of(panels, tables)
-    places = _grid(panels)
-    n_rows = max(row for row, _ in places) + 1
-    n_columns = max(column for _, column in places) + 1
-    width = WIDTHS.get(n_columns, 2.3 * n_columns)
-    height = HEIGHTS.get(n_columns, 1.85) * n_rows
-    with house_style():
+    looks = looks_of(panels, tables, look)
+    grey = sum(found["color"] == look.guide for found in looks.values())
+    guides = guides_of(panels, grey, look)
+    wide = width or (COLUMN if len(panels) == 1 else PAGE)
+    places, n_rows, n_columns = _fitted(_grid(panels), wide)
+    each = wide / n_columns
+    row = next(height for limit, height in HEIGHTS if each <= limit)
+    with house_style(look):
         # Not the figure's own: it would lay out again, and draw once more, for each file.
         layout = ConstrainedLayoutEngine(w_pad=0.05, h_pad=0.05, wspace=0.03, hspace=0.05)
-        figure = Picture(figsize=(width, height), dpi=100)
+        figure = Picture(figsize=(look.grow * wide, look.grow * row * n_rows), dpi=100)
         FigureCanvasAgg(figure)
-        if title:
-            lines = textwrap.wrap(title, int(width * 15))
-            figure.suptitle("\n".join(lines))
-            figure.set_figheight(height + 0.18 * len(lines))
+        size = (look.grow * each, look.grow * row)
         spec = figure.add_gridspec(n_rows, n_columns)
         drawn = []
-        for panel, rows, (row, column) in zip(panels, tables, places, strict=True):
-            ax = figure.add_subplot(spec[row, column])
-            curves = curves_of(panel, rows, looks, bands)
-            draw_panel(ax, panel, curves, width / n_columns)
+        for panel, rows, place in zip(panels, tables, places, strict=True):
+            ax = figure.add_subplot(spec[place])
+            curves = curves_of(panel, rows, looks, guides, bands)
+            draw_panel(ax, panel, curves, size, look)
             drawn.append((ax, curves))
-        _share_words(drawn, places)
-        few = max(len(curves) for _, curves in drawn) <= MOST_LABELS and n_columns <= MOST_COLUMNS
-        if not (few and write_labels(figure, drawn, width / n_columns, layout)):
-            write_legend(figure, drawn)
-        layout.execute(figure)
+        if title:
+            words = measured(figure, float(mpl.rcParams["figure.titlesize"]))
+            lines = wrap(title, 0.94 * look.grow * wide, words)
+            figure.suptitle(lines)
+            taller = 0.18 * look.grow * (lines.count("\n") + 1)
+            figure.set_figheight(figure.get_figheight() + taller)
+        beside = n_columns <= MOST_COLUMNS and each > 0.8 * COLUMN
+        if not (beside and write_labels(figure, drawn, size, n_rows, layout, look)):
+            write_legend(figure, drawn, look)
+            layout.execute(figure)
+        write_uprights(drawn, look)
     return figure
-
-
-def _share_words(
-    drawn: Sequence[tuple[Axes, list[Curve]]], places: Sequence[tuple[int, int]]
-) -> None:
-    """Say what an axis shows once a row and once a column, where neighbours say the same."""
-    axes = {place: ax for place, (ax, _) in zip(places, drawn, strict=True)}
-    words = {place: (ax.get_xlabel(), ax.get_ylabel()) for place, ax in axes.items()}
-    for (row, column), ax in axes.items():
-        if (row + 1, column) in words and words[row + 1, column][0] == words[row, column][0]:
-            ax.set_xlabel("")
-        if (row, column - 1) in words and words[row, column - 1][1] == words[row, column][1]:
-            ax.set_ylabel("")
 
 
 def save(figure: Figure, folder: str | Path, stem: str = "figure") -> tuple[Path, Path]:

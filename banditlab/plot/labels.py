@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import matplotlib as mpl
 import numpy as np
-from matplotlib.colors import to_rgb
 from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
 
-from banditlab.plot.curves import EDGE, GREY, Curve
+from banditlab.plot.axes import measured
+from banditlab.plot.curves import Curve
+from banditlab.plot.styles import Style, readable
+from banditlab.words import wrap
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import LayoutEngine
 
-LABEL_SIZE = 7.0  # points, of the labels beside the curves
-LABEL_GAP = 9.0  # points between the axes and these labels
+LABEL_GAP = 9.0  # points between the axes and the labels beside them
+WIDEST = 0.31  # of a panel, that these labels may take
+TALLEST = 3.4  # inches that a row of panels may be made for the labels' sake
+
+Drawn = Sequence[tuple["Axes", list[Curve]]]
 
 
 def spread(wanted: np.ndarray, heights: np.ndarray, room: float) -> np.ndarray:
@@ -51,66 +57,61 @@ def _ends(ax: Axes, curves: Sequence[Curve]) -> np.ndarray:
     return ax.transAxes.inverted().transform(ax.transData.transform(np.array(ends)))
 
 
-def _ink(color: str) -> tuple[float, ...]:
-    """``color``, darkened if letters in it would be hard to read on white."""
-    rgb = np.array(to_rgb(color))
-    luminance = float(rgb @ (0.2126, 0.7152, 0.0722))
-    return tuple(rgb * min(1.0, 0.45 / max(luminance, 1e-9)))
+def _short(note: str) -> str:
+    """A note without its interval."""
+    return note.partition(" [")[0]
 
 
-def _named(label: str, note: str) -> str:
+def _named(name: str, note: str) -> str:
     whole = note.replace(", ", ",\N{NO-BREAK SPACE}")  # an interval stays on one line
-    return f"{label}: {whole}" if note else label
+    return f"{name}: {whole}" if note else name
+
+
+def _size() -> float:
+    """Points of the letters of names, in the style that holds."""
+    return float(mpl.rcParams["legend.fontsize"])
+
+
+def _to_name(curves: Sequence[Curve]) -> list[Curve]:
+    """The curves that have a name at their end; of several bounds of one name, the last has it."""
+    last = {curve.label: curve for curve in curves}
+    return [curve for curve in curves if not curve.upright and last[curve.label] is curve]
 
 
 def write_labels(
     figure: Figure,
-    drawn: Sequence[tuple[Axes, list[Curve]]],
-    width: float,
+    drawn: Drawn,
+    size: tuple[float, float],
+    rows: int,
     layout: LayoutEngine,
+    style: Style,
 ) -> bool:
     """Name every curve at its right end; False, with nothing left behind, if that gets crowded.
 
-    ``width`` is that of a panel in inches.
+    ``size`` is that of a panel in inches. The figure of so many ``rows`` of panels grows if that
+    makes room for all names, and is laid out.
     """
-    for ax, curves in drawn:
+    width = size[0]
+    words = measured(figure, _size())
+    named = [(ax, _to_name(curves)) for ax, curves in drawn]
+    for ax, curves in named:
         for curve in curves:
             curve.annotation = ax.annotate(
-                textwrap.fill(_named(curve.label, curve.note), 14, break_long_words=False),
+                wrap(_named(curve.name, _short(curve.note)), 0.28 * width, words),
                 (1.0, 0.5), (LABEL_GAP, 0.0), xycoords="axes fraction",
-                textcoords="offset points", va="center", ha="left", linespacing=0.95,
-                fontsize=LABEL_SIZE, color=_ink(curve.look["color"]), annotation_clip=False,
+                textcoords="offset points", va="center", ha="left", linespacing=1.05,
+                fontsize=_size(), color=readable(curve.look["color"], style),
+                annotation_clip=False,
             )  # fmt: skip
-    notes = [curve.annotation for _, curves in drawn for curve in curves if curve.annotation]
-    widest = max((note.get_window_extent().width for note in notes), default=0.0)
-    good = widest < 0.32 * width * figure.dpi
+    good = _make_room(figure, named, size, rows)
     if good:
         layout.execute(figure)  # the labels now have their room
-    for ax, curves in drawn:
-        if not curves or not good:
-            continue
-        height = ax.bbox.height
-        boxes = [curve.annotation.get_window_extent() for curve in curves if curve.annotation]
-        heights = np.array([box.height * 0.95 + 1.5 for box in boxes])
-        ends = _ends(ax, curves)
-        wanted = np.clip(ends[:, 1], 0.0, 1.0) * height
-        places = spread(wanted, heights, height)
-        good = bool(heights.sum() < 0.95 * height and np.abs(places - wanted).max() < 0.36 * height)
-        gap = LABEL_GAP / 72 * figure.dpi / ax.bbox.width
-        for curve, (x, y), place in zip(curves, ends, places / height, strict=True):
-            assert curve.annotation is not None
-            curve.annotation.xy = (1.0, place)
-            y = min(max(y, 0.0), 1.0)
-            leader = Line2D(
-                (x, max(x, 1.0) + 0.25 * gap, 1.0 + 0.8 * gap), (y, y, place),
-                transform=ax.transAxes, clip_on=False, linewidth=0.5,
-                color=curve.look["color"],
-            )  # fmt: skip
-            leader.set_in_layout(False)
-            ax.add_artist(leader)
+    for ax, curves in named:
+        if curves and good:
+            good = _place(figure, ax, curves)
     if not good:
-        for ax, curves in drawn:
-            for line in [line for line in ax.lines if not line.get_in_layout()]:
+        for ax, curves in named:
+            for line in [line for line in ax.lines if line.get_gid() == "leader"]:
                 line.remove()
             for curve in curves:
                 assert curve.annotation is not None
@@ -118,24 +119,71 @@ def write_labels(
     return good
 
 
-def write_legend(figure: Figure, drawn: Sequence[tuple[Axes, list[Curve]]]) -> None:
+def _boxes(curves: Sequence[Curve]) -> np.ndarray:
+    """Widths and heights (n_curves, 2) of the labels, in dots."""
+    found = [c.annotation.get_window_extent() for c in curves if c.annotation]
+    return np.array([(box.width, box.height + 1.5) for box in found]).reshape(-1, 2)
+
+
+def _make_room(figure: Figure, named: Drawn, size: tuple[float, float], rows: int) -> bool:
+    """Make the figure as high as the names need; False if they need too much."""
+    width, row = size
+    boxes = [_boxes(curves) for _, curves in named]
+    if max((found[:, 0].max(initial=0.0) for found in boxes), default=0.0) > (
+        WIDEST * width * figure.dpi
+    ):
+        return False
+    needed = max(found[:, 1].sum() for found in boxes) / figure.dpi / 0.97
+    around = 0.72 * _size() / 7.0  # inches for the title and the x axis
+    if needed + around > max(row, TALLEST * _size() / 7.0):
+        return False
+    figure.set_figheight(figure.get_figheight() + rows * max(0.0, needed + around - row))
+    return True
+
+
+def _place(figure: Figure, ax: Axes, curves: Sequence[Curve]) -> bool:
+    """Put the names of one panel where they do not overlap; False if there is no room."""
+    height = ax.bbox.height
+    heights = _boxes(curves)[:, 1]
+    ends = _ends(ax, curves)
+    wanted = np.clip(ends[:, 1], 0.0, 1.0) * height
+    places = spread(wanted, heights, height)
+    gap = LABEL_GAP / 72 * figure.dpi / ax.bbox.width
+    for curve, (x, y), place in zip(curves, ends, places / height, strict=True):
+        assert curve.annotation is not None
+        curve.annotation.xy = (1.0, place)
+        y = min(max(y, 0.0), 1.0)
+        leader = Line2D(
+            (x, max(x, 1.0) + 0.25 * gap, 1.0 + 0.8 * gap), (y, y, place),
+            transform=ax.transAxes, clip_on=False, linewidth=0.5, gid="leader", zorder=1.4,
+            color=curve.look["color"], linestyle="-" if x > 0.9 else (0, (1, 3)),
+        )  # fmt: skip
+        leader.set_in_layout(False)
+        ax.add_artist(leader)
+    return bool(heights.sum() <= 1.01 * height)
+
+
+def write_legend(figure: Figure, drawn: Drawn, style: Style) -> None:
     """One legend below all panels, in as many columns as fit; the figure grows to hold it.
 
     A curve's note stands in the legend, or in the panels if they have different ones.
     """
-    shown = {curve.label: curve for _, curves in drawn for curve in curves}
+    named = [curve for _, curves in drawn for curve in curves if not curve.upright]
+    shown = {curve.label: curve for curve in named}
     # Agents first, bounds last.
-    known = sorted(shown.values(), key=lambda curve: curve.look["color"] == GREY)
+    known = sorted(shown.values(), key=lambda curve: curve.look["color"] == style.guide)
     if not known:
         return
-    handles = [Line2D([], [], **EDGE, **curve.look) for curve in known]
+    edge: dict[str, Any] = {"markeredgecolor": style.paper, "markeredgewidth": 0.3}
+    handles = [Line2D([], [], **edge, **curve.look) for curve in known]
     notes: dict[str, set[str]] = {}
-    for _, curves in drawn:
-        for curve in curves:
-            notes.setdefault(curve.label, set()).add(curve.note)
+    for curve in named:
+        notes.setdefault(curve.label, set()).add(curve.note)
     agreed = {label: min(found) for label, found in notes.items() if len(found) == 1}
-    names = [textwrap.fill(_named(c.label, agreed.get(c.label, "")), 48) for c in known]
     width = figure.get_figwidth()
+    words = measured(figure, _size())
+    texts = [_named(curve.name, agreed.get(curve.label, "")) for curve in known]
+    names = [wrap(name, 0.8 * width, words, broken=True) for name in texts]
     for columns in range(min(len(known), 6), 0, -1):
         legend = figure.legend(
             handles, names, loc="outside lower center", ncols=columns, frameon=False,
@@ -148,39 +196,78 @@ def write_legend(figure: Figure, drawn: Sequence[tuple[Axes, list[Curve]]]) -> N
         legend.remove()
     figure.set_figheight(figure.get_figheight() + box.height / figure.dpi)
     for ax, curves in drawn:
-        _write_notes(ax, curves, [curve for curve in curves if curve.label not in agreed])
+        _write_notes(ax, curves, [c for c in curves if c.label not in agreed], style)
 
 
-def _write_notes(ax: Axes, curves: Sequence[Curve], own: Sequence[Curve]) -> None:
+def _passed(ax: Axes, curves: Sequence[Curve]) -> np.ndarray:
+    """Points (n, 2) all along the curves, in fractions of the axes."""
+    found = [np.zeros((0, 2))]
+    for curve in curves:
+        drawn = np.isfinite(curve.mean) & (curve.mean > 0 if ax.get_yscale() == "log" else True)
+        ends = np.column_stack([curve.t, curve.mean])[drawn]
+        if len(ends) > 1 and not curve.upright:
+            corners = ax.transAxes.inverted().transform(ax.transData.transform(ends))
+            along = np.linspace(0, len(corners) - 1, 400)
+            steps = np.arange(len(corners))
+            found.append(np.column_stack([np.interp(along, steps, c) for c in corners.T]))
+    return np.concatenate(found)
+
+
+def write_uprights(drawn: Drawn, style: Style) -> None:
+    """Name what marks a place on the x axis along its line, where the fewest curves pass."""
+    for ax, curves in drawn:
+        where = _passed(ax, curves)
+        for curve in (curve for curve in curves if curve.upright):
+            x, _ = ax.transAxes.inverted().transform(ax.transData.transform((curve.t[0], 1.0)))
+            text = ax.annotate(
+                curve.name, (x, 0.0), (0.0, 0.0), xycoords="axes fraction", va="center",
+                textcoords="offset points", rotation=90, fontsize=_size(),
+                color=readable(curve.look["color"], style),
+            )  # fmt: skip
+            text.set_path_effects([withStroke(linewidth=2.0, foreground=style.paper)])
+            box = text.get_window_extent()
+            wide, high = np.array([box.width, box.height]) / ax.bbox.size
+            places = np.linspace(0.02 + high / 2, 0.98 - high / 2, 25)
+            sides = [left for left in (True, False) if (x > 1.2 * wide if left else x < 1 - wide)]
+            found = [
+                (_crowd(where, x - wide / 2 if left else x + wide / 2, y, wide, high), left, y)
+                for left in sides or [True]
+                for y in places
+            ]
+            _, left, y = min(found, key=lambda one: (one[0], -abs(one[2] - 0.5)))
+            text.xy = (x, y)
+            text.set(ha="right" if left else "left", position=(-1.0 if left else 2.0, 0.0))
+
+
+def _crowd(where: np.ndarray, x: float, y: float, wide: float, high: float) -> int:
+    """How many of the points lie in a box around (x, y), a little larger than ``wide, high``."""
+    near = np.abs(where - (x, y)) < (0.7 * wide, high / 2 + 0.03)
+    return int(near.all(axis=1).sum())
+
+
+def _write_notes(ax: Axes, curves: Sequence[Curve], own: Sequence[Curve], style: Style) -> None:
     """Notes inside a panel, in the corner where the fewest curves pass."""
-    notes = [
+    notes: list[Any] = [
         ax.annotate(
-            curve.note, (0.0, 0.0), (3.0, 3.0), xycoords="axes fraction",
-            textcoords="offset points",
-            color=_ink(curve.look["color"]),
+            _short(curve.note), (0.0, 0.0), (3.0, 3.0), xycoords="axes fraction",
+            textcoords="offset points", fontsize=_size(),
+            color=readable(curve.look["color"], style),
         )
         for curve in own if curve.note
     ]  # fmt: skip
     if not notes:
         return
-    line = 1.15 * LABEL_SIZE
+    line = 1.15 * _size()
     frame = ax.get_window_extent()
     points = 72.0 / ax.figure.dpi
-    if max(note.get_window_extent().width for note in notes) > 0.5 * frame.width:
-        for note in notes:  # no room for intervals
-            note.set_text(note.get_text().partition(" [")[0])
+    for note, curve in zip(notes, [c for c in own if c.note], strict=True):
+        note.set_text(_named(curve.name, _short(curve.note)))
+    if max(note.get_window_extent().width for note in notes) > 0.62 * frame.width:
+        for note, curve in zip(notes, [c for c in own if c.note], strict=True):
+            note.set_text(_short(curve.note))  # its colour names it
     width = max(note.get_window_extent().width for note in notes) / frame.width + 0.03
     height = len(notes) * line / points / frame.height + 0.03
-    passed = []
-    for curve in curves:
-        drawn = np.isfinite(curve.mean) & (curve.mean > 0 if ax.get_yscale() == "log" else True)
-        ends = np.column_stack([curve.t, curve.mean])[drawn]
-        corners = ax.transAxes.inverted().transform(ax.transData.transform(ends))
-        if len(corners) > 1:
-            along = np.linspace(0, len(corners) - 1, 400)
-            steps = np.arange(len(corners))
-            passed.append(np.column_stack([np.interp(along, steps, c) for c in corners.T]))
-    where = np.concatenate(passed) if passed else np.zeros((0, 2))
+    where = _passed(ax, curves)
 
     def crowd(corner: tuple[int, int]) -> int:
         inside = [abs(where[:, 0] - corner[0]) < width, abs(where[:, 1] - corner[1]) < height]

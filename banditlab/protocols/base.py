@@ -28,6 +28,7 @@ class Measure(NamedTuple):
     name: str  # as in curves.csv and in checks
     words: str = ""  # on an axis; its name when empty
     interval: str = "t"  # or "clopper_pearson", where every replication is right (0) or wrong (1)
+    unit: str = ""  # in what it is counted, where its words do not say so
 
 
 class Terms(NamedTuple):

@@ -298,7 +298,7 @@ PROTOCOL = Protocol(
     measures=(
         Measure("queries", "queries until it stops"),
         Measure("first", "queries until the first reward"),
-        Measure("simple_regret", "simple regret"),
+        Measure("simple_regret", "simple regret", unit="reward"),
         Measure("error", "error probability", interval="clopper_pearson"),
     ),
     xlabel="queries",

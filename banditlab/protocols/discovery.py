@@ -274,7 +274,7 @@ PROTOCOL = Protocol(
     algorithm=Discovery,
     problem=PolicySet,
     measures=(
-        Measure("gap", "mixed gap of the set"),
+        Measure("gap", "mixed gap of the set", unit="return"),
         Measure("pure_gap", "pure gap of the set"),
         Measure("natural", "return without attack of the last policy"),
         Measure("worst", "worst return of the last policy"),

@@ -644,8 +644,8 @@ PROTOCOL = Protocol(
     algorithm=Episodic,
     problem=EpisodicMDP,
     measures=(
-        Measure("regret"),
-        Measure("gap", "sub-optimality"),
+        Measure("regret", unit="reward"),
+        Measure("gap", "sub-optimality", unit="reward"),
         Measure("bad", "bad episodes"),
         Measure("solved", "episodes until solved"),
     ),

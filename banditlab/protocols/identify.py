@@ -373,7 +373,7 @@ PROTOCOL = Protocol(
     problem=Problem,
     measures=(
         Measure("error", "error probability", interval="clopper_pearson"),
-        Measure("simple_regret", "simple regret"),
+        Measure("simple_regret", "simple regret", unit="reward"),
         Measure("pulls", "pulls until it stops"),
         Measure("epsilon", "privacy spent, epsilon"),
         Measure("released", "released mean of the arm named"),

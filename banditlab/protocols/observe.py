@@ -474,9 +474,9 @@ PROTOCOL = Protocol(
     algorithm=Observe,
     problem=Losses,
     measures=(
-        Measure("regret", "regret, switches paid"),
-        Measure("loss_regret", "regret without switches"),
-        Measure("switches"),
+        Measure("regret", "regret, switches paid", unit="loss"),
+        Measure("loss_regret", "regret without switches", unit="loss"),
+        Measure("switches", "switches of arm"),
         Measure("observations"),
         Measure("denied"),
         Measure("clipped"),

@@ -251,7 +251,7 @@ PROTOCOL = Protocol(
     name="offline",
     algorithm=Offline,
     problem=online.Problem,
-    measures=(Measure("gap", "sub-optimality"),),
+    measures=(Measure("gap", "sub-optimality", unit="reward"),),
     xlabel="logged rounds",
     exact=True,
     loop=loop,

@@ -525,7 +525,7 @@ PROTOCOL = Protocol(
     name="offline_mdp",
     algorithm=OfflineMDP,
     problem=LoggedMDP,
-    measures=(Measure("gap", "sub-optimality"),),
+    measures=(Measure("gap", "sub-optimality", unit="reward"),),
     xlabel="logged rows",
     loop=loop,
     guests={Offline: Guest(loop)},  # a rule answers state by state

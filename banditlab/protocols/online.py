@@ -598,7 +598,11 @@ PROTOCOL = Protocol(
     name="online",
     algorithm=Online,
     problem=Problem,
-    measures=(Measure("regret", "pseudo-regret"), Measure("reward"), Measure("switches")),
+    measures=(
+        Measure("regret", "pseudo-regret", unit="reward"),
+        Measure("reward"),
+        Measure("switches"),
+    ),
     xlabel="round",
     rounds=True,
     warm=True,

@@ -247,7 +247,7 @@ PROTOCOL = Protocol(
     algorithm=Online,
     problem=PolicySet,
     measures=(
-        Measure("regret", "regret to the best fixed policy"),
+        Measure("regret", "regret to the best fixed policy", unit="return"),
         Measure("return", "mean return so far"),
         Measure("switches"),
         Measure("attacked", "share of episodes attacked"),
