@@ -360,7 +360,7 @@ def test_a_cut_is_for_few_that_would_squeeze_many():
     def scale(frames, **panel):
         panel = {**PANEL, **panel}
         rows = plot.rows_of(pd.concat(frames), panel)
-        shown = plot.curves_of(panel, rows, plot.looks_of([panel], [rows], PAPER), {}, "pointwise")
+        shown = plot.curves_of(panel, rows, plot.looks_of([panel], [rows], PAPER), "pointwise")
         return axes.scale_of(panel, shown).kind
 
     assert scale(control()) == "cut"

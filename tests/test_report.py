@@ -107,7 +107,7 @@ def test_a_run_shows_claim_checks_curves_differences_and_origin(run):
     chart = facts(text)[0]
     frame = pd.read_csv(folder / "curves.csv", keep_default_na=False)
     for line in chart["lines"]:
-        rows = frame[frame["agent"] == line["n"]]
+        rows = frame[frame["agent"] == line["n"].lower()]
         if line["n"] != "bound":
             assert line["m"] == pytest.approx(rows["mean"].tolist(), rel=1e-4)
             assert line["l"] == pytest.approx(rows["lo"].tolist(), rel=1e-4)
@@ -335,7 +335,7 @@ def picture(browser):
 def test_agents_axes_and_bands_switch(shown):
     assert len(picture(shown)) > 10_000  # a picture, not a blank
     names = shown.run(f"[...{LEGEND}].map(b => b.querySelector('.name').textContent)")
-    assert names == ["ucb", "moss", "uniform", "bound"]
+    assert names == ["UCB", "MOSS", "uniform", "bound"]
     before = picture(shown)
     shown.run(f"{LEGEND}[1].click()")
     assert shown.run(f"{LEGEND}[1].getAttribute('aria-pressed')") == "false"
@@ -390,7 +390,7 @@ def test_everything_works_by_keys_alone(shown):
     shown.key("ArrowRight", 39)
     shown.key("ArrowRight", 39)
     said = shown.run("document.querySelector('.read').textContent")
-    assert said.startswith("round 10: ucb ") and "moss" in said
+    assert said.startswith("round 10: UCB ") and "MOSS" in said
     shown.key("+", 187)
     assert picture(shown) != before
     shown.key("Escape", 27)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from banditlab.plot.styles import Style, color_number, ramp
+from banditlab.plot.styles import STYLES, Style, color_number, ramp
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,7 +75,7 @@ def _rounded(values: pd.Series) -> list[float]:
 
 
 def looks_of(
-    panels: Sequence[Mapping[str, Any]], tables: Sequence[Any], style: Style
+    panels: Sequence[Mapping[str, Any]], tables: Sequence[Any], style: Style = STYLES["paper"]
 ) -> dict[str, dict[str, Any]]:
     """Colour, dashes and marker by label: a curve looks the same in every panel.
 
@@ -153,10 +153,12 @@ def curves_of(
     panel: Mapping[str, Any],
     rows: pd.DataFrame,
     looks: Mapping[str, Any],
-    guides: Mapping[str, Any],
     bands: str,
+    guides: Mapping[str, Any] | None = None,
 ) -> list[Curve]:
-    """The curves of a panel, bounds first."""
+    """The curves of a panel, bounds first; those look as in ``guides``, by default their own."""
+    if guides is None:
+        guides = guides_of([panel], 0, STYLES["paper"])
     names = panel.get("names") or {}
     start = panel.get("xmin")
     curves = []

@@ -181,7 +181,7 @@ def draw(
         drawn = []
         for panel, rows, place in zip(panels, tables, places, strict=True):
             ax = figure.add_subplot(spec[place])
-            curves = curves_of(panel, rows, looks, guides, bands)
+            curves = curves_of(panel, rows, looks, bands, guides)
             draw_panel(ax, panel, curves, size, look)
             drawn.append((ax, curves))
         if title:

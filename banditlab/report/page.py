@@ -19,6 +19,7 @@ from banditlab.report.colors import DARK, LIGHT, legible
 from banditlab.report.markup import Html, data, el
 from banditlab.report.read import Panel, Run, folders, read
 from banditlab.report.tables import finals, pairs, table
+from banditlab.words import plain
 
 HERE = Path(__file__).parent
 HOW = (
@@ -232,7 +233,7 @@ def _line(curve: Curve, times: int) -> dict[str, Any]:
     color = str(curve.look["color"])
     dashes = curve.look["linestyle"]
     found = {
-        "n": curve.label + (f": {curve.note}" if curve.note else ""),
+        "n": plain(curve.name) + (f": {curve.note}" if curve.note else ""),
         "c": [legible(color, LIGHT), legible(color, DARK)],
         "d": [] if isinstance(dashes, str) else [round(1.8 * d, 1) for d in dashes[1]],
         "k": times,

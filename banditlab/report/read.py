@@ -14,10 +14,11 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, field_validator
 
 from banditlab.data.raw import read_raw
 from banditlab.plot.curves import Curve, curves_of, looks_of, rows_of
+from banditlab.words import plain
 
 COLUMNS = ("panel", "cell", "agent", "t", "measure", "n", "mean", "sem", "lo", "hi", "simultaneous")
 TEXTS = ("panel", "cell", "agent", "measure")
@@ -45,7 +46,15 @@ class FigurePanel(BaseModel):
     linthresh: float = Field(1e-4, gt=0, allow_inf_nan=False)
     overlays: list[Overlay] = []
     order: list[str] = []
+    names: dict[str, str] = {}  # by the label of a curve or bound: what to call it
+    controls: list[str] = []
     notes: dict[str, str] = {}
+
+    _in_plain_letters = field_validator("title", "xlabel", "ylabel")(plain)
+
+    def named(self, label: str) -> str:
+        """What a curve or bound is called."""
+        return plain(self.names.get(label, label))
 
 
 class Named(BaseModel):
@@ -73,6 +82,8 @@ class ArenaFacts(BaseModel):
     source: str = ""
     claim: str = ""
     panels: list[ArenaPanel] = []
+
+    _in_plain_letters = field_validator("title")(plain)
 
 
 class Check(BaseModel):
@@ -168,14 +179,14 @@ def read(folder: Path) -> Run:
     frame = _frame(folder / "curves.csv", digests)
     raw = _raw(folder / "raw.parquet")
     figures = about.figure.panels
-    plain = [panel.model_dump() for panel in figures]
+    entries = [panel.model_dump() for panel in figures]
     with Blame(folder / "curves.csv"):
-        tables = [rows_of(frame, panel) for panel in plain]
-        looks = looks_of(plain, tables)
+        tables = [rows_of(frame, panel) for panel in entries]
+        looks = looks_of(entries, tables)
     with Blame(folder / "run.json"):
         drawn = [
             curves_of(panel, rows, looks, "pointwise")
-            for panel, rows in zip(plain, tables, strict=True)
+            for panel, rows in zip(entries, tables, strict=True)
         ]
     by_name = {panel.name: panel for panel in about.arena.panels}
     panels = []
@@ -281,4 +292,7 @@ def _finals(
             final.bytes = values.nbytes
         found.append(final)
     order = {label: i for i, label in enumerate(figure.order)}
-    return sorted(found, key=lambda final: order.get(final.label, len(order)))
+    found.sort(key=lambda final: order.get(final.label, len(order)))
+    for final in found:
+        final.label = figure.named(final.label)
+    return found
