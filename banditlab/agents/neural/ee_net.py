@@ -52,6 +52,7 @@ from banditlab.random import shuffle
 from banditlab.validate import flag, integer, nonnegative, positive
 
 label = "EE-Net"
+report = "contextual"  # what --log makes of a file
 trial = {"units": 12, "inner": 5, "pool": 2, "width": 6, "stride": 3, "steps": 60}  # contract
 example = {
     "name": "classification",

@@ -39,6 +39,7 @@ from banditlab.protocols.online import Online
 from banditlab.validate import integer, nonnegative, positive
 
 label = "KernelUCB"
+report = "contextual"  # what --log makes of a file
 trial = {"memory": 20}  # what the contract plays
 
 

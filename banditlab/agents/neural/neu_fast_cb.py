@@ -29,6 +29,7 @@ from banditlab.parts.neural_cb import checked, neural_policy
 from banditlab.protocols.online import Online
 
 label = "NeuFastCB"
+report = "contextual"  # what --log makes of a file
 trial = {"units": 8, "steps": 60}
 example = {
     "name": "classification",

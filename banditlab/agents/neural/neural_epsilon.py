@@ -30,6 +30,7 @@ from banditlab.random import below, uniform
 from banditlab.validate import between, flag, integer, nonnegative, positive
 
 label = "NeuralEpsilon"
+report = "contextual"  # what --log makes of a file
 trial = {"units": 12, "steps": 60}  # what the contract plays, on what
 example = {
     "name": "classification",

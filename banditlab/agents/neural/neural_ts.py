@@ -49,6 +49,7 @@ from banditlab.random import normal
 from banditlab.validate import flag, integer, nonnegative, positive
 
 label = "NeuralTS"
+report = "contextual"  # what --log makes of a file
 trial = {"units": 12, "steps": 60}  # what the contract plays, on what
 example = {
     "name": "classification",

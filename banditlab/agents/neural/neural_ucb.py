@@ -47,6 +47,7 @@ from banditlab.protocols.online import Online
 from banditlab.validate import flag, integer, nonnegative, positive
 
 label = "NeuralUCB"
+report = "contextual"  # what --log makes of a file
 trial = {"units": 12, "steps": 60}  # what the contract plays, on what
 example = {
     "name": "classification",

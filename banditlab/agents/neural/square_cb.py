@@ -25,6 +25,7 @@ from banditlab.parts.cost_oracles import checked, oracle_policy
 from banditlab.protocols.online import Online
 
 label = "SquareCB"
+report = "contextual"  # what --log makes of a file
 example = {
     "name": "classification",
     "data": {
