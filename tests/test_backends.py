@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -17,12 +18,13 @@ import pytest
 import banditlab
 from banditlab.arena import backends, runner
 from banditlab.arena import rows as arena_rows
-from banditlab.arena.backends import probe, processes
+from banditlab.arena.backends import probe, processes, ray
 from banditlab.arena.backends.site import Afar, Order, Site, sendable
 from banditlab.arena.jobs import Resolver, wanted
 from banditlab.arena.spec import read_arena
 from banditlab.arena.store import Store, owner
 from banditlab.cli.main import main
+from banditlab.compile import store as compiled
 
 ROOT = Path(__file__).parent.parent
 HOUSE = ROOT / "tests" / "data" / "house"
@@ -105,9 +107,49 @@ def test_every_backend_is_known_and_others_are_refused_in_one_line(monkeypatch, 
         with pytest.raises(ValueError) as error:
             banditlab.simulate(arena, **given)
         assert str(error.value) == line
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ValueError, match=r"needs Ray: pip install \"banditlab-arena\[ray\]\"$"):
+        banditlab.simulate(arena, backend="ray")
     assert main(["--agent", "ucb", "--workers", "many"]) == 2
     said = "error: argument --workers: must be a whole number or auto, got 'many'\n"
     assert capsys.readouterr().err == said
+
+
+def test_an_address_where_no_cluster_answers_is_one_line_within_seconds():
+    """Ray itself would try for minutes. One is closed, one says nothing, one is a web server."""
+    with socket.socket() as closed, socket.socket() as dumb, socket.socket() as other:
+        for one in (closed, dumb, other):
+            one.bind(("127.0.0.1", 0))
+        dumb.listen()
+        other.listen()
+        threading.Thread(target=lambda: other.accept()[0].sendall(b"HTTP/1.0 400 no\r\n")).start()
+        for one, words in (
+            (closed, "no Ray cluster answers at"),
+            (dumb, "no Ray cluster answers at"),
+            (other, "is no Ray cluster: ray start --head --port="),
+        ):
+            began = time.monotonic()
+            with pytest.raises(ValueError, match=words) as error:
+                ray._answers(f"127.0.0.1:{one.getsockname()[1]}")
+            assert time.monotonic() - began < 5.0 and "ray start --head" in str(error.value)
+    for odd in ("6379", "ray://h:1", "h:x", ":1", "h:99999"):
+        with pytest.raises(ValueError, match="address must be HOST:PORT of the head"):
+            ray._answers(odd)
+
+
+def test_compiled_code_that_is_sent_along_is_put_into_a_cache_that_lacks_it(tmp_path, monkeypatch):
+    arena = read_arena(PANELS)
+    job, order = order_of(arena)
+    [made] = job.play.pairs
+    made.function()
+    content = compiled.read(made.name)
+    assert content
+    monkeypatch.setenv("BANDITLAB_CACHE", str(tmp_path / "cache"))
+    fetched = []
+    site = Site(arena, lambda sent: fetched.append(sent) or content)
+    for _ in range(2):
+        site.play(order._replace(pairs={made.name: "a reference"}), np.zeros(2, np.int64), print)
+    assert fetched == ["a reference"] and compiled.read(made.name) == content
 
 
 # --- workers that die ---------------------------------------------------------------------------
@@ -206,6 +248,7 @@ sys.argv[0] = "banditlab"
 import banditlab.arena.store, banditlab.arena.runner
 banditlab.arena.store.SECONDS = banditlab.arena.runner.SECONDS = 0.2
 from banditlab.cli.main import main
+from banditlab.compile import store as compiled
 sys.exit(main())
 """
 LONG = """

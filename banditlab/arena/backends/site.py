@@ -38,8 +38,8 @@ Told = tuple[str, int, Any]
 class Site:
     """The jobs of an arena where a worker is, each made when it is first asked for."""
 
-    def __init__(self, arena: Arena):
-        self.arena = arena
+    def __init__(self, arena: Arena, fetch: Callable[[Any], bytes] = bytes):
+        self.arena, self.fetch = arena, fetch
         self._resolver = Resolver()
         self._wanted = wanted(arena)
         self._jobs: dict[int, Job] = {}
@@ -65,7 +65,7 @@ class Site:
             for made in job.play.pairs:
                 content = order.pairs.get(made.name)
                 if content is not None and compiled.read(made.name) is None:
-                    compiled.write(made.name, content)
+                    compiled.write(made.name, self.fetch(content))
                 made.function()
             self._jobs[number] = job
         return self._jobs[number]
