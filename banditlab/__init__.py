@@ -21,6 +21,7 @@ from banditlab.compile import cache_info, clear_cache
 from banditlab.registry import make, make_problem, names, problem_names
 
 if TYPE_CHECKING:
+    from banditlab.arena.resolve import until_resolved
     from banditlab.arena.simulate import simulate
     from banditlab.arena.spec import Arena
     from banditlab.curves import Curves
@@ -40,6 +41,7 @@ LATER = {
     "Log": "banditlab.data.log",
     "audit": "banditlab.privacy",
     "simulate": "banditlab.arena.simulate",
+    "until_resolved": "banditlab.arena.resolve",
 }
 __all__ = [
     "Agent",
@@ -56,6 +58,7 @@ __all__ = [
     "names",
     "problem_names",
     "simulate",
+    "until_resolved",
 ]
 
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
+INTERVALS = ("t", "bca", "percentile")
 SCALES = ("linear", "log", "symlog")
 AXES = {  # in words what is swept
     "n_arms": "number of arms",
@@ -111,6 +112,8 @@ class Curves:
     seconds: dict[tuple[str, str], float] = field(default_factory=dict)  # CPU time per curve
     checks: list[dict[str, Any]] = field(default_factory=list)
     hash: str = ""
+    # What banditlab.until_resolved found, by panel.
+    resolved: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def panels(self) -> list[str]:
         """Names of the panels, in order."""
@@ -217,6 +220,57 @@ class Curves:
             self.record(a, panel).replications,
         )
 
+    def compare_all(
+        self, measure: str | None = None, *, at: float | None = None, panel: str | None = None
+    ) -> pd.DataFrame:
+        """Every pair of a panel's agents at round ``at`` (the last by default), paired.
+
+        Columns: a, b, difference (mean of a - b), lo, hi (95%), p (paired t-test), holm (adjusted
+        for all pairs), chance (that a lies below b in a replication, a tie half), chance_lo and
+        chance_hi (95%, Clopper-Pearson). See :mod:`banditlab.statistics.pairs`.
+        """
+        import pandas as pd
+
+        from banditlab.statistics import compare_all
+
+        agents = self.agents(panel)
+        values = np.column_stack([self.at(at, agent, measure, panel) for agent in agents])
+        found = pd.DataFrame(compare_all(values))
+        for side in ("a", "b"):
+            found[side] = [agents[i] for i in found[side]]
+        return found
+
+    def scores(
+        self,
+        measure: str | None = None,
+        *,
+        scale: Mapping[str, tuple[float, float]] | None = None,
+        at: float | None = None,
+    ) -> dict[str, np.ndarray]:
+        """What `rliable` calls scores: (replications, panels) float64 of every agent of all panels.
+
+        ``scale`` gives, by panel, the values that become 0 and 1: of regret ``(worst, 0)``, of a
+        return ``(random, expert)``. Hand one to :func:`banditlab.statistics.aggregate` (IQM, mean,
+        median, optimality gap), two to ``probability_of_improvement``, and any to
+        ``performance_profile``. Raises ValueError where a panel has no scale or another number of
+        replications.
+        """
+        panels = self.panels()
+        if scale is not None and set(scale) != set(panels):
+            raise ValueError(f"scale needs the panels {', '.join(panels)}, got {', '.join(scale)}")
+        everywhere = [a for a in self.agents() if all(a in self.agents(p) for p in panels)]
+        found = {}
+        for agent in everywhere:
+            columns = []
+            for panel in panels:
+                worst, best = (0.0, 1.0) if scale is None else scale[panel]
+                values = self.at(at, agent, measure or self.shown(panel), panel)
+                columns.append((values - worst) / (best - worst))
+            if len({column.size for column in columns}) != 1:
+                raise ValueError("scores need as many replications in every panel")
+            found[agent] = np.column_stack(columns)
+        return found
+
     def slope(
         self,
         agent: str,
@@ -254,8 +308,10 @@ class Curves:
         lo, hi = np.quantile(slopes, [0.5 - level / 2, 0.5 + level / 2])
         return float(lo), float(hi)
 
-    def frame(self) -> pd.DataFrame:
+    def frame(self, interval: str = "t") -> pd.DataFrame:
         """Tidy means with 95% bands: Student's, or Clopper-Pearson's for errors.
+
+        ``interval``: ``bca`` and ``percentile`` take the bootstrap's in the place of Student's.
 
         Columns: panel, cell, agent, t, measure, n, mean, sem, lo, hi (pointwise), simultaneous
         (mean +- simultaneous * sem covers the whole curve at once).
@@ -263,10 +319,13 @@ class Curves:
         import pandas as pd
 
         from banditlab.statistics import (
+            bootstrap_interval,
             clopper_pearson,
             simultaneous_critical,
             t_interval,
         )
+
+        choice("interval", interval, INTERVALS)
 
         columns: dict[str, list[Any]] = {}
         for (panel, agent), record in self.records.items():
@@ -274,7 +333,9 @@ class Curves:
                 raw = record.values[:, :, m]
                 if np.isnan(raw).all():  # a measure that this agent does not have
                     continue
-                mean, sem, lo, hi = t_interval(raw)
+                mean, sem, lo, hi = (
+                    t_interval(raw) if interval == "t" else bootstrap_interval(raw, method=interval)
+                )
                 kind = self._protocol(panel).measure(measure).interval
                 if kind == "clopper_pearson" and np.isin(raw, (0.0, 1.0)).all():
                     wrong = raw.sum(axis=0) * record.batch
@@ -440,6 +501,7 @@ class Curves:
                 **{name: version(name) for name in PACKAGES},
             },
             "checks": self.checks,
+            **({"resolved": self.resolved} if self.resolved else {}),
             "figure": {"title": self.arena["title"], "panels": self.figure_panels},
         }
 
@@ -485,7 +547,10 @@ class Curves:
             p["name"]: [x for x in p["overlays"] if x["label"] not in levels[p["name"]]]
             for p in about["figure"]["panels"]
         }
-        return cls(about["arena"], records, overlays, checks=about["checks"], hash=about["hash"])
+        return cls(
+            about["arena"], records, overlays, checks=about["checks"], hash=about["hash"],
+            resolved=about.get("resolved", {}),
+        )  # fmt: skip
 
     def _panel(self, panel: str | None, agent: str | None) -> str:
         if panel is None:

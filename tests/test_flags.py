@@ -61,6 +61,7 @@ VALUES = {
     "workers": "1",
     "set": "ucb.alpha=9",
     "bands": "simultaneous",
+    "until_resolved": "0.01",
 }
 # What changes nothing that is printed: it decides how, or where, or is shown elsewhere.
 SILENT = {
@@ -79,6 +80,9 @@ SILENT = {
     "allow_code",
     "track",
     "live",
+    "compare",
+    "most",
+    "span",
 }
 
 
@@ -154,7 +158,7 @@ def test_every_flag_acts_or_is_refused(mode, files, capsys, tmp_path, monkeypatc
 def test_unknown_flags_of_this_file_are_no_news():
     """A flag that is added must be walked here, or named as one that prints nothing."""
     flags = {action.dest for action in parser()._actions} - {"help"}
-    files = {"columns", "estimate_propensity", "ledger", "epsilon_total", "mechanism"}
+    files = {"columns", "label", "estimate_propensity", "ledger", "epsilon_total", "mechanism"}
     assert flags - SILENT - set(VALUES) <= {*files, "env_horizon"}
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from banditlab.curves import Curves
-from banditlab.statistics import t_interval
+from banditlab.statistics import chance_interval, holm, paired_p, t_interval
 
 
 def split(dotted: str) -> tuple[str, str | None]:
@@ -22,6 +22,8 @@ def evaluate(claim: Mapping[str, Any], curves: Curves) -> list[dict[str, Any]]:
     panel = claim["panel"] or None
     if claim["slope"]:
         return [_evaluate_slope(claim, curves)]
+    if claim.get("beats"):
+        return [_evaluate_beats(claim, curves)]
     rounds = claim["at"] if isinstance(claim["at"], list) else [claim["at"]]
     verdicts = []
     for i, t in enumerate(rounds):
@@ -60,8 +62,8 @@ def rehearse(claim: Mapping[str, Any], curves: Curves) -> None:
             curves.at(t, agent, measure, panel)
         return
     for t in rounds:
-        _side(claim["less"] or claim["value"], t, panel, curves)
-        if claim["less"]:
+        _side(claim["less"] or claim["value"] or claim["beats"], t, panel, curves)
+        if claim["less"] or claim["beats"]:
             _side(claim["than"], t, panel, curves)
 
 
@@ -76,6 +78,37 @@ def _side(side: str | float, t: float | None, panel: str | None, curves: Curves)
             return np.full(1, float(overlay["y"][overlay["t"].index(t)]))
     agent, measure = split(side)
     return curves.at(t, agent, measure, panel)
+
+
+def _beaten(claim: Mapping[str, Any], curves: Curves) -> tuple[np.ndarray, np.ndarray]:
+    """Values (replications,) of who is to beat and of who is to be beaten."""
+    agent, measure = split(claim["beats"])
+    other, of_other = split(claim["than"])
+    panel = claim["panel"] or None
+    return (
+        curves.at(claim["at"], agent, measure, panel),
+        curves.at(claim["at"], other, of_other or measure, panel),
+    )
+
+
+def _evaluate_beats(claim: Mapping[str, Any], curves: Curves) -> dict[str, Any]:
+    family = [c for c in curves.arena["checks"] if c.get("beats")]
+    p = holm([paired_p(*_beaten(c, curves)) for c in family])[family.index(claim)]
+    a, b = _beaten(claim, curves)
+    chance, lo, hi = chance_interval(a, b)
+    where = f"{claim['panel']}: " if claim["panel"] else ""
+    when = f" at {claim['at']}" if claim["at"] is not None else ""
+    said = f"{where}{claim['beats']} beats {claim['than']}{when}, p <= {claim['level']:g}"
+    tests = f" (Holm, {len(family)} tests)" if len(family) > 1 else ""
+    wanted = f", chance >= {claim['chance']:g}" if claim["chance"] else ""
+    passed = a.mean() < b.mean() and p <= claim["level"] and lo >= claim["chance"]
+    return {
+        "check": f"{said}{tests}{wanted}",
+        "found": f"{a.mean():.4g} against {b.mean():.4g}, p = {p:.2g}, chance {chance:.2f} "
+        f"[{lo:.2f}, {hi:.2f}]",
+        "passed": bool(passed),
+        "why": claim["why"],
+    }
 
 
 def _evaluate_slope(claim: Mapping[str, Any], curves: Curves) -> dict[str, Any]:

@@ -127,12 +127,17 @@ def run(
     keep: str | Path | Store | None = None,
     memory: int | None = None,
     watch: Watch | None = None,
+    known_as: str = "",
 ) -> Curves:
-    """Run an arena that has been read; see :func:`simulate`."""
+    """Run an arena that has been read; see :func:`simulate`.
+
+    In the store its blocks go by its hash, or by that of the arena with fewer replications that it
+    goes on from.
+    """
     if isinstance(keep, str | Path):
         with Store(keep, arena.hash()) as store:
-            return _run(arena, backend, progress, store, memory, watch)
-    return _run(arena, backend, progress, keep, memory, watch)
+            return _run(arena, backend, progress, store, memory, watch, known_as)
+    return _run(arena, backend, progress, keep, memory, watch, known_as)
 
 
 def _run(
@@ -142,6 +147,7 @@ def _run(
     store: Store | None,
     memory: int | None,
     watch: Watch | None,
+    known_as: str,
 ) -> Curves:
     swept, wanted = all_swept(arena), all_wanted(arena)
     resolver = Resolver()
@@ -181,7 +187,7 @@ def _run(
             for i, (job, name, batch) in enumerate(zip(jobs, names, many, strict=True)):
                 for made in job.play.pairs:
                     made.function()
-                whose = owner(job, arena.hash(), arena.seed, i, name, batch)
+                whose = owner(job, known_as or arena.hash(), arena.seed, i, name, batch)
                 runner.submit(job, whose, batch)
             leave()
             runner.drain()

@@ -247,6 +247,10 @@ class Claim(Strict):
     ``sigmas`` standard errors of the difference of two such means, or within ``rounding``.
     ``slope``/``near``: d log(mean) / d log(x), fitted over all of ``at`` (all points without it)
     by least squares, lies within ``within`` or ``rounding`` of the number.
+    ``beats``/``than``: the mean of the one agent lies below that of the other, and the paired
+    t-test says so at ``level``, Holm-corrected for all such checks of the arena; with ``chance``
+    the one also lies below the other in at least that share of replications, by the lower end of
+    the 95% interval (Clopper-Pearson).
     ``at`` and ``near`` may be lists of equal length.
     """
 
@@ -256,6 +260,9 @@ class Claim(Strict):
     margin: float = 0.0
     value: str = ""
     slope: str = ""
+    beats: str = ""
+    level: float = Field(0.05, gt=0, lt=1)
+    chance: float = Field(0.0, ge=0, lt=1)
     near: float | list[float] = 0.0
     within: float = Field(0.0, ge=0)
     rounding: float = Field(0.0, ge=0)
@@ -265,8 +272,12 @@ class Claim(Strict):
 
     @model_validator(mode="after")
     def _one_kind(self) -> Claim:
-        if bool(self.less) + bool(self.value) + bool(self.slope) != 1:
+        if bool(self.less) + bool(self.value) + bool(self.slope) + bool(self.beats) != 1:
             raise ValueError("a check has either less and than, or value and near")
+        if self.beats and not (isinstance(self.than, str) and self.than):
+            raise ValueError("than must name an agent that is beaten")
+        if self.beats and isinstance(self.at, list):
+            raise ValueError("at must be one round for beats")
         if self.less and self.than == "":
             raise ValueError("less needs than")
         if isinstance(self.near, list) and (

@@ -134,6 +134,7 @@ class Store:
         self.folder, self.arena, self.resume = Path(folder), arena, resume
         self.say = say or (lambda line: print(line, file=sys.stderr))
         self.replications = 0  # in all curves, once that is known
+        self.grows = False  # whether replications may be added, so that more may be kept than asked
         self.batches: Sequence[int] = ()  # of how many replications each curve's rows are means
         self.files: dict[int, list[tuple[int, int, Path]]] = {}  # curve -> first, count, path
         self.rows: dict[int, dict[int, Path]] = {}  # curve -> row under way -> path
@@ -176,6 +177,13 @@ class Store:
             self._delete()
         self._begun = True
 
+    def again(self) -> None:
+        """Called when the same curves are about to be run with more replications."""
+        with self._guard:
+            self.flush()
+            self.resume, self.files, self.rows = True, {}, {}
+            self._look()
+
     def blocks(
         self, owner: Mapping[str, Any], shape: tuple[int, int, int]
     ) -> dict[int, np.ndarray]:
@@ -187,6 +195,8 @@ class Store:
         found: dict[int, np.ndarray] = {}
         end = 0  # of the rows found so far
         for first, count, path in sorted(kept, key=lambda block: (block[0], -block[1])):
+            if self.grows and first >= shape[0]:
+                continue
             try:
                 if first + count > shape[0] or count == 0:
                     raise Damaged("it is of replications that the run does not have")
@@ -199,6 +209,8 @@ class Store:
                 found[first] = values
                 end = first + count
         for row, path in list(self.rows.get(owner["curve"], {}).items()):
+            if self.grows and row >= shape[0]:
+                continue
             if row >= shape[0]:
                 self._drop(path, Damaged("it is of a row that the run does not have"))
             if row >= shape[0] or any(first <= row < first + len(found[first]) for first in found):

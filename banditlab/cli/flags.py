@@ -46,8 +46,12 @@ RUN = (
     "resume",
     "track",
     "live",
+    "compare",
+    "until_resolved",
+    "most",
+    "span",
 )
-LEAST = {"horizon": 1, "replications": 1, "seed": 0, "workers": 1}
+LEAST = {"horizon": 1, "replications": 1, "seed": 0, "workers": 1, "most": 1}
 
 
 class Parser(argparse.ArgumentParser):
@@ -133,6 +137,15 @@ def parser() -> Parser:
     add("--memory", metavar="SIZE", help="of the run, such as 1GB; by default half of what is free")
     add("--resume", action="store_true", help="go on with an interrupted run")
     add("--live", action="store_true", help="show how every agent is doing, while they run")
+    add("--compare", action="store_true", help="show every pair of agents: differences, p-values")
+    add(
+        "--until-resolved", metavar="ALPHA", nargs="?", type=float, const=0.05,
+        help="add replications until the better of the best two is known at level ALPHA, or 0.05",
+    )  # fmt: skip
+    add(
+        "--most", metavar="R", type=int, help="replications of --until-resolved; by default 64-fold"
+    )
+    add("--span", metavar="LOW:HIGH", help="of the measure, for --until-resolved, where unknown")
     add("--track", metavar="WHERE", help="write curves while they are made: tensorboard")
     add("--json", action="store_true", help="print one JSON object on standard output")
     add("--quiet", action="store_true", help="no progress and no table")

@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 import tempfile
+from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from threading import Thread
@@ -20,6 +21,7 @@ from banditlab.data import atomic
 
 if TYPE_CHECKING:
     from banditlab.arena.backends.base import Backend
+    from banditlab.arena.resolve import Contest
     from banditlab.arena.store import Store
     from banditlab.curves import Curves
 
@@ -59,7 +61,7 @@ def chosen(args: argparse.Namespace) -> tuple[Any, str]:
         _distinct(arena)
         if not args.vs:
             leave_out(arena, wanted=[args.agent])
-    elsewhere = changed or args.bands == "simultaneous"
+    elsewhere = changed or args.bands == "simultaneous" or args.until_resolved is not None
     return arena, local(arena) if elsewhere else arena.name
 
 
@@ -93,8 +95,14 @@ def run(args: argparse.Namespace, arena: Any, place: str) -> int:
         print(note, file=sys.stderr)
     folder = Path(args.out) if args.out else Path("results") / place
     bound = memory.size(args.memory) if args.memory else None
+    _contest(args, arena)  # what is wrong with it is said at once
     watch = None if args.track is None else track.open_tracker(args.track, folder / args.track)
-    players = backend(arena, args.backend, args.workers, args.address)
+    asked = (args.backend, args.workers, args.address)
+    plain = backend(arena, *asked)
+
+    def players(played: Any) -> Backend:  # --until-resolved plays an arena that has grown, too
+        return plain if played is arena else backend(played, *asked)
+
     check_writable(folder)
     try:
         with (
@@ -106,16 +114,28 @@ def run(args: argparse.Namespace, arena: Any, place: str) -> int:
         _remove_empty(folder)
 
 
+def _contest(args: argparse.Namespace, arena: Any) -> Contest | None:
+    """What --until-resolved asks for."""
+    if args.until_resolved is None:
+        for flag in ("most", "span"):
+            if getattr(args, flag) is not None:
+                raise ValueError(f"--{flag} is for --until-resolved")
+        return None
+    from banditlab.arena.resolve import Contest
+
+    return Contest(arena, args.until_resolved, args.most, args.span)
+
+
 def _simulated(
     args: argparse.Namespace,
     arena: Any,
-    players: Backend,
+    players: Callable[[Any], Backend],
     store: Store,
     folder: Path,
     bound: int | None,
 ) -> int:
     """Run an arena in ``bound`` bytes, save and show its curves; returns the exit code."""
-    from banditlab.arena import simulate
+    from banditlab.arena import resolve, simulate
     from banditlab.arena.runner import Interrupted
 
     atomic.sweep(folder)
@@ -146,7 +166,10 @@ def _simulated(
                 tracker = track.active()
                 follower = track.Follower(tracker) if tracker else None
                 watch = both(follower, live.watch if live else None)
-                curves = simulate.run(arena, players, told, store, bound, watch)
+                if (contest := _contest(args, arena)) is not None:
+                    curves = resolve.resolve(contest, players, told, store, bound, watch)
+                else:
+                    curves = simulate.run(arena, players(arena), told, store, bound, watch)
             curves.save(folder, bands=args.bands or "pointwise")
         except Interrupted:
             print(f"interrupted; {_kept(store)}", file=sys.stderr)
@@ -174,7 +197,7 @@ def _told(args: argparse.Namespace, curves: Curves, folder: Path) -> int:
         if args.json:
             print(json.dumps(summary(curves, folder)))
         elif not args.quiet:
-            show(curves, folder)
+            show(curves, folder, pairs=args.compare)
         output.flush()
     except BrokenPipeError:
         raise

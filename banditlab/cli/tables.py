@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from banditlab.arena.resolve import in_words
 from banditlab.curves import Curves
 from banditlab.words import plain
 
@@ -39,6 +40,22 @@ def rows(curves: Curves, panel: str) -> list[dict[str, Any]]:
     return found
 
 
+def pairs(curves: Curves, panel: str) -> list[dict[str, Any]]:
+    """Every agent of a panel against every other at the end, paired by replication."""
+    from banditlab.statistics import compare_all
+
+    final = {a: curves.at(None, a, curves.shown(panel), panel) for a in curves.agents(panel)}
+    final = {a: values for a, values in final.items() if np.isfinite(values).all()}
+    if len({values.size for values in final.values()}) != 1:
+        return []
+    agents = list(final)
+    found = []
+    for pair in compare_all(np.column_stack(list(final.values()))):
+        numbers = {k: v if np.isfinite(v) else None for k, v in pair._asdict().items()}
+        found.append({**numbers, "a": agents[pair.a], "b": agents[pair.b]})
+    return found
+
+
 def summary(curves: Curves, folder: Path) -> dict[str, Any]:
     """What ``--json`` prints."""
     return {
@@ -53,6 +70,8 @@ def summary(curves: Curves, folder: Path) -> dict[str, Any]:
                 "t": curves.checkpoints(panel)[-1].item(),
                 "replications": curves.record(curves.agents(panel)[0], panel).replications,
                 "results": rows(curves, panel),
+                "pairs": pairs(curves, panel),
+                **({"resolved": curves.resolved[panel]} if panel in curves.resolved else {}),
             }
             for panel in curves.panels()
         ],
@@ -60,8 +79,11 @@ def summary(curves: Curves, folder: Path) -> dict[str, Any]:
     }
 
 
-def show(curves: Curves, folder: Path) -> None:
-    """Print a table per panel, what the checks found, and where the files are."""
+def show(curves: Curves, folder: Path, pairs: bool = False) -> None:
+    """Print a table per panel, what the checks found, and where the files are.
+
+    With ``pairs`` also every agent against every other.
+    """
     from rich.console import Console
     from rich.markup import escape
 
@@ -78,12 +100,40 @@ def show(curves: Curves, folder: Path) -> None:
             highlight=False,
         )
         console.print(_table(panel["measure"], count, found))
+        if panel["name"] in curves.resolved:
+            console.print(in_words(curves.resolved[panel["name"]]), highlight=False)
+        if pairs and count > 1 and len(found) > 1:
+            console.print(_pairs_table(curves, panel))
     if tested:
         console.print("p: paired t-test against the best of the panel, Holm-corrected", style="dim")
     passed = sum(check["passed"] for check in curves.checks)
     if curves.checks:
         console.print(f"{passed} of {len(curves.checks)} checks passed: {curves.arena['claim']}")
     console.print(f"figure and curves in {folder}", highlight=False)
+
+
+def _pairs_table(curves: Curves, panel: dict[str, Any]) -> Any:
+    """Pairs by p-value, with what is sure on top."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(
+        caption="differences paired by replication, 95%; p: paired t-test, Holm-corrected for all "
+        "pairs; chance: that a lies below b in a replication, a tie half, 95% Clopper-Pearson"
+    )
+    table.add_column("a - b")
+    for name in (panel["measure"], "p", "chance a < b"):
+        table.add_column(name, justify="right")
+    found = pairs(curves, panel["name"])
+    for row in sorted(found, key=lambda row: (row["holm"] is None, row["holm"])):
+        half = row["hi"] - row["difference"]
+        table.add_row(
+            escape(f"{row['a']} - {row['b']}"),
+            f"{_short(row['difference'])} ± {_short(half)}",
+            "" if row["holm"] is None else _p(row["holm"]),
+            f"{row['chance']:.2f} [{row['chance_lo']:.2f}, {row['chance_hi']:.2f}]",
+        )
+    return table
 
 
 def _title(curves: Curves, panel: dict[str, Any]) -> str:
@@ -136,7 +186,11 @@ def _against_best(row: dict[str, Any]) -> str:
         return "equal"
     if row["p"] is None:
         return ""
-    return "<0.001" if row["p"] < 0.001 else f"{row['p']:.3f}"
+    return _p(row["p"])
+
+
+def _p(value: float) -> str:
+    return "<0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def _short(value: float) -> str:

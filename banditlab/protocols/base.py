@@ -29,6 +29,8 @@ class Measure(NamedTuple):
     words: str = ""  # on an axis; its name when empty
     interval: str = "t"  # or "clopper_pearson", where every replication is right (0) or wrong (1)
     unit: str = ""  # in what it is counted, where its words do not say so
+    # terms -> the range in which every replication's value lies; None: nobody knows one
+    span: Callable[[Terms], tuple[float, float]] | None = None
 
 
 class Terms(NamedTuple):
@@ -44,6 +46,22 @@ class Terms(NamedTuple):
     who: str = "the algorithm"  # for messages
     what: str = "the problem"
     where: str = "the panel"
+
+
+def as_rewards(terms: Terms) -> tuple[float, float]:
+    """The range of a shortfall in the reward of one round, for :attr:`Measure.span`."""
+    low, high = terms.problem.rewards
+    return 0.0, float(high) - float(low)
+
+
+def as_all_rewards(terms: Terms) -> tuple[float, float]:
+    """The range of the sum of such shortfalls over the horizon."""
+    return 0.0, terms.horizon * as_rewards(terms)[1]
+
+
+def share(terms: Terms) -> tuple[float, float]:
+    """The range of a share, a probability or an error."""
+    return 0.0, 1.0
 
 
 # Rounds between two looks at the stop flag: under a second even at 2,000 rounds a second.

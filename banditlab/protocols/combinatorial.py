@@ -32,6 +32,7 @@ from banditlab.protocols.base import (
     Protocol,
     Terms,
     at_the_end,
+    share,
 )
 from banditlab.random import AGENT, NATURE, stream
 from banditlab.validate import integer, shown, whole
@@ -299,7 +300,7 @@ PROTOCOL = Protocol(
         Measure("queries", "queries until it stops"),
         Measure("first", "queries until the first reward"),
         Measure("simple_regret", "simple regret", unit="reward"),
-        Measure("error", "error probability", interval="clopper_pearson"),
+        Measure("error", "error probability", interval="clopper_pearson", span=share),
     ),
     xlabel="queries",
     checkpoints=at_the_end,

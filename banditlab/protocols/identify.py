@@ -34,9 +34,11 @@ from banditlab.protocols.base import (
     Pieces,
     Protocol,
     Terms,
+    as_rewards,
     at_the_end,
     bandit_task,
     refused,
+    share,
 )
 from banditlab.protocols.online import ANY_REWARD, Problem
 from banditlab.random import AGENT, NATURE, stream
@@ -372,8 +374,8 @@ PROTOCOL = Protocol(
     algorithm=Identify,
     problem=Problem,
     measures=(
-        Measure("error", "error probability", interval="clopper_pearson"),
-        Measure("simple_regret", "simple regret", unit="reward"),
+        Measure("error", "error probability", interval="clopper_pearson", span=share),
+        Measure("simple_regret", "simple regret", unit="reward", span=as_rewards),
         Measure("pulls", "pulls until it stops"),
         Measure("epsilon", "privacy spent, epsilon"),
         Measure("released", "released mean of the arm named"),

@@ -23,6 +23,7 @@ from banditlab.protocols.base import (
     Measure,
     Protocol,
     Terms,
+    as_rewards,
     bandit_task,
 )
 from banditlab.protocols.loops import exact
@@ -251,7 +252,7 @@ PROTOCOL = Protocol(
     name="offline",
     algorithm=Offline,
     problem=online.Problem,
-    measures=(Measure("gap", "sub-optimality", unit="reward"),),
+    measures=(Measure("gap", "sub-optimality", unit="reward", span=as_rewards),),
     xlabel="logged rounds",
     exact=True,
     loop=loop,

@@ -33,6 +33,7 @@ from banditlab.protocols.base import (
     Pieces,
     Protocol,
     Terms,
+    as_all_rewards,
     bandit_task,
     refused,
 )
@@ -599,7 +600,7 @@ PROTOCOL = Protocol(
     algorithm=Online,
     problem=Problem,
     measures=(
-        Measure("regret", "pseudo-regret", unit="reward"),
+        Measure("regret", "pseudo-regret", unit="reward", span=as_all_rewards),
         Measure("reward"),
         Measure("switches"),
     ),

@@ -2,7 +2,8 @@
 
 ``raw`` holds a row per replication, (replications, ...) float64, and everything is along axis 0.
 SciPy's distribution functions come from ``scipy.special``, imported where they are used, for it
-takes a third of a second in which a run can simulate; ``scipy.stats`` would take seconds.
+takes a third of a second in which a run can simulate; ``scipy.stats``, of which only the bootstrap
+makes use, takes a second.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from banditlab.validate import inside, integer
+from banditlab.validate import choice, inside, integer
+
+BOOTSTRAPS = ("bca", "percentile")
 
 
 class Interval(NamedTuple):
@@ -61,6 +64,40 @@ def t_interval(raw: np.ndarray, level: float = 0.95) -> Interval:
     n = len(raw)
     half = student(n - 1, 0.5 + level / 2) * sem if n > 1 else np.zeros_like(mean)
     return Interval(mean, sem, mean - half, mean + half)
+
+
+def bootstrap_interval(
+    raw: np.ndarray, level: float = 0.95, method: str = "bca", draws: int = 2000, seed: int = 0
+) -> Interval:
+    """Bootstrap interval of every mean by itself; replications are drawn again, whole.
+
+    ``method`` is ``bca``, bias-corrected and accelerated, which follows a skewed law (Efron 1987),
+    or ``percentile``. Computed by :func:`scipy.stats.bootstrap`. Of no width where all replications
+    agree, and for one replication. With fewer than about 20 replications no bootstrap covers as
+    often as it says; Student's interval then errs less.
+
+    Raises ValueError without replications, for a ``level`` outside (0, 1), another method, or
+    less than one draw.
+    """
+    level = inside("level", level, 0.0, 1.0)
+    method, draws = choice("method", method, BOOTSTRAPS), integer("draws", draws, 1)
+    raw = np.asarray(raw, dtype=np.float64)
+    mean, sem = mean_sem(raw)
+    lo, hi = mean.copy(), mean.copy()
+    moves = np.asarray(sem > 0.0)
+    if len(raw) > 1 and moves.any():
+        from scipy.stats import bootstrap
+
+        columns = raw[:, moves] if mean.ndim else raw[:, None]
+        found = bootstrap(
+            (columns,), np.mean, axis=0, confidence_level=level, n_resamples=draws,
+            method="BCa" if method == "bca" else method, vectorized=True,
+            batch=max(1, 4_000_000 // columns.size),  # 32 MB of samples at a time
+            random_state=np.random.default_rng(seed),
+        ).confidence_interval  # fmt: skip
+        ends = (found.low, found.high) if mean.ndim else (found.low[0], found.high[0])
+        lo[moves], hi[moves] = ends
+    return Interval(mean, sem, lo, hi)
 
 
 def clopper_pearson(
