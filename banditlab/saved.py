@@ -28,9 +28,9 @@ from typing import Any
 
 import numpy as np
 
-from banditlab import registry
+from banditlab import migrations, registry
+from banditlab.migrations import SCHEMA
 
-SCHEMA = 3
 OWN = ("schema", "name", "hyper", "given", "t", "checksum")  # facts of every agent
 STREAMS = ("rng", "looker")  # arrays that are the states of generators
 SIZES = ("n_arms", "n_contexts", "dim")
@@ -117,14 +117,18 @@ def read(
             stored = _stored(archive, entries)
             about = {key: value for key, value in stored.items() if key != "checksum"}
             about["name"] = _name(about["name"], algorithm)
+            about = _checked(migrations.migrated(about), entries)
             facts, wanted = fresh(_as_json(about))
             _same_facts(_as_json(facts), about)
-            for odd in sorted(set(entries) ^ {"about", *wanted}):
+            older = {name for name in _new(stored) & wanted.keys() if name not in entries}
+            odds = set(entries) ^ {"about", *wanted}
+            for odd in sorted(odds - older - (_dropped(stored) - wanted.keys())):
                 raise ValueError(f"array {odd} is {'missing' if odd in wanted else 'unknown'}")
             arrays = {
-                name: _array(archive, entries[name], name, like) for name, like in wanted.items()
+                name: like.copy() if name in older else _array(archive, entries[name], name, like)
+                for name, like in wanted.items()
             }
-        if stored["checksum"] != _checksum(stored, arrays):
+        if "checksum" in stored and stored["checksum"] != _checksum(stored, arrays):
             raise ValueError("it was damaged or edited: its checksum does not fit")
         for name, like in wanted.items():
             _check_values(name, like, arrays[name])
@@ -235,18 +239,26 @@ def _stored(archive: zipfile.ZipFile, entries: dict[str, zipfile.ZipInfo]) -> di
         raise ValueError("array about must be a text in JSON") from None
     if not isinstance(found, dict):
         raise ValueError("array about must be an object in JSON")
-    if found.get("schema") != SCHEMA:
-        given = _short(found.get("schema"))
-        raise ValueError(f"it has schema {given}, this version reads {SCHEMA}")
-    for key in OWN:
-        if key not in found:
-            raise ValueError(f"array about has no {key!r}")
+    migrations.schema_of(found)
     _check_hyper(found["hyper"])
-    if not isinstance(found["given"], dict):
-        raise ValueError(f"given must be a mapping, got {_short(found['given'])}")
-    size = sum(entry.file_size for entry in entries.values())
-    _check_task(found, max(size, LARGEST_TASK))
     return found
+
+
+def _checked(about: dict[str, Any], entries: dict[str, zipfile.ZipInfo]) -> dict[str, Any]:
+    """The facts of the present schema, each of its type and in its range."""
+    if not isinstance(about["given"], dict):
+        raise ValueError(f"given must be a mapping, got {_short(about['given'])}")
+    size = sum(entry.file_size for entry in entries.values())
+    _check_task(about, max(size, LARGEST_TASK))
+    return about
+
+
+def _new(stored: dict[str, Any]) -> set[str]:
+    return migrations.NEW.get(stored["schema"], set())
+
+
+def _dropped(stored: dict[str, Any]) -> set[str]:
+    return migrations.DROPPED.get(stored["schema"], set())
 
 
 # --- checks --------------------------------------------------------------------------------------

@@ -179,6 +179,7 @@ FLOORS = (
     ("bounds",),
     ("random",),
     ("registry", "console", "track"),
+    ("migrations",),
     ("mdp", "compile", "saved", "robust"),
     ("agent", "data"),
     ("protocols",),

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from banditlab import Agent, saved
+from banditlab import Agent, migrations, saved
 from banditlab.agent import leaves
 
 HERE = Path(__file__).parent
@@ -200,7 +200,8 @@ def test_a_file_that_is_handed_over_is_run(path, spy):
         ({"t": 2.0}, "t must be a whole number"),
         ({"t": True}, "t must be a whole number"),
         ({"t": 2**63}, "t must be a whole number"),
-        ({"schema": 2}, "it has schema 2, this version reads 3"),
+        ({"schema": 5}, "it has schema 5, of a newer banditlab: this version reads 1 to 4; pip"),
+        ({"schema": 0}, "it has schema 0, this version reads 1 to 4"),
         ({"schema": None}, "it has schema None"),
         ({"name": 3}, "name must be a text"),
         ({"name": "exp"}, "unknown agent 'exp'"),
@@ -469,3 +470,65 @@ def test_names_mean_nothing_where_a_state_lacks_what_they_are_measured_by():
     saved.check_state(fresh, iter([np.full(1, 10**6), np.full(2, 5)]), 3)
     with pytest.raises(ValueError, match="^other must hold whole numbers from 0 to"):
         saved.check_state(fresh, iter([np.full(1, 10**6), np.full(2, -1)]), 3)
+
+
+# --- earlier versions ---------------------------------------------------------------------------
+
+OLD = Path(__file__).parent / "data" / "saved"  # written by the code of those days, with what
+FILES = sorted(path.stem for path in OLD.glob("*.npz"))  # each agent did in its next 40 rounds
+
+
+def next_rounds(agent, name):
+    for _ in range(40):
+        act = agent.act()
+        if name == "batched_omd":
+            look = agent.look(act)
+            agent.update(None, act, np.where(look, [0.7, 0.5, 0.2], np.nan))
+            yield [int(act), [int(seen) for seen in np.ravel(look)]]
+        elif name == "lucb":
+            agent.update(None, act, np.array(act) * [0.2, 0.5, 0.75])
+            yield [int(pulls) for pulls in act]
+        else:
+            agent.update(None, act, float(act == 2))
+            yield int(act)
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_an_agent_of_an_earlier_version_goes_on_draw_for_draw(file, tmp_path):
+    """And what is saved of it now is a file of the present schema."""
+    name = file.partition("-")[2]
+    agent = Agent.load(OLD / f"{file}.npz")
+    assert [*next_rounds(agent, name)] == json.loads((OLD / f"{file}.json").read_text())
+    agent.save(tmp_path / "now.npz")
+    about = json.loads(str(np.load(tmp_path / "now.npz")["about"]))
+    assert about["schema"] == migrations.SCHEMA and "task" not in about
+    assert repr(Agent.load(tmp_path / "now.npz")) == repr(agent)
+
+
+def test_every_schema_in_the_history_has_files():
+    found = {json.loads(str(np.load(OLD / f"{f}.npz")["about"]))["schema"] for f in FILES}
+    assert found == set(range(1, migrations.SCHEMA)) == set(migrations.STEPS)
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "line"),
+    [
+        ("1-ucb", {"task": {"n_arms": 3}}, "task has no 'n_contexts'"),
+        ("1-ucb", {"task": [3]}, "task must be a mapping, got [3]"),
+        ("2-ucb", {"left": None, "extra": None, "task": {"n_arms": 10**9}}, "task has no"),
+        ("2b-batched_omd", {"left": -5}, "left must be a whole number from 0 to 60"),
+        ("3b-ucb", {"t": 41}, "it was damaged or edited"),
+        ("3a-ucb", {"schema": 4}, "array about has no 'checksum'"),
+        ("3a-ucb", {"schema": 2}, "array about has no 'task'"),
+        ("1-ucb", {"name": "ucb.py"}, "which is not run unasked"),
+        ("1-ucb", {"hyper": {"alpha": 0.7, "file": "x.py"}}, "must not name a file"),
+    ],
+)
+def test_an_older_file_that_was_edited_is_refused_in_one_line(file, change, line, tmp_path):
+    stored = dict(np.load(OLD / f"{file}.npz"))
+    about = {**json.loads(str(stored["about"])), **change}
+    stored["about"] = np.array(json.dumps(about))
+    np.savez(tmp_path / "odd.npz", **stored)
+    with pytest.raises(ValueError) as error:
+        Agent.load(tmp_path / "odd.npz")
+    assert line in str(error.value) and "\n" not in str(error.value)
