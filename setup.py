@@ -6,7 +6,7 @@ setup(
     packages=[*find_packages(include=["banditlab*"]), "banditlab._arenas"],
     package_dir={"banditlab._arenas": "arenas"},
     package_data={
-        "banditlab": ["py.typed"],
+        "banditlab": ["py.typed", "papers.bib", "advice.toml"],
         "banditlab.report": ["*.css", "*.js", "uPlot.LICENSE"],
         "banditlab._arenas": ["*.toml", "logs/*.csv"],
     },

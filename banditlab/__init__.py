@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from banditlab.arena.resolve import until_resolved
     from banditlab.arena.simulate import simulate
     from banditlab.arena.spec import Arena
+    from banditlab.citations import cite
     from banditlab.curves import Curves
     from banditlab.data.duels import Duels
     from banditlab.data.log import Log
@@ -40,6 +41,7 @@ LATER = {
     "Duels": "banditlab.data.duels",
     "Log": "banditlab.data.log",
     "audit": "banditlab.privacy",
+    "cite": "banditlab.citations",
     "simulate": "banditlab.arena.simulate",
     "until_resolved": "banditlab.arena.resolve",
 }
@@ -52,6 +54,7 @@ __all__ = [
     "Log",
     "audit",
     "cache_info",
+    "cite",
     "clear_cache",
     "make",
     "make_problem",

@@ -233,3 +233,23 @@ def is_baseline(name: str) -> bool:
     with suppress(ValueError):
         return bool(getattr(_module("agent", name), "is_baseline", False))
     return False
+
+
+def about(kind: str, name: str) -> str:
+    """The docstring of the file of an agent or problem; empty if there is none."""
+    return inspect.getdoc(_module(kind, name)) or ""
+
+
+def file_of(kind: str, name: str) -> Path:
+    """The file of an agent or problem."""
+    return Path(str(_module(kind, name).__file__))
+
+
+def bibtex(kind: str, name: str) -> str:
+    """What the file of an agent or problem gives as ``bibtex``, stripped; empty if nothing."""
+    return str(getattr(_module(kind, name), "bibtex", "")).strip()
+
+
+def when(name: str) -> str:
+    """What the file of an agent says of when to take it (``when``); empty if nothing."""
+    return str(getattr(_module("agent", name), "when", "")).strip()

@@ -83,6 +83,9 @@ SILENT = {
     "compare",
     "most",
     "span",
+    "explain",
+    "advise",
+    "completion",
 }
 
 

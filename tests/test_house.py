@@ -179,7 +179,7 @@ FLOORS = (
     ("bounds",),
     ("random",),
     ("registry", "console", "track"),
-    ("migrations",),
+    ("migrations", "citations", "advice"),
     ("mdp", "compile", "saved", "robust"),
     ("agent", "data"),
     ("protocols",),

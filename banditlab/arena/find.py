@@ -11,6 +11,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+PROSE = ("title", "source", "claim", "checks")  # of an arena: nothing there is ever run
+
 
 def folders() -> list[Path]:
     """Where arenas are looked for: here, inside an installed package, beside a checked-out one."""
@@ -69,7 +71,8 @@ def refuse_code(name: str) -> None:
     """ValueError where the arena's file names a program, which to read the arena would run."""
     path = arena_files().get(name, Path(name))
     if path.suffix == ".toml":
-        for word in _words(read_toml(path)):
+        table = {key: value for key, value in read_toml(path).items() if key not in PROSE}
+        for word in _words(table):
             if word.endswith(".py"):
                 raise ValueError(
                     f"{path.name} names {word}, a program: --allow-code runs what the arena names"

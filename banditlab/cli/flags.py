@@ -26,6 +26,8 @@ EXAMPLES = """examples:
   python -m banditlab.arena --agent neu_fast_cb --vs linucb --env data:digits
   python -m banditlab.arena --agent neu_fast_cb --vs linucb --env data:mushrooms.csv --label edible
   python -m banditlab.arena --list
+  python -m banditlab.arena --advise
+  python -m banditlab.arena --explain ucb
 """
 
 # What every run takes, and what an arena that is run takes beside it.
@@ -72,7 +74,13 @@ def parser() -> Parser:
     )
     add = p.add_argument
     add("--version", action="version", version=f"banditlab {banditlab.__version__}")
-    add("--list", action="store_true", help="show agents by family, problems and arenas")
+    add("--list", action="store_true", help="show agents with a line each, problems and arenas")
+    add("--explain", metavar="NAME", help="what an agent, problem or arena is, and its parameters")
+    add(
+        "--advise", nargs="*", metavar="QUESTION=ANSWER",
+        help="which agent to take: asks, or takes answers, such as feedback=reward source=log",
+    )  # fmt: skip
+    add("--completion", choices=("bash", "zsh", "fish"), help="print a script for the shell")
     add("--agent", metavar="NAME", help="an agent of --list, or a .py file; runs its home arena")
     add("--arena", metavar="NAME", help="an arena of --list, or a .toml file")
     add("--allow-code", action="store_true", help="run .py files that the --arena file names")

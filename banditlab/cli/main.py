@@ -5,11 +5,9 @@ from __future__ import annotations
 import argparse
 import atexit
 import gc
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from banditlab import interrupt
 from banditlab.cli import output
@@ -53,7 +51,25 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _main(args: argparse.Namespace) -> int:
     if args.list:
         only(args, "--list", "list")
-        return _list(args)
+        from banditlab.cli.choose import listing
+
+        return listing(args)
+    if args.explain is not None:
+        only(args, "--explain", "explain")
+        from banditlab.cli.choose import explain
+
+        return explain(args)
+    if args.advise is not None:
+        only(args, "--advise", "advise", "horizon")
+        from banditlab.cli.choose import advising
+
+        return advising(args)
+    if args.completion is not None:
+        only(args, "--completion", "completion")
+        from banditlab.cli.completion import script
+
+        print(script(args.completion), end="")
+        return 0
     if args.env and args.log:
         raise ValueError("--env is a problem of its own; leave out --log")
     if args.env:
@@ -75,37 +91,3 @@ def _main(args: argparse.Namespace) -> int:
     from banditlab.cli.run import chosen, run
 
     return run(args, *chosen(args))
-
-
-def _list(args: argparse.Namespace) -> int:
-    from banditlab import registry
-    from banditlab.arena import find, spec
-
-    arenas = {name: spec.read_arena(name).claim for name in find.arena_files()}
-    found: dict[str, Any] = {
-        "agents": registry.families(),
-        "problems": registry.problem_names(),
-        "arenas": arenas,
-    }
-    if args.json:
-        print(json.dumps(found))
-        return 0
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console()
-    agents = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-    for family, members in found["agents"].items():
-        agents.add_row(f"[bold]{family}[/]", ", ".join(members))
-    claims = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-    for name, claim in arenas.items():
-        claims.add_row(f"[bold]{name}[/]", claim)
-    for title, body in (
-        ("Agents (--agent, --vs)", agents),
-        ("Problems (--problem)", ", ".join(found["problems"])),
-        ("Arenas (--arena)", claims),
-    ):
-        console.print(f"[underline]{title}[/]")
-        console.print(body)
-        console.print()
-    return 0
