@@ -201,6 +201,18 @@ def test_the_calendar_and_where_a_training_stops():
     assert (train(plan(steps=3), rows=21)[0].net.theta != before).any()
 
 
+@pytest.mark.parametrize(("share", "steps"), [(1.01, 2), (0.99, 7)])
+def test_a_pass_is_good_enough_by_its_mean_squared_error(share, steps):
+    one, _ = learner(blocks=1, dim=1)
+    rows, targets = one.history.x[:2], one.history.target[:2]
+    rows[:, 0], targets[:], one.history.seen[0] = (1.0, -1.0), (0.3, 0.9), 2
+    errors = [networks.predict(one.net, 0, x) - y for x, y in zip(rows, targets, strict=True)]
+    one.history.deck[:2] = 0, 1
+    how = plan(tolerance=share * np.mean(np.square(errors)))
+    training.descend_on(how, one, 2, 7, 1e-12)
+    assert one.steps[0] == steps
+
+
 def test_what_is_no_longer_remembered_teaches_nothing():
     one, points = train(plan(steps=5), rows=25, memory=8)
     assert one.history.arms.size == 8 and one.history.seen[0] == 25
@@ -236,6 +248,15 @@ def test_a_learner_that_diverges_gives_up():
     training.learn(plan(), one, points[:1], 0, 1.0, stream())
     np.testing.assert_array_equal(one.net.theta, theta)
     assert one.history.seen[0] == seen
+
+
+@pytest.mark.parametrize("f", [-1001.0, np.nan, np.inf])
+def test_what_counts_as_divergence(f):
+    one, points = train(plan(), rows=20)
+    networks.layers(one.net, one.net.theta).last_bias[0] = f
+    assert not training.estimate(one, points[:1], np.empty(2)) and one.trouble[0] == 0
+    training.learn(plan(), one, points[:1], 0, 1.0, stream())
+    assert one.trouble[0] == training.WRONG
 
 
 def test_a_network_that_died_silently_is_noticed():

@@ -314,7 +314,7 @@ def descend_on(training, learner, n, steps, lr):
             if learner.steps[0] % AGAIN == 0:
                 measure_offsets(training, learner)
         done += length
-        if length == n and errors <= training.tolerance * n:
+        if errors <= training.tolerance * n:
             break
     settle(learner, w, begun, left)
 

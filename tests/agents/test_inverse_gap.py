@@ -286,3 +286,33 @@ def test_words_are_known_by_their_place():
     params = make("neu_fast_cb").params
     assert inverse_gap.ALLOCATIONS[params.allocation] == "rigw"
     assert make("neu_fast_cb", loss=0, allocation=0).params[2:] == make("neu_square_cb").params[2:]
+
+
+# Mean mistakes (standard error) of an independent program, lr .05, rows of length 1.
+PUBLISHED = [
+    ("digits", 5000, "neu_square_cb", {}, 473, 12),
+    ("digits", 5000, "neu_fast_cb", {}, 412, 7),
+    ("digits", 5000, "neu_fast_cb", {"allocation": "igw"}, 506, 8),
+    ("segment", 5000, "neu_square_cb", {}, 941, 14),
+    ("segment", 5000, "neu_fast_cb", {}, 854, 15),
+    ("shuttle", 5000, "neu_square_cb", {}, 38, 2),
+    ("shuttle", 5000, "neu_fast_cb", {}, 26, 2),
+    ("breast_cancer", 2000, "neu_square_cb", {}, 191, 3),
+    ("breast_cancer", 2000, "neu_fast_cb", {}, 177, 2),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("data", "horizon", "name", "given", "mean", "sem"), PUBLISHED)
+def test_mistakes_on_real_data_are_those_of_an_independent_program(
+    data, horizon, name, given, mean, sem
+):
+    """24 seeds; within 4 standard errors of the difference, or 15 %. About two minutes in all."""
+    pytest.importorskip("sklearn", reason="scikit-learn is not installed: the extra data has it")
+    if data in ("segment", "shuttle"):
+        pytest.importorskip("river", reason="river is not installed: the extra data has it")
+    problem = {"name": "classification", "data": data}
+    curves = play([{"name": name, **given}], replications=24, horizon=horizon, problem=problem)
+    found = curves.raw(name, "regret")[:, -1]
+    off = np.hypot(sem, found.std(ddof=1) / np.sqrt(24))
+    assert abs(found.mean() - mean) <= max(4 * off, 0.15 * mean), f"{found.mean()} ({off})"
