@@ -178,6 +178,10 @@ class Curves:
             raise ValueError(unknown("measure", measure, record.measures))
         return record.values[:, :, record.measures.index(measure)]
 
+    def measure(self, panel: str) -> Any:
+        """What the protocol says of the measure that the figure and the table show."""
+        return self._protocol(panel).measure(self.shown(panel))
+
     def shown(self, panel: str) -> str:
         """The measure that the figure and the table show."""
         chosen = next(p["measure"] for p in self.arena["panels"] if p["name"] == panel)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -121,6 +122,17 @@ class Play(NamedTuple):
                 rows = record[start : start + source.most]
                 logs = source.rows(first + start, len(rows), progress)
                 self.pair(loop.task, self.key, first + start, *given, logs, rows)
+
+    def alone(
+        self, replication: int, row: np.ndarray, progress: np.ndarray, keep: Path | None, owner: str
+    ) -> float:
+        """One replication in a process of its own; see Loop.alone."""
+        loop = self.loop
+        assert loop.alone is not None
+        nouns = (loop.algorithm, loop.problem, loop.task)
+        return loop.alone(
+            *nouns, self.key, replication, loop.checkpoints, progress, row, keep, owner
+        )
 
 
 def ready(loop: Loop, key: np.ndarray, sources: Sources | None = None) -> Play:

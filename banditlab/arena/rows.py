@@ -9,6 +9,7 @@ import numpy as np
 
 from banditlab.arena import pieces
 from banditlab.arena.pieces import Keeper
+from banditlab.arena.store import digest_of
 
 if TYPE_CHECKING:
     from banditlab.arena.jobs import Job
@@ -49,6 +50,11 @@ def play_part(
     keeper = Keeper(store if part.rows == 1 else None, part.owner, part.first)
     if part.batch > 1:
         return _means(job, part, rows, progress, keeper)
+    if job.loop.alone is not None:
+        # A store elsewhere has no such place: there a row that is lost is played again.
+        place = getattr(store, "state", None) if part.rows == 1 else None
+        keep = place(part.owner, part.first) if place is not None else None
+        return job.play.alone(part.first, rows[0], progress, keep, digest_of(part.owner))
     if part.in_pieces:
         return pieces.play(job.play, part.first, rows[0], progress, keeper)
     return run_block(job, part.first, rows, progress)

@@ -88,7 +88,8 @@ class _Curve:
     def cut(self) -> tuple[int, int]:
         """The next block: first row and number."""
         first, end = self.gaps.pop(0)
-        count = 1 if self.in_pieces else min(self.most, end - first)
+        single = self.in_pieces or self.job.loop.alone is not None
+        count = 1 if single else min(self.most, end - first)
         if first + count < end:
             self.gaps.insert(0, (first + count, end))
         return first, count

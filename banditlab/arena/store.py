@@ -10,7 +10,8 @@ computed anew. Blocks of other arenas are never touched. Where blocks begin and 
 for replication r draws from streams of the seed and of r alone.
 
 A row that takes long is kept while it is under way, too (:mod:`banditlab.arena.pieces`), in a file
-that is replaced every few seconds and goes when the row is finished.
+that is replaced every few seconds and goes when the row is finished. So is one that has a process
+of its own, which writes that file itself.
 
 One process at a time works in a store. Its lock is the operating system's, so it ends with the
 process, however that ends. Threads may share the store: `add` collects what is finished and writes
@@ -49,6 +50,7 @@ LARGEST_ROW = 1 << 32  # bytes of a row under way that is handed to a worker els
 
 BLOCK = re.compile(r"([0-9a-f]{12})-([0-9]{5,9})-([0-9]{1,18})-([0-9]{1,18})\.block")
 ROW = re.compile(r"([0-9a-f]{12})-([0-9]{5,9})-([0-9]{1,18})\.row")
+STATE = re.compile(r"([0-9a-f]{12})-([0-9]{5,9})-([0-9]{1,18})\.state")
 
 
 def owner(
@@ -103,6 +105,11 @@ def digest(value: Any) -> str:
     return found.hexdigest()
 
 
+def digest_of(owner: Mapping[str, Any]) -> str:
+    """An owner in few letters, for files that are not ours to seal."""
+    return digest([[key, owner[key]] for key in sorted(owner)])
+
+
 class Store:
     """The blocks of one run of an arena, in a folder that is locked while the store is open.
 
@@ -138,6 +145,7 @@ class Store:
         self.batches: Sequence[int] = ()  # of how many replications each curve's rows are means
         self.files: dict[int, list[tuple[int, int, Path]]] = {}  # curve -> first, count, path
         self.rows: dict[int, dict[int, Path]] = {}  # curve -> row under way -> path
+        self._states: dict[tuple[int, int], Path] = {}  # curve and row -> what a process keeps
         self._waiting: dict[int, _Waiting] = {}  # curve -> what is finished and not yet written
         self._guard = threading.RLock()
         self._begun = False
@@ -151,14 +159,14 @@ class Store:
     def _look(self) -> None:
         atomic.sweep(self.folder)  # the lock is ours, so whoever wrote there is gone
         for entry in sorted(os.scandir(self.folder), key=lambda entry: entry.name):
-            match = BLOCK.fullmatch(entry.name) or ROW.fullmatch(entry.name)
+            match = _match(entry.name)
             plain = entry.is_file(follow_symlinks=False)
             if not plain or not (match or entry.name == LOCK):
                 what = "no file of its own" if match else "no block of a run"
                 raise ValueError(
                     f"the store {self.folder} holds {entry.name!r}, which is {what}: move it away"
                 )
-            if not match or match[1] != self.arena:
+            if not match or match[1] != self.arena or match.re is STATE:
                 continue
             if match.re is ROW:
                 self.rows.setdefault(int(match[2]), {})[int(match[3])] = Path(entry.path)
@@ -277,6 +285,13 @@ class Store:
                 self._drop(path, why)
                 self._forget(owner["curve"], row)
 
+    def state(self, owner: Mapping[str, Any], row: int) -> Path:
+        """The file in which a process keeps the row that it plays; gone when that is finished."""
+        path = self.folder.resolve() / f"{self.arena}-{owner['curve']:05d}-{row}.state"
+        with self._guard:
+            self._states[owner["curve"], row] = path
+        return path
+
     def _forget(self, curve: int, row: int) -> None:
         self.rows[curve].pop(row).unlink(missing_ok=True)
 
@@ -289,11 +304,15 @@ class Store:
         with self._guard:
             waiting = self._waiting.setdefault(owner["curve"], _Waiting(dict(owner)))
             waiting.blocks[first] = values
+            state = self._states.pop((owner["curve"], first), None)
             long = self.rows.get(owner["curve"], {}).keys() & range(first, first + len(values))
-            if long or any(time.monotonic() - x.since >= SECONDS for x in self._waiting.values()):
+            late = any(time.monotonic() - x.since >= SECONDS for x in self._waiting.values())
+            if long or state is not None or late:
                 self.flush()
             for row in long:  # now that it is written as finished
                 self._forget(owner["curve"], row)
+            if state is not None:
+                state.unlink(missing_ok=True)
 
     def flush(self) -> None:
         """Write what waits, neighbouring blocks in one file; OSError, once, where that fails."""
@@ -308,9 +327,9 @@ class Store:
         """What the run has kept so far, in words; empty if nothing."""
         blocks = replications = rows = 0
         for name in os.listdir(self.folder):
-            match = BLOCK.fullmatch(name) or ROW.fullmatch(name)
+            match = _match(name)
             if match and match[1] == self.arena:
-                if match.re is ROW:
+                if match.re is not BLOCK:
                     rows += 1
                     continue
                 blocks += 1
@@ -331,7 +350,7 @@ class Store:
             self._delete()
 
     def _delete(self) -> None:
-        for kind in ("block", "row"):
+        for kind in ("block", "row", "state"):
             for path in self.folder.glob(f"{self.arena}-*.{kind}"):
                 path.unlink(missing_ok=True)
         self.files, self.rows = {}, {}
@@ -354,6 +373,11 @@ class Store:
             return
         with suppress(OSError):  # what went wrong first is what is told
             self.close()
+
+
+def _match(name: str) -> re.Match[str] | None:
+    """What a file of a run says by its name; None for one that is none."""
+    return BLOCK.fullmatch(name) or ROW.fullmatch(name) or STATE.fullmatch(name)
 
 
 class _Waiting:

@@ -95,7 +95,6 @@ def _replay(args: argparse.Namespace) -> int:
 def environment(args: argparse.Namespace) -> int:
     """A Gymnasium environment: an arena if its transitions are known, else it is played."""
     from banditlab.arena import spec
-    from banditlab.reports.environment import has_table
 
     if args.env.startswith(DATA):
         return _labelled(args)
@@ -108,7 +107,7 @@ def environment(args: argparse.Namespace) -> int:
     names = module.company(args.agent, args.vs)
     module.algorithms(names, hyper)
     asked = given(args, "horizon", "replications", "seed")
-    if has_table(args.env, parameters.get("options")):
+    if module.is_arena(args.env, parameters):
         arena = spec.read_arena(module.arena(args.env, names, hyper, parameters, **asked))
         return run(args, arena, local(arena))
     only(

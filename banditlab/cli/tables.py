@@ -18,7 +18,8 @@ def rows(curves: Curves, panel: str) -> list[dict[str, Any]]:
 
     agents = curves.agents(panel)
     final = {a: curves.raw(a, curves.shown(panel), panel)[:, -1] for a in agents}
-    order = sorted(agents, key=lambda a: final[a].mean())
+    more = curves.measure(panel).more
+    order = sorted(agents, key=lambda a: final[a].mean(), reverse=more)
     best = order[0]
     p = holm(np.array([paired_p(final[a], final[best]) for a in order[1:]]))
     found = []
@@ -31,7 +32,7 @@ def rows(curves: Curves, panel: str) -> list[dict[str, Any]]:
                 "best": agent == best,
                 "mean": float(mean[0]),
                 "half_width": float(hi[0] - mean[0]) if np.isfinite(sem[0]) else None,
-                "relative": float(mean[0] / smallest) if smallest > 0 else None,
+                "relative": float(mean[0] / smallest) if smallest > 0 and not more else None,
                 "p": float(p[i - 1]) if i and np.isfinite(p[i - 1]) else None,
                 "equal": bool(i and np.array_equal(final[agent], final[best])),
                 "seconds": round(curves.seconds.get((panel, agent), 0.0), 3),

@@ -32,6 +32,7 @@ from banditlab.core import OPTIONS, FromPython, jit_disabled
 
 # Fields of an algorithm or a problem that Python reads, before the loop.
 NOT_KERNELS = ("check", "most", "supply")
+PLAIN = "plain-"  # begins the names of pairs that are not compiled
 
 
 def _number_functions_anew() -> None:
@@ -125,7 +126,7 @@ def pair(
     code = found.digest(text)
     if plain or jit_disabled():
         function = partial(_plainly, loop, nouns, len(data))
-        return Pair(f"plain-{code}", lambda: function, data, code)
+        return Pair(f"{PLAIN}{code}", lambda: function, data, code)
     types = tuple(numba.typeof(value) for value in (*data, *args))
     name = f"pair-{found.digest(text, str(types), machine())}"
     place = Place(name, found) if as_first_seen(found) else None
@@ -151,8 +152,8 @@ def compiled(loop: Callable[..., Any], nouns: tuple[Any, ...], args: tuple[Any, 
 
 
 def known(made: Pair) -> bool:
-    """Whether this process has the pair's machine code."""
-    return made.name in _loaded
+    """Whether this process has the pair's machine code, or nothing is to be compiled."""
+    return made.name in _loaded or made.name.startswith(PLAIN)
 
 
 def _plainly(loop: Callable[..., Any], nouns: tuple[Any, ...], n_data: int, *actual: Any) -> Any:

@@ -31,6 +31,7 @@ class Measure(NamedTuple):
     unit: str = ""  # in what it is counted, where its words do not say so
     # terms -> the range in which every replication's value lies; None: nobody knows one
     span: Callable[[Terms], tuple[float, float]] | None = None
+    more: bool = False  # whether more of it is better
 
 
 class Terms(NamedTuple):
@@ -110,6 +111,10 @@ class Loop(NamedTuple):
     finish: Callable[[np.ndarray, np.ndarray], tuple[tuple[str, ...], np.ndarray]] | None = None
     pieces: Pieces | None = None  # None: a replication is played in one go
     python: bool = False  # whether run_block is Python that is called as it stands, not compiled
+    # (algorithm, problem, task, key, replication, checkpoints, progress, row, keep, owner) ->
+    # seconds of CPU time: plays one replication into row (checkpoints, measures) in a process of
+    # its own, which keeps its state in the file ``keep`` and goes on from one of the same owner.
+    alone: Callable[..., float] | None = None
 
 
 class Guest(NamedTuple):

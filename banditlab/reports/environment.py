@@ -44,7 +44,7 @@ from banditlab.statistics import t_interval
 from banditlab.validate import integer
 
 # What the command line asks of a module that takes agents to an environment.
-__all__ = ["SAVED", "algorithms", "arena", "command", "company", "has_table", "render", "save"]
+__all__ = ["SAVED", "algorithms", "arena", "command", "company", "is_arena", "render", "save"]
 
 SAVED = "log and summary"
 ROWS, REPLICATIONS, EPISODES = 100_000, 20, 1000  # logged, of an arena, played
@@ -75,6 +75,11 @@ def has_table(id: str, options: Any = None) -> bool:
     known = all(getattr(bare, name, None) is not None for name in ("P", "initial_state_distrib"))
     env.close()
     return known
+
+
+def is_arena(id: str, parameters: Mapping[str, Any]) -> bool:
+    """Whether agents are taken to the environment by `arena`, or by `command`."""
+    return has_table(id, parameters.get("options"))
 
 
 def arena(

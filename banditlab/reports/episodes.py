@@ -22,7 +22,7 @@ from banditlab.data.atomic import Together
 from banditlab.data.collect import Numbered, numbered
 from banditlab.data.gym import Named, in_words
 from banditlab.protocols import episodic
-from banditlab.reports.environment import make_environment, round_numbers
+from banditlab.reports.environment import is_arena, make_environment, round_numbers
 from banditlab.reports.plans import Progress, Settings, Stages, hyper_of
 from banditlab.reports.render import name as shown
 from banditlab.reports.render import sentences, value_and_interval
@@ -31,6 +31,9 @@ from banditlab.validate import integer, number
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+# What the command line asks of a module that takes agents to an environment.
+__all__ = ["SAVED", "algorithms", "arena", "command", "company", "is_arena", "render", "save"]
 
 EPISODES, REPLICATIONS, STEPS = 1000, 20, 100
 RUNS = 10  # of each agent, where they are played

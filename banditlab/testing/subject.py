@@ -97,8 +97,11 @@ def _key(s: Subject) -> tuple[str, tuple[str, dict[str, Any], str, dict[str, Any
 
 
 def want_plain(subjects: Iterable[Subject]) -> None:
-    """Let the next child process that runs plain Python run these subjects too."""
-    _wanted.update(map(_key, subjects))
+    """Let the next child process that runs plain Python run these subjects too.
+
+    But for those that have processes of their own, where nothing is compiled.
+    """
+    _wanted.update(_key(s) for s in subjects if loop_of(s, ROUNDS).alone is None)
 
 
 def plain_run(s: Subject) -> np.ndarray:

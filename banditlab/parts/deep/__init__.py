@@ -1,0 +1,1 @@
+"""What deep agents share; its modules need the extra ``deep`` and are imported where one plays."""

@@ -1,0 +1,775 @@
+"""Learn to act in a Gymnasium environment, step by step; its policy is tried out apart from that.
+
+The file holds, top to bottom, what an algorithm brings (:class:`Deep`) and what it becomes where it
+plays (:class:`Learner`), what a problem brings (:class:`Environment`), one replication (`play`),
+the process that it is played in (:class:`Child`, `child`), the face for other code
+(:class:`GymAgent`), and what all of it is called (``PROTOCOL``).
+
+One file, though long: it is one protocol, read from top to bottom.
+
+A replication trains a learner for ``horizon`` steps. At each checkpoint, or where a learner
+collects whole rollouts before it learns, at the end of the rollout in which the checkpoint falls,
+its policy plays some episodes without noise, in other environments with other seeds: the same start
+states for every agent and at every checkpoint. What is recorded:
+
+- ``return``: the mean return of these episodes, undiscounted;
+- ``gap``: what the reference earns in an episode, less that;
+- ``regret``: what the reference would have earned in as many steps as were trained, at its mean
+  reward per step, less what training has paid;
+- ``training_return``: mean return of the training episodes that ended since the last checkpoint;
+- ``length``: mean length of the evaluation episodes;
+- ``in_band``: share of their steps that the environment marks, ``info["in_band"]``;
+- and the facts that the algorithm names itself. What is not known is nan.
+
+Networks are trained by libraries that keep global random streams, and threads that spin where there
+are fewer cores than they think: each replication has a process of its own with one thread. It hears
+when to stop, tells how far it is, and keeps its whole state now and then in one file, from which it
+goes on bit for bit: on one thread, a run that was killed gives the curve of one that was not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import importlib.util
+import io
+import json
+import math
+import os
+import queue
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import gymnasium
+import numpy as np
+
+from banditlab import random, registry
+from banditlab.agent import Agent
+from banditlab.data import atomic
+from banditlab.protocols.base import Contract, Loop, Measure, Protocol, Terms
+from banditlab.random import AGENT, NATURE, OBSERVATION, stream
+from banditlab.validate import integer, shown
+
+BEAT = 0.2  # seconds between two words about how far a replication is
+EVERY = 10.0  # seconds between two states that are kept, at least
+SHARE = 20.0  # and at least so many times as long as it takes to keep one
+MANY = 50  # checkpoints: a list of more is one that nobody has written down
+FEW = 20  # checkpoints, when nobody has said which
+# Before anything is imported: threads that wait for each other burn what other replications need.
+ONE_THREAD = dict.fromkeys(
+    ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS"), "1"
+)
+COMMON = ("return", "gap", "regret", "training_return", "length", "in_band")  # measures of all
+INSTALL = 'python -m pip install "banditlab-arena[deep]"'
+
+
+class Setting(NamedTuple):
+    """What a learner is told where it plays."""
+
+    environment: Any  # the problem, an :class:`Environment`
+    horizon: int  # steps that will be taken
+    seed: int  # of the learner's own luck, 0 to 2**31 - 1
+    env_seed: int  # of the environments that it trains in
+
+    def make(self) -> gymnasium.Env[Any, Any]:
+        """A fresh environment to train in."""
+        return make(self.environment)
+
+
+class Learner:
+    """An algorithm at work: trains, acts, and can be put down and taken up again."""
+
+    steps: int = 0  # taken in all environments so far
+    paid: float = 0.0  # rewards of all of them
+    exact: bool = True  # whether `save` and `load` go on bit for bit
+
+    def learn(self, pulse: Callable[[], None]) -> None:
+        """Train until the horizon, from wherever it is.
+
+        Calls ``pulse`` wherever its state is whole: before the first step, as often as it can, and
+        after the last. Whatever ``pulse`` raises ends it.
+        """
+        raise NotImplementedError
+
+    def act(self, observations: np.ndarray) -> np.ndarray:
+        """Actions (n, ...) of the policy as it is, without noise; touches no stream."""
+        raise NotImplementedError
+
+    def ended(self) -> list[float]:
+        """Returns of the training episodes that ended since this was last asked."""
+        return []
+
+    def facts(self, observations: np.ndarray) -> dict[str, float]:
+        """The algorithm's own measures, on observations of evaluation episodes."""
+        return {}
+
+    def save(self, folder: Path) -> None:
+        """Write all that decides what happens next, without pickle."""
+        raise NotImplementedError
+
+    def load(self, folder: Path) -> None:
+        """Become what was saved, before the first step."""
+        raise NotImplementedError
+
+
+class Deep(NamedTuple):
+    """An algorithm that learns to act in an environment."""
+
+    params: Any  # NamedTuple of hyper-parameters; the factory's arguments carry the same names
+    # (params, setting) -> Learner; imports what it needs where it is called, not before
+    learner: Callable[[Any, Setting], Learner]
+    needs: tuple[str, ...] = ("torch", "stable_baselines3")  # packages
+    facts: tuple[str, ...] = ()  # its own measures, beside those of the protocol
+    discrete: bool = False  # whether it can choose among actions without an order
+    continuous: bool = True  # whether it can choose vectors
+    rewards: tuple[float, float] = (-np.inf, np.inf)
+
+
+class Environment(NamedTuple):
+    """A problem: an environment, and what its returns are held against."""
+
+    # NamedTuple of plain values; at least those of :class:`Evaluation`, under the same names
+    params: Any
+    make: Callable[[Any], gymnasium.Env[Any, Any]]  # (params) -> a fresh environment
+    steps: int  # after which an episode is cut; 0 where it is not
+    kind: str  # "discrete" or "continuous": its actions
+    rewards: tuple[float, float] = (-np.inf, np.inf)
+
+
+class Evaluation(NamedTuple):
+    """What every problem of the protocol says beside its environment."""
+
+    reference: float  # return of an episode that others are held against; nan: none
+    episodes: int  # of each evaluation
+
+
+def make(problem: Environment) -> gymnasium.Env[Any, Any]:
+    """A fresh environment, without the wrappers that only look for mistakes of its author."""
+    return bare(problem.make(problem.params))
+
+
+def bare(env: Any) -> Any:
+    """The environment without PassiveEnvChecker and OrderEnforcing; they change no number."""
+    from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker
+
+    if isinstance(env, OrderEnforcing | PassiveEnvChecker):
+        return bare(env.env)
+    if isinstance(env, gymnasium.Wrapper):
+        env.env = bare(env.env)
+    return env
+
+
+# --- one replication ----------------------------------------------------------------------------
+
+
+class Stop(Exception):
+    """The replication is to end now; its state is kept."""
+
+
+class Trial(NamedTuple):
+    """What a policy did in some episodes."""
+
+    returns: np.ndarray  # (episodes,) float64
+    lengths: np.ndarray  # (episodes,) int64
+    marked: float  # share of all steps with info["in_band"]; nan where there is no such word
+    observations: np.ndarray  # (n, ...) some of those seen
+
+
+def evaluate(
+    act: Callable[[np.ndarray], np.ndarray], envs: Sequence[Any], seeds: Sequence[int]
+) -> Trial:
+    """One episode in each environment; those that still run are acted for in one batch.
+
+    An episode of an environment without a limit ends when the environment says so.
+    """
+    shown_ = [env.reset(seed=int(seed))[0] for env, seed in zip(envs, seeds, strict=True)]
+    returns, lengths = np.zeros(len(envs)), np.zeros(len(envs), np.int64)
+    marked, words = 0, False
+    seen: list[np.ndarray] = []
+    running = list(range(len(envs)))
+    every = 1  # steps between two batches of observations that are kept, as few as are needed
+    step = 0
+    while running:
+        batch = np.stack([shown_[i] for i in running])
+        if step % every == 0:
+            seen.append(batch)
+            if len(seen) == 64:
+                seen, every = seen[::2], 2 * every
+        actions = act(batch)
+        left = []
+        for i, action in zip(running, actions, strict=True):
+            shown_[i], reward, terminated, truncated, info = envs[i].step(action)
+            returns[i] += float(reward)
+            lengths[i] += 1
+            if "in_band" in info:
+                words = True
+                marked += bool(info["in_band"])
+            if not (terminated or truncated):
+                left.append(i)
+        running = left
+        step += 1
+    share = marked / float(lengths.sum()) if words else math.nan
+    return Trial(returns, lengths, share, np.concatenate(seen))
+
+
+def play(
+    algorithm: Deep,
+    problem: Environment,
+    horizon: int,
+    key: np.ndarray,
+    replication: int,
+    checkpoints: Sequence[int],
+    row: np.ndarray,
+    *,
+    told: Callable[[int], bool] = lambda steps: False,
+    keep: Path | None = None,
+    owner: str = "",
+    tracked: Callable[[int, Mapping[str, float]], None] | None = None,
+) -> None:
+    """Play one replication into ``row`` (checkpoints, measures).
+
+    Parameters
+    ----------
+    told
+        Called with the steps so far wherever the learner's state is whole; true: stop.
+    keep
+        A file for the state; one that is there and of the same ``owner`` is gone on from.
+    tracked
+        Called at each checkpoint, with the steps and the measures by name.
+
+    Raises
+    ------
+    Stop
+        When told to; the state was kept, if there is a place for it.
+    """
+    eyes = stream(key, replication, OBSERVATION)
+    seeds = [_seed(eyes) for _ in range(problem.params.episodes)]
+    given = setting(problem, horizon, key, replication)
+    learner = algorithm.learner(algorithm.params, given)
+    names = measures_of(algorithm)
+    envs = [make(problem) for _ in seeds]
+    if keep is not None and not learner.exact:
+        keep = None  # it could not go on to the same numbers
+    done = _restore(learner, keep, owner, row) if keep is not None else 0
+    kept_at, wait = time.monotonic(), EVERY
+
+    def pulse() -> None:
+        nonlocal done, kept_at, wait
+        while done < len(checkpoints) and learner.steps >= checkpoints[done]:
+            values = measured(algorithm, problem, learner, envs, seeds)
+            reached = learner.steps
+            while done < len(checkpoints) and reached >= checkpoints[done]:
+                row[done] = values
+                done += 1
+            if tracked is not None:
+                tracked(reached, dict(zip(names, values.tolist(), strict=True)))
+        stop = told(learner.steps)
+        if keep is not None and (stop or time.monotonic() - kept_at >= wait):
+            began = time.monotonic()
+            _keep(learner, keep, owner, row[:done])
+            kept_at = time.monotonic()
+            wait = max(EVERY, SHARE * (kept_at - began))
+        if stop:
+            raise Stop
+
+    try:
+        learner.learn(pulse)
+        pulse()
+    finally:
+        for env in envs:
+            env.close()
+
+
+def measured(
+    algorithm: Deep, problem: Environment, learner: Learner, envs: Sequence[Any], seeds: list[int]
+) -> np.ndarray:
+    """What is recorded of a learner as it is, (measures,)."""
+    trial = evaluate(learner.act, envs, seeds)
+    mean, reference = float(trial.returns.mean()), float(problem.params.reference)
+    ended = learner.ended()
+    found = {
+        "return": mean,
+        "gap": reference - mean,
+        "regret": reference * learner.steps / problem.steps - learner.paid
+        if problem.steps
+        else math.nan,
+        "training_return": float(np.mean(ended)) if ended else math.nan,
+        "length": float(trial.lengths.mean()),
+        "in_band": trial.marked,
+        **learner.facts(trial.observations),
+    }
+    return np.array([found.get(name, math.nan) for name in measures_of(algorithm)])
+
+
+def measures_of(algorithm: Deep) -> tuple[str, ...]:
+    """What is recorded of everybody, and the algorithm's own."""
+    return (*COMMON, *algorithm.facts)
+
+
+def setting(problem: Environment, horizon: int, key: np.ndarray, replication: int) -> Setting:
+    """What a learner is told in a replication."""
+    luck, nature = stream(key, replication, AGENT), stream(key, replication, NATURE)
+    return Setting(problem, horizon, _seed(luck), _seed(nature))
+
+
+def _seed(rng: np.ndarray) -> int:
+    """A seed for whoever takes one of 31 bits."""
+    with np.errstate(over="ignore"):
+        return int(random.next_word(rng) >> np.uint64(33))
+
+
+def _keep(learner: Learner, path: Path, owner: str, rows: np.ndarray) -> None:
+    """Write learner and rows in one file, which appears whole or not at all."""
+    about = {"owner": owner, "steps": learner.steps, "rows": [list(map(repr, x)) for x in rows]}
+    data = io.BytesIO()
+    with tempfile.TemporaryDirectory() as name, zipfile.ZipFile(data, "w") as file:
+        learner.save(Path(name))
+        for member in sorted(Path(name).iterdir()):
+            file.write(member, member.name)
+        file.writestr("about.json", json.dumps(about))
+    atomic.write_bytes(path, data.getvalue())
+
+
+def _restore(learner: Learner, path: Path, owner: str, row: np.ndarray) -> int:
+    """Go on from a file, if it is whole and of this owner; returns the checkpoints that it holds.
+
+    One that is not is named and not used.
+    """
+    if not path.is_file():
+        return 0
+    try:
+        with zipfile.ZipFile(path) as file, tempfile.TemporaryDirectory() as name:
+            about = json.loads(file.read("about.json"))
+            if about["owner"] != owner:
+                raise ValueError("it is of another run")
+            broken = file.testzip()
+            if broken:
+                raise ValueError(f"{broken} is damaged")
+            for member in file.namelist():
+                if member != Path(member).name:
+                    raise ValueError(f"it holds {member!r}")
+                (Path(name) / member).write_bytes(file.read(member))
+            rows = np.array([[float(x) for x in values] for values in about["rows"]])
+            learner.load(Path(name))
+    except (OSError, KeyError, ValueError, TypeError, zipfile.BadZipFile) as error:
+        why = " ".join(str(error).split())
+        raise Unusable(f"{path.name} in {path.parent} is not used, for {why}") from error
+    if len(rows):
+        row[: len(rows)] = rows
+    return len(rows)
+
+
+class Unusable(Exception):
+    """A kept state cannot be believed; the learner that was to become it is spoilt, too."""
+
+
+# --- the process of a replication ---------------------------------------------------------------
+
+
+class Order(NamedTuple):
+    """What a process is told to play, as plain data."""
+
+    agent: tuple[str, dict[str, Any]]  # name, hyper-parameters
+    problem: tuple[str, dict[str, Any]]
+    horizon: int
+    key: list[int]
+    replication: int
+    checkpoints: list[int]
+    keep: str
+    owner: str
+    track: str
+
+
+class Child:
+    """A replication in a process of its own, as its parent sees it."""
+
+    def __init__(self, order: Order):
+        self.order = order
+        self.seconds = 0.0  # CPU time, when it has ended
+
+    def run(self, row: np.ndarray, progress: np.ndarray) -> None:
+        """Fill ``row`` (checkpoints, measures); for ``progress`` see online.run_block."""
+        begun = progress[0]
+        words: queue.Queue[str | None] = queue.Queue()
+        with self._process() as process:
+            reader = threading.Thread(target=self._hear, args=(process.stdout, words), daemon=True)
+            reader.start()
+            asked = False
+            found: dict[str, Any] = {}
+            while True:
+                with suppress(queue.Empty):
+                    line = words.get(timeout=BEAT)
+                    if line is None:
+                        break
+                    found = json.loads(line)
+                    progress[0] = begun + found.get("steps", progress[0] - begun)
+                if progress[1] != 0 and not asked:
+                    asked = True
+                    with suppress(OSError):
+                        process.stdin.write(b"stop\n")
+                        process.stdin.flush()
+            code = process.wait()
+        if "error" in found:
+            kind = ValueError if found["expected"] else RuntimeError
+            raise kind(found["error"])
+        if "rows" in found:
+            row[:] = [[float(x) for x in values] for values in found["rows"]]
+            self.seconds = float(found["seconds"])
+        elif not asked:
+            raise RuntimeError(
+                f"the process of replication {self.order.replication} of {self.order.agent[0]} "
+                f"ended with code {code}"
+            )
+
+    @contextmanager
+    def _process(self) -> Iterator[Any]:
+        """The process; whoever leaves in a hurry takes it along."""
+        code = f"import sys; sys.path[:] = {sys.path!r}\nfrom {__name__} import child; child()"
+        process = subprocess.Popen(
+            [sys.executable, "-c", code],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, **ONE_THREAD},
+        )
+        assert process.stdin is not None
+        try:
+            with suppress(BrokenPipeError):
+                process.stdin.write(json.dumps(self.order).encode() + b"\n")
+                process.stdin.flush()
+            yield process
+        finally:
+            if process.poll() is None:
+                process.kill()
+            with suppress(OSError):
+                process.stdin.close()
+            process.wait()
+
+    @staticmethod
+    def _hear(pipe: Any, words: queue.Queue[str | None]) -> None:
+        with pipe:
+            for line in pipe:
+                words.put(line.decode())
+        words.put(None)
+
+
+def child() -> None:
+    """What the process of a replication does: reads an order, plays, and says how it went.
+
+    What others print on standard output would be taken for words of ours, so it goes to standard
+    error. The process ends when its parent does, for then its standard input is closed.
+    """
+    out = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)
+    order = Order(*json.loads(sys.stdin.readline()))
+    stop = threading.Event()
+
+    def listen() -> None:
+        if sys.stdin.readline():
+            stop.set()
+            sys.stdin.readline()
+        os._exit(1)  # nobody listens any more
+
+    threading.Thread(target=listen, daemon=True).start()
+    said = [0.0]
+
+    def told(steps: int) -> bool:
+        now = time.monotonic()
+        if now - said[0] >= BEAT:
+            said[0] = now
+            out.write(json.dumps({"steps": steps}) + "\n")
+        return stop.is_set()
+
+    answer: dict[str, Any]
+    try:
+        answer = {"rows": _obeyed(order, told), "seconds": time.process_time()}
+    except Stop:
+        answer = {"stopped": True}
+    except ValueError as error:
+        answer = {"error": " ".join(str(error).split()), "expected": True}
+    except Exception as error:
+        where = " ".join(str(error).split())
+        answer = {"error": f"{type(error).__name__}: {where}", "expected": False}
+    out.write(json.dumps(answer) + "\n")
+    out.flush()
+    os._exit(0)  # not the long way: libraries may hold threads
+
+
+def _obeyed(order: Order, told: Callable[[int], bool]) -> list[list[str]]:
+    """The rows of a replication, as text that floats survive, nan included."""
+    algorithm: Any = registry.make(order.agent[0], **order.agent[1])
+    problem = registry.make_problem(order.problem[0], **order.problem[1])
+    row = np.zeros((len(order.checkpoints), len(measures_of(algorithm))))
+    given: dict[str, Any] = {
+        "told": told, "keep": Path(order.keep) if order.keep else None, "owner": order.owner
+    }  # fmt: skip
+    key = np.array(order.key, dtype=np.uint64)
+    what = (algorithm, problem, order.horizon, key, order.replication, order.checkpoints, row)
+    try:
+        play(*what, **given)
+    except Unusable as error:
+        print(f"{error}: computed anew", file=sys.stderr)
+        given["keep"].unlink(missing_ok=True)
+        play(*what, **given)
+    return [[repr(float(x)) for x in values] for values in row]
+
+
+def alone(
+    algorithm: Deep,
+    problem: Environment,
+    task: Steps,
+    key: np.ndarray,
+    replication: int,
+    checkpoints: np.ndarray,
+    progress: np.ndarray,
+    row: np.ndarray,
+    keep: Path | None = None,
+    owner: str = "",
+) -> float:
+    """One replication in a process of its own into ``row``; returns its CPU time in seconds."""
+    order = Order(
+        _recipe("agent", algorithm),
+        _recipe("problem", problem),
+        task.horizon,
+        [int(word) for word in key],
+        int(replication),
+        [int(t) for t in checkpoints],
+        str(keep.resolve()) if keep else "",
+        owner,
+        "",
+    )
+    process = Child(order)
+    process.run(row, progress)
+    return process.seconds
+
+
+def run_block(algorithm, problem, task, key, first, log_rounds, checkpoints, progress, record):
+    """Replications ``first, first + 1, ...``, one after the other; see online.run_block."""
+    for i in range(record.shape[0]):
+        alone(algorithm, problem, task, key, first + i, checkpoints, progress, record[i])
+        if progress[1] != 0:
+            return
+
+
+def _recipe(kind: str, noun: Any) -> tuple[str, dict[str, Any]]:
+    """Name and arguments from which another process makes the same."""
+    home = sys.modules[type(noun.params).__module__]
+    own_file = home.__name__.startswith(registry.FILE)
+    name = str(home.__file__) if own_file else home.__name__.rpartition(".")[2]
+    return name, _plain(noun.params._asdict())
+
+
+def _plain(value: Any) -> Any:
+    """As JSON holds it, and the factories take it."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    return value.item() if isinstance(value, np.generic) else value
+
+
+class Steps(NamedTuple):
+    """What decides the numbers beside algorithm and problem."""
+
+    horizon: int
+    code: str  # a hash of the code that trains, and the versions of what it stands on
+
+
+def task(terms: Terms) -> Steps:
+    """How long, and by which code."""
+    return Steps(terms.horizon, _code(terms.algorithm.needs))
+
+
+@cache
+def _code(needs: tuple[str, ...]) -> str:
+    """A hash of this file, of the deep agents and of what they share; versions of packages."""
+    root = Path(__file__).parent.parent
+    found = hashlib.sha256()
+    files = [file for room in ("agents", "parts") for file in (root / room / "deep").glob("*.py")]
+    for file in (Path(__file__), *sorted(files)):
+        found.update(file.read_bytes())
+    versions = []
+    for package in ("gymnasium", "mujoco", *needs):
+        with suppress(importlib.metadata.PackageNotFoundError):
+            versions.append(f"{package} {importlib.metadata.version(package)}")
+    return f"{found.hexdigest()[:16]}, {', '.join(versions)}"
+
+
+def loop(terms: Terms, checkpoints: np.ndarray) -> Loop:
+    """Nothing is compiled: replications are processes."""
+    names = measures_of(terms.algorithm)
+    return Loop(
+        run_block,
+        terms.algorithm,
+        terms.problem,
+        task(terms),
+        checkpoints,
+        names,
+        python=True,
+        alone=alone,
+    )
+
+
+def refuse(terms: Terms) -> None:
+    """Refuse an algorithm whose packages are missing, or that cannot choose such actions."""
+    for package in terms.algorithm.needs:
+        if importlib.util.find_spec(package) is None:
+            raise ValueError(f"{terms.who} needs {package}: {INSTALL}")
+    if not getattr(terms.algorithm, terms.problem.kind):
+        raise ValueError(
+            f"{terms.who} cannot play {terms.what}, whose actions are {terms.problem.kind}"
+        )
+
+
+def spaced(points: list[int], horizon: int) -> list[int]:
+    """The checkpoints asked for; where nobody has asked, FEW evenly spaced ones."""
+    if len(points) > MANY:
+        points = [round(horizon * i / FEW) for i in range(1, FEW + 1)]
+    return sorted({t for t in points if 1 <= t < horizon} | {horizon})
+
+
+# --- in other code ------------------------------------------------------------------------------
+
+
+class GymAgent(Agent):
+    """An algorithm that learns to act in a Gymnasium environment, in this process.
+
+    Parameters
+    ----------
+    algorithm
+        A name of ``banditlab.names()``, a ``.py`` file, or what ``banditlab.make`` returns.
+    id
+        The environment's, for instance ``Pendulum-v1``; or what ``banditlab.make_problem`` returns.
+    horizon
+        Steps that :meth:`learn` takes.
+    seed
+        Same seed, same policy, on one thread. The streams are those of replication 0 of an arena.
+    hyper
+        Hyper-parameters of the algorithm when it is given by name.
+
+    >>> import banditlab, numpy
+    >>> agent = banditlab.Agent("random_policy", id="Pendulum-v1", horizon=10).learn()
+    >>> agent.act(numpy.zeros(3)).shape, agent.t
+    ((1,), 10)
+    """
+
+    arguments = ("horizon",)
+
+    def __init__(self, algorithm: Any, *, id: Any, horizon: int, seed: int = 0, **hyper: Any):
+        super().__init__(algorithm, seed=seed, **hyper)
+        horizon = integer("horizon", horizon, 1)
+        self.problem = registry.make_problem("gym_env", id=id) if isinstance(id, str) else id
+        if not isinstance(self.problem, Environment):
+            raise ValueError(f"id must be that of a Gymnasium environment, got {shown(id)}")
+        refuse(Terms(self.algorithm, self.problem, horizon, who=self.name))
+        self.task = Steps(horizon, _code(self.algorithm.needs))
+        self.state = ()
+        self.learner: Learner = self.algorithm.learner(
+            self.algorithm.params, setting(self.problem, horizon, self._key, 0)
+        )
+
+    def learn(self, pulse: Callable[[], None] = lambda: None) -> Self:
+        """Train to the horizon; returns the agent.
+
+        ``pulse`` is called wherever the state is whole, and may raise to end it.
+        """
+        self.learner.learn(pulse)
+        self.t = self.learner.steps
+        return self
+
+    def act(self, x: Any = None) -> Any:
+        """The policy's action for one observation, or those for a batch of them."""
+        seen = np.asarray(x)
+        single = seen.ndim == 1
+        actions = self.learner.act(seen[None] if single else seen)
+        return actions[0] if single else actions
+
+    def evaluate(self, episodes: int = 10, seed: int = 0) -> Trial:
+        """What the policy does in so many fresh episodes, without noise."""
+        envs = [make(self.problem) for _ in range(integer("episodes", episodes, 1))]
+        return evaluate(self.learner.act, envs, range(seed, seed + episodes))
+
+    def save(self, path: str | Path) -> None:
+        """Write all that decides what happens next to ``path``, without pickle."""
+        _keep(self.learner, Path(path), self._owner, np.zeros((0, 0)))
+
+    def restore(self, path: str | Path) -> Self:
+        """Become what an agent of the same settings has saved; returns the agent."""
+        try:
+            _restore(self.learner, Path(path), self._owner, np.zeros((0, 0)))
+        except Unusable as error:
+            raise ValueError(str(error)) from error
+        self.t = self.learner.steps
+        return self
+
+    def rehearse(self) -> None:
+        """Nothing is compiled."""
+
+    @property
+    def _owner(self) -> str:
+        return repr((self.algorithm.params, self.problem.params, self.task))
+
+    def __reduce__(self) -> Any:
+        raise TypeError(f"{self.name} cannot be pickled: save it, and restore it elsewhere")
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        raise TypeError(f"{self.name} cannot be copied: save it, and restore it elsewhere")
+
+
+# --- the contract -------------------------------------------------------------------------------
+
+
+def begins_ends_and_tells(name: str, problem: Environment) -> None:
+    """Steps stay in the spaces that the environment states, and the seed decides what happens."""
+    seen = []
+    for _ in range(2):
+        env = make(problem)
+        observation, _ = env.reset(seed=1)
+        env.action_space.seed(1)
+        assert env.observation_space.contains(observation), f"{name}: {observation} is outside"
+        for _ in range(5):
+            observation, reward, *_ = env.step(env.action_space.sample())
+            assert env.observation_space.contains(observation), f"{name}: {observation} is outside"
+            assert math.isfinite(float(reward)), f"{name}: reward {reward}"
+        seen.append(np.asarray(observation).tobytes())
+        env.close()
+    assert seen[0] == seen[1], f"{name}: one seed, two courses"
+
+
+PROTOCOL = Protocol(
+    name="gym",
+    algorithm=Deep,
+    problem=Environment,
+    measures=(
+        Measure("return", "return of an episode", more=True),
+        Measure("gap", "return of the reference less that of the policy"),
+        Measure("regret", "regret of training"),
+        Measure("training_return", "return of training episodes", more=True),
+        Measure("length", "steps of an episode", more=True),
+        Measure("in_band", "share of steps within the band", more=True),
+        Measure("value", "value of the policy, says its critic", more=True),
+        Measure(
+            "lift", "value of the policy less that of uniform actions, says its critic", more=True
+        ),
+    ),
+    xlabel="step",
+    task=task,
+    loop=loop,
+    refuse=refuse,
+    checkpoints=spaced,
+    face=GymAgent,
+    environment="deep",
+    contract=Contract(
+        example=lambda algorithm: ("gym_env", {"id": "Pendulum-v1", "episodes": 2}),
+        probe="random_policy",
+        sound=(begins_ends_and_tells,),
+    ),
+)
