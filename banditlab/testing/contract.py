@@ -34,6 +34,7 @@ from banditlab.testing.subject import (
     SEED,
     Subject,
     agent_of,
+    alone,
     loop_of,
     plain_run,
     run,
@@ -62,14 +63,6 @@ def shown(s: Subject, world: Any, t: int, nature: np.ndarray) -> Any:
 def acts(s: Subject) -> bool:
     """Whether there is a face to play by hand; who plans from a log never acts here."""
     return registry.protocol_of(s.algorithm).contract.by_hand is not None
-
-
-def alone(s: Subject) -> bool:
-    """Whether replications are played by processes of their own, not by kernels.
-
-    They take minutes there, and may need packages that are not installed.
-    """
-    return loop_of(s, ROUNDS).alone is not None
 
 
 def python_equals_jit(s: Subject) -> None:

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from banditlab import registry
-from banditlab.testing.contract import alone, run_all_checks
-from banditlab.testing.subject import facing, plain_run, run
+from banditlab.testing.contract import run_all_checks
+from banditlab.testing.subject import alone, facing, plain_run, run
 
 
 def problem_python_equals_jit(name: str, parameters: dict[str, Any]) -> None:

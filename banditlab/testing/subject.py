@@ -75,6 +75,14 @@ def loop_of(s: Subject, rounds: int) -> Loop:
     return s.protocol.loop_of(Terms(algorithm, s.problem, rounds), points)
 
 
+def alone(s: Subject) -> bool:
+    """Whether replications are played by processes of their own, not by kernels.
+
+    They take minutes there, and may need packages that are not installed.
+    """
+    return loop_of(s, ROUNDS).alone is not None
+
+
 def run(
     s: Subject, rounds: int = ROUNDS, first: int = 0, count: int = 3, seed: int = SEED
 ) -> np.ndarray:
@@ -101,7 +109,7 @@ def want_plain(subjects: Iterable[Subject]) -> None:
 
     But for those that have processes of their own, where nothing is compiled.
     """
-    _wanted.update(_key(s) for s in subjects if loop_of(s, ROUNDS).alone is None)
+    _wanted.update(_key(s) for s in subjects if not alone(s))
 
 
 def plain_run(s: Subject) -> np.ndarray:
