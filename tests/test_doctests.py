@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -11,6 +12,8 @@ ROOT = Path(__file__).parent.parent
 
 def test_every_example_in_a_docstring_is_true():
     words = "-m pytest -n 0 -p no:cacheprovider --doctest-modules banditlab".split()
+    if find_spec("stable_baselines3") is None:  # what stands on it cannot be imported
+        words += ["--ignore", "banditlab/parts/deep"]
     done = subprocess.run(
         [sys.executable, *words],
         cwd=ROOT,
