@@ -13,6 +13,8 @@ A row that takes long is kept while it is under way, too (:mod:`banditlab.arena.
 that is replaced every few seconds and goes when the row is finished. So is one that has a process
 of its own, which writes that file itself.
 
+One file, though long: who writes, believes and deletes the files of a run is decided in one place.
+
 One process at a time works in a store. Its lock is the operating system's, so it ends with the
 process, however that ends. Threads may share the store: `add` collects what is finished and writes
 it in few files, none of it later than SECONDS after it was finished and something else was.
