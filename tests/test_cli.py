@@ -11,7 +11,11 @@ import time
 from functools import partial
 from pathlib import Path
 
+import matplotlib.image
 import pytest
+
+from banditlab.cli import run
+from banditlab.cli.flags import parser
 
 ROOT = Path(__file__).parent.parent
 
@@ -45,6 +49,16 @@ def test_a_run_prints_a_table_and_keeps_files(tmp_path):
     assert "thompson" in done.stdout and "±" in done.stdout and "p vs best" in done.stdout
     assert (tmp_path / "run" / "figure.svg").stat().st_size > 1000
     assert not (tmp_path / "run" / ".partial").exists()
+
+
+def test_a_style_of_ones_own_leaves_the_committed_figure_alone(tmp_path):
+    words = ["--agent", "ucb", "--vs", "moss", "--horizon", "50", "--replications", "3"]
+    dark = arena(*words, "--style", "dark", "--out", str(tmp_path))
+    assert dark.returncode == 0, dark.stderr
+    corner = matplotlib.image.imread(tmp_path / "figure.png")[0, 0, :3]
+    assert corner.max() < 0.2
+    args = parser().parse_args(["--arena", "delayed", "--style", "screen"])
+    assert run.chosen(args)[1].startswith("local/delayed-")
 
 
 def test_json_is_all_that_stands_on_standard_output(tmp_path):

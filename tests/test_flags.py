@@ -62,6 +62,7 @@ VALUES = {
     "set": "ucb.alpha=9",
     "bands": "simultaneous",
     "until_resolved": "0.01",
+    "style": "dark",
 }
 # What changes nothing that is printed: it decides how, or where, or is shown elsewhere.
 SILENT = {
@@ -73,6 +74,7 @@ SILENT = {
     "json",
     "out",
     "bands",
+    "style",
     "version",
     "list",
     "log",

@@ -43,6 +43,7 @@ RUN = (
     "address",
     "set",
     "bands",
+    "style",
     "out",
     "memory",
     "resume",
@@ -140,6 +141,7 @@ def parser() -> Parser:
         default=[],
         help="hyper-parameter of an agent, or argument of the problem: problem.key=value",
     )
+    add("--style", choices=("paper", "screen", "dark"), help="of the figure; by default paper")
     add("--bands", choices=("pointwise", "simultaneous"), help="95%% bands; by default pointwise")
     add("--out", metavar="DIR", help="where files go; by default results/")
     add("--memory", metavar="SIZE", help="of the run, such as 1GB; by default half of what is free")

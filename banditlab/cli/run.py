@@ -61,7 +61,8 @@ def chosen(args: argparse.Namespace) -> tuple[Any, str]:
         _distinct(arena)
         if not args.vs:
             leave_out(arena, wanted=[args.agent])
-    elsewhere = changed or args.bands == "simultaneous" or args.until_resolved is not None
+    own = (args.bands or "pointwise", args.style or "paper") != ("pointwise", "paper")
+    elsewhere = changed or own or args.until_resolved is not None
     return arena, local(arena) if elsewhere else arena.name
 
 
@@ -170,7 +171,7 @@ def _simulated(
                     curves = resolve.resolve(contest, players, told, store, bound, watch)
                 else:
                     curves = simulate.run(arena, players(arena), told, store, bound, watch)
-            curves.save(folder, bands=args.bands or "pointwise")
+            curves.save(folder, args.bands or "pointwise", args.style or "paper")
         except Interrupted:
             print(f"interrupted; {_kept(store)}", file=sys.stderr)
             return 1
