@@ -28,6 +28,12 @@ def learner(blocks=2, dim=3, units=7, depth=1, memory=0, n_signs=0, seed=0):
     return training.new_learner(net, memory, 100, n_signs, rng), rng
 
 
+def one_step(how, one, block, x, target, lr):
+    one.history.x[0], one.history.arms[0], one.history.target[0] = x, block, target
+    one.history.deck[0] = 0
+    training.descend_on(how, one, 1, 1, lr)
+
+
 def dense(net):
     """The weights as a network that is shown a vector of all blocks would hold them."""
     w = networks.layers(net, net.theta)
@@ -91,8 +97,7 @@ def test_gradients_are_those_of_torch(depth, loss):
         value = torch.nn.functional.binary_cross_entropy_with_logits(f, y)
     value.backward()
     before = net.theta.copy()
-    w = networks.layers(net, net.theta)
-    training.step(plan(loss), one, w, w, 1, x, target, 1.0, 1.0)
+    one_step(plan(loss), one, 1, x, target, 1.0)
     moved, wanted = before - net.theta, theta.grad.numpy()
     assert np.abs(moved - wanted).max() < 1e-6 * np.abs(wanted).max()
     assert (moved != 0).sum() == (wanted != 0).sum() > 10
@@ -102,9 +107,8 @@ def test_a_step_by_hand():
     """f = 2, e = 2 * .1 * (2 - 1) = .2: the last layer is read before it changes."""
     one, _ = learner(blocks=1, dim=1, units=1)
     one.net.theta[:] = [1, 0, 2, 0]  # first, bias, last, last_bias
-    w = networks.layers(one.net, one.net.theta)
-    f, left = training.step(plan(), one, w, w, 0, np.array([1.0]), 1.0, 0.1, 1.0)
-    assert (f, left) == (2.0, 1.0)
+    assert networks.predict(one.net, 0, np.array([1.0])) == 2.0
+    one_step(plan(), one, 0, np.array([1.0]), 1.0, 0.1)
     np.testing.assert_allclose(one.net.theta, [0.6, -0.4, 1.8, -0.2], atol=1e-15)
 
 
@@ -148,11 +152,11 @@ def test_ensemble_steps_are_those_of_a_plain_second_program(loss, depth):
     one, rng = learner(depth=depth, n_signs=4)
     how = plan(loss, "ensemble", pull=0.04)
     slow = networks.Network(*[array.copy() for array in one.net])
-    w, size = networks.layers(one.net, one.net.theta), 0.2
+    size = 0.2
     gradient, x = np.empty(slow.theta.size), np.array([0.3, 0.0, -0.8])
     for i in range(200):
         target, block = i % 3 / 2, i % 2
-        training.step(how, one, w, w, block, x, target, 0.05, 1.0)
+        one_step(how, one, block, x, target, 0.05)
         f = networks.gradient(slow, block, x, gradient)
         shown = f + size * one.signs @ (slow.theta - slow.start)
         off = 1 / (1 + np.exp(-shown)) - target if loss == "kl" else 2 * (shown - target)
