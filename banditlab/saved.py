@@ -41,18 +41,20 @@ LARGEST = 2**62  # of whole numbers
 # What arrays of whole numbers in a state hold, by their names. Settled before the first round:
 FIXED = (
     "task", "terms", "sizes", "pulls", "horizon", "budget", "dim", "share", "targets", "long",
-    "supports", "repeats", "choose", "half", "facts", "actions",
+    "supports", "repeats", "choose", "half", "facts", "actions", "kind", "stride",
 )  # fmt: skip
 # Arms, -1 for none:
 ARMS = (
     "arm", "arms", "chosen", "last", "champion", "leader", "answer", "deck", "order",
     "turn", "active", "pulled", "basis", "items", "inside", "outside",
-    "drawn", "queue",
+    "drawn", "queue", "block",
 )  # fmt: skip
 # How many of something, or which, by the state that holds it: the most that its other arrays have
 # room for.
 MOST: dict[str, Callable[[Any], Any]] = {
     "head": lambda state: state.arms.shape[-1] - 1,
+    "rounds": lambda state: state.weights.size,  # of a kernel's matrix
+    "rows": lambda state: state.weights.size,
     "phases": lambda state: len(state.released) - 1,
     "phase": lambda state: len(state.released),
     "round": lambda state: len(state.released),

@@ -125,3 +125,88 @@ def test_a_block_that_cannot_be_teaches_nothing(call, words):
         call(agent)
     assert "\n" not in str(error.value)
     assert agent.t == 0 and np.array_equal(agent.state.factor, before)
+
+
+# --- a network in a service -----------------------------------------------------------------------
+
+
+def small(**given):
+    given = {"n_arms": 3, "dim": 2, "units": 8, "steps": 60, "seed": 2, **given}
+    return banditlab.Agent("neu_fast_cb", **given)
+
+
+def taught(agent, rounds=60):
+    """Arm 0 pays where the first feature is positive, arm 1 where it is not."""
+    rng = np.random.default_rng(4)
+    for _ in range(rounds // 10):
+        block = rng.normal(size=(10, 2))
+        block /= np.linalg.norm(block, axis=1, keepdims=True)
+        arms, _ = agent.decide(block)
+        low, high = agent.algorithm.rewards
+        agent.learn(block, arms, low + (high - low) * (arms == (block[:, 0] <= 0)))
+    return agent
+
+
+def test_a_loaded_network_goes_on_with_its_history_draw_for_draw(tmp_path):
+    agent = taught(small(memory=40))
+    agent.save(tmp_path / "agent.npz")
+    twin = banditlab.Agent.load(tmp_path / "agent.npz")
+    assert np.array_equal(twin.state.learner.history.x, agent.state.learner.history.x)
+    assert twin.state.learner.history.seen[0] == 60 and len(twin.state.learner.history.x) == 40
+    for one, two in zip(
+        taught(agent).state.learner.net, taught(twin).state.learner.net, strict=True
+    ):
+        assert np.array_equal(one, two)
+    block = np.eye(2)
+    assert [x.tolist() for x in agent.decide(block)] == [x.tolist() for x in twin.decide(block)]
+
+
+def test_a_saved_network_whose_history_names_no_arm_is_refused(tmp_path):
+    agent = taught(small())
+    agent.state.learner.history.arms[3] = 10**6
+    agent.save(tmp_path / "agent.npz")
+    with pytest.raises(ValueError, match="arms must hold whole numbers from 0 to 2"):
+        banditlab.Agent.load(tmp_path / "agent.npz")
+
+
+def test_rewards_in_euros_teach_what_the_same_shares_teach():
+    euros, shares = taught(small(low=-5, high=15)), taught(small())
+    assert np.array_equal(euros.state.learner.net.theta, shares.state.learner.net.theta)
+    with pytest.raises(ValueError, match=r"reward must be in \[-5, 15\]"):
+        euros.learn([[1.0, 0.0]], [0], [15.5])
+
+
+def test_a_log_is_a_warm_start():
+    """A row teaches what a round teaches."""
+    played = small()
+    rng = np.random.default_rng(0)
+    x, arms, rewards = rng.normal(size=(50, 2)), rng.integers(0, 3, 50), rng.random(50)
+    x /= np.linalg.norm(x, axis=1, keepdims=True)
+    log = {"action": arms, "reward": rewards, "x_0": x[:, 0], "x_1": x[:, 1]}
+    warm = small().fit(log)
+    played.learn(x, arms, rewards)
+    assert np.array_equal(warm.state.learner.net.theta, played.state.learner.net.theta)
+
+
+def test_networks_tell_arms_that_come_and_go_by_their_features():
+    agent = small(n_arms=4, disjoint=False, steps=300)
+    rng = np.random.default_rng(1)
+    for _ in range(60):
+        offers = [rng.normal(size=(k, 2)) for k in (2, 4, 3, 1, 4)]
+        offers = [x / np.linalg.norm(x, axis=1, keepdims=True) for x in offers]
+        arms, chances = agent.decide(offers, floor=0.02)
+        assert chances[3] == pytest.approx(1.0) and (arms < [2, 4, 3, 1, 4]).all()
+        paid = [x[arm, 0] > 0 for x, arm in zip(offers, arms, strict=True)]
+        agent.learn(offers, arms, np.array(paid, float))
+    pair = [[[-1.0, 0.0], [1.0, 0.0]], [[1.0, 0.0], [0.0, -1.0], [-1.0, 0.0]]] * 20
+    best = np.array([1, 0] * 20)
+    assert (agent.decide(pair)[0] == best).mean() > 0.8
+
+
+def test_a_network_that_diverged_decides_nothing():
+    agent = small(lr=1.0, loss="square", allocation="igw")
+    block = np.eye(2) * 100
+    with pytest.raises(ValueError, match="neu_fast_cb .*diverged"):
+        for _ in range(20):
+            agent.learn(block, [0, 1], [1.0, 0.0])
+            agent.decide(block)

@@ -157,9 +157,9 @@ def recommend(params, state, x, rng, out):
 
 @kernel
 def propensities(params, state, t, x, out):
-    weigh(greed_of(params), state, x, params.loss, params.clip)
+    sound = weigh(greed_of(params), state, x, params.loss, params.clip)
     for k in range(out.size):
-        out[k] = state.rule[k]
+        out[k] = state.rule[k] if sound else np.nan
 
 
 def checked(given: dict[str, Any]) -> dict[str, Any]:

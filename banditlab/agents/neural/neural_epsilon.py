@@ -80,9 +80,9 @@ def act(params, state, t, x, rng):
 
 @kernel
 def propensities(params, state, t, x, out):
-    network_training.estimate(state.learner, x, state.mean)
+    sound = network_training.estimate(state.learner, x, state.mean)
     for k in range(out.size):
-        out[k] = params.epsilon / out.size
+        out[k] = params.epsilon / out.size if sound else np.nan
     out[first_largest(state.mean)] += 1.0 - params.epsilon
 
 

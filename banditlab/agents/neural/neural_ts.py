@@ -96,7 +96,7 @@ def act(params, state, t, x, rng):
 @kernel
 def propensities(params, state, t, x, out):
     """The chance that an arm's reward is the largest, a sum over POINTS quantiles of it."""
-    predict(state, x)
+    sound = predict(state, x)
     total = 0.0
     for k in range(out.size):
         out[k] = 0.0
@@ -112,7 +112,7 @@ def propensities(params, state, t, x, out):
             out[k] += chance
         total += out[k]
     for k in range(out.size):
-        out[k] = out[k] / total if total > 0.0 else np.nan
+        out[k] = out[k] / total if sound and total > 0.0 else np.nan
 
 
 def neural_ts(
