@@ -18,6 +18,7 @@ from banditlab import registry
 from banditlab.cli.flags import RUN, columns, given, only, settings
 from banditlab.cli.run import check_writable, local, run
 from banditlab.console import Bar
+from banditlab.validate import shown
 
 if TYPE_CHECKING:
     from banditlab.data.labelled import Labelled
@@ -185,7 +186,7 @@ def _about(found: Labelled, horizon: int) -> list[str]:
     counts = np.bincount(found.y)
     said = [
         f"{len(found):,} rows, {found.x.shape[1]} features, {len(found.labels)} labels; always "
-        f"guessing {found.labels[int(counts.argmax())]!r} errs in "
+        f"guessing {shown(found.labels[int(counts.argmax())])} errs in "
         f"{1.0 - counts.max() / len(found):.1%} of the rounds"
     ]
     if horizon > len(found):

@@ -31,7 +31,7 @@ import numpy as np
 
 from banditlab.data.columns import NAMELESS
 from banditlab.data.table import column_names, named, plain, read_table, where_of
-from banditlab.data.values import blank, cell, ids, parsed
+from banditlab.data.values import SHOWN, blank, cell, ids, parsed
 from banditlab.validate import choice, shown
 
 MISSING = ("refuse", "minus_one")  # what becomes of a nan in a matrix
@@ -125,7 +125,7 @@ def _checked(
     if not x.shape[1]:
         raise ValueError("no column says anything about the label: no feature is left")
     if len(labels) < 2:
-        raise ValueError(f"there must be at least 2 labels, all rows have {labels[0]!r}")
+        raise ValueError(f"there must be at least 2 labels, all rows have {shown(labels[0])}")
     if len(labels) > MOST_LABELS or (len(labels) > 10 and 5 * len(labels) > len(y)):
         raise ValueError(
             f"{len(labels):,} different labels in {len(y):,} rows are too many: a label is a "
@@ -182,7 +182,12 @@ Made = list[tuple[str, np.ndarray]]  # features by name
 
 def _column(name: str, column: Any, notes: list[str]) -> Made | None:
     """The features that a column becomes; None where it says nothing."""
-    empty = blank(column)
+    if isinstance(column, np.ndarray) and column.ndim != 1:
+        raise ValueError(f"{name} must have one value per row, got shape {column.shape}")
+    try:
+        empty = blank(column)
+    except ValueError as error:
+        raise ValueError(str(error).replace("a column", name, 1)) from None
     kept = np.flatnonzero(~empty)
     if not kept.size:
         notes.append(f"column {name!r} is empty and left out")
@@ -219,7 +224,7 @@ def _column(name: str, column: Any, notes: list[str]) -> Made | None:
         notes.append(f"column {name!r} holds nothing in {_rows(empty)}: it is told by a feature")
         made.append((f"{name} is missing", empty.astype(np.float64)))
     elif not made:
-        notes.append(f"column {name!r} is {seen[0]:g} throughout and left out")
+        notes.append(f"column {name!r} is {seen[0] + 0.0:g} throughout and left out")
     return made or None
 
 
@@ -295,12 +300,12 @@ def _levels(name: str, column: Any, empty: np.ndarray, notes: list[str]) -> Made
         )
         return None
     if len(labels) == 1 and not empty.any():
-        notes.append(f"column {name!r} is {str(labels[0])!r} throughout and left out")
+        notes.append(f"column {name!r} is {shown(labels[0])} throughout and left out")
         return None
     least = max(FEW, RARE * codes.size) if len(labels) > 2 else 1
     order = np.argsort(-counts, kind="stable")
     own = sorted(k for k in order[:LEVELS] if counts[k] >= least)
-    made = [(f"{name} = {labels[k]}", (codes == k).astype(np.float64)) for k in own]
+    made = [(f"{name} = {str(labels[k])[:SHOWN]}", (codes == k).astype(np.float64)) for k in own]
     pooled = len(labels) - len(own)
     if pooled:
         other = (codes >= 0) & ~np.isin(codes, own)
