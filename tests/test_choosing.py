@@ -344,6 +344,7 @@ def completed(shell, *typed):
         (["banditlab", "arena", "--advise", "source="], {"source=live", "source=log"}),
         (["banditlab", "arena", "--set", "moss"], {"moss."}),
         (["banditlab", "arena", "--horizon", ""], set()),
+        (["banditlab", "arena", "--resume", "--horiz"], {"--horizon"}),
     ],
 )
 def test_bash_completes(typed, wanted):

@@ -117,7 +117,8 @@ def test_a_run_shows_claim_checks_curves_differences_and_origin(run):
 
 def test_paired_differences_are_those_of_the_replications(run):
     folder, draws = run
-    tree = Tree(page([read(folder)]))
+    text = page([read(folder)])
+    tree = Tree(text)
     last = {name: values[:, -1] for name, values in draws.items()}
     names = list(last)
     pairs = [(i, j) for i in range(3) for j in range(i)]
@@ -127,7 +128,8 @@ def test_paired_differences_are_those_of_the_replications(run):
     assert f"p = {p:.3f}" in tree.text or (p < 0.001 and "p < 0.001" in tree.text)
     difference = last["moss"] - last["ucb"]
     half = 2.0226909 * difference.std(ddof=1) / np.sqrt(40)  # Student's with 39 degrees
-    assert around(difference.mean(), half) in tree.text
+    first = dict(re.findall(r'<th scope="row">([^<]*)</th><td[^>]*>([^<]*)<br>', text))
+    assert first["MOSS"] == around(difference.mean(), half)  # moss less ucb, the first column
     assert around(-difference.mean(), half) in tree.text  # the other way round
     assert tree.text.count("p = 1.000") == 2  # ucb and uniform are equal
 
@@ -329,6 +331,29 @@ def shown(browser, run, tmp_path):
 def picture(browser):
     """The first chart, as text that differs where it does."""
     return browser.run("document.querySelector('.uplot canvas').toDataURL()")
+
+
+def pixels(browser, color):
+    """How many pixels of the first chart have that colour, about."""
+    return browser.run(
+        "(() => { const from = document.querySelector('.uplot canvas'); "
+        "const c = document.createElement('canvas'); c.width = from.width; c.height = from.height; "
+        "const g = c.getContext('2d', { willReadFrequently: true }); g.drawImage(from, 0, 0); "
+        "const d = g.getImageData(0, 0, c.width, c.height).data; "
+        f"const w = [1, 3, 5].map(i => parseInt('{color}'.slice(i, i + 2), 16)); let n = 0; "
+        "for (let i = 0; i < d.length; i += 4) n += d[i + 3] > 200 && [0, 1, 2].every("
+        "k => Math.abs(d[i + k] - w[k]) < 12); return n })()"
+    )
+
+
+@needs_browser
+def test_the_curve_that_is_hidden_is_the_one_that_was_asked_for(shown, run):
+    colors = {x["n"]: x["c"][0] for x in facts(page([read(run[0])]))[0]["lines"]}
+    shown.run("document.querySelector('[data-do=bands]').click()")
+    before = {name: pixels(shown, color) for name, color in colors.items()}
+    shown.run(f"{LEGEND}[1].click()")  # moss
+    assert before["MOSS"] > 200 and pixels(shown, colors["MOSS"]) < 20
+    assert pixels(shown, colors["uniform"]) > 200
 
 
 @needs_browser
