@@ -55,13 +55,13 @@ TABLE = [
 PACKAGE = {"digits": "sklearn", "breast_cancer": "sklearn"}
 
 
-def mistakes(name, hyper, horizon, count, **problem):
+def mistakes(agent, hyper, horizon, count, data):
     """Mistakes of ``count`` replications; nan where one gave up."""
-    made = registry.make_problem(**problem)
+    made = registry.make_problem("classification", data=data)
     record = np.zeros((count, 1, 3))
     task = Task(*made.shape, horizon)
     args = (task, random.key(17), 0, 0, np.array([horizon]), np.zeros(2, np.int64), record)
-    compiled(online.run_block, (registry.make(name, **hyper), made), args)(*args)
+    compiled(online.run_block, (registry.make(agent, **hyper), made), args)(*args)
     return record[:, 0, 0]
 
 
@@ -74,7 +74,7 @@ def mistakes(name, hyper, horizon, count, **problem):
 def test_mistakes_are_those_of_the_prototype(data, horizon, name, hyper, mean, error):
     if importlib.util.find_spec(PACKAGE.get(data, "river")) is None:
         pytest.skip("needs the extra data")
-    found = mistakes(name, hyper, horizon, SEEDS, name="classification", data=data)
+    found = mistakes(name, hyper, horizon, SEEDS, data)
     own = found.std(ddof=1) / np.sqrt(SEEDS)
     allowed = max(4.0 * np.hypot(own, error), 0.15 * mean)
     middle = float(np.median(found))
@@ -105,6 +105,6 @@ def clouds():
 @pytest.mark.parametrize("agent, most", EASY, ids=[agent[0] for agent, _ in EASY])
 def test_two_clouds_are_told_apart(agent, most):
     """Of 20 replications the median: before its first reward a greedy learner may repeat itself."""
-    found = mistakes(*agent, 2000, 20, name="classification", data=clouds())
+    found = mistakes(*agent, 2000, 20, clouds())
     print(f"\n{agent[0]}: {np.sort(found).astype(int).tolist()}")
     assert np.median(found) <= most
