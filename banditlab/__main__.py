@@ -10,13 +10,14 @@ from pathlib import Path
 import banditlab
 
 DISTRIBUTION = "banditlab-arena"  # `banditlab` belongs to somebody else's package
-WORDS = ("arena", "readme", "report")
+WORDS = ("arena", "readme", "report", "plot")
 DOOR = """banditlab {version}: bandit and reinforcement-learning agents in a compiled arena
 
   python -m banditlab arena --agent lcb   run an agent's arena: table, curves, figure
   python -m banditlab arena --list        {agents} agents, {problems} problems, {arenas} arenas
   python -m banditlab arena --help        every flag
   python -m banditlab report results      one HTML file that shows all runs of a folder
+  python -m banditlab plot FILE           figure and statistics of results from elsewhere
   python -m banditlab readme              the documentation
   python -m banditlab --version
 
@@ -34,6 +35,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         from banditlab.cli.report import main as report
 
         return report(words[1:])
+    if first == "plot":
+        from banditlab.cli.foreign import main as plot
+
+        return plot(words[1:])
     if first == "readme":
         print(_readme())
         return 0

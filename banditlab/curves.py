@@ -114,6 +114,7 @@ class Curves:
     hash: str = ""
     # What banditlab.until_resolved found, by panel.
     resolved: dict[str, dict[str, Any]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)  # of results from elsewhere: what was cut
 
     def panels(self) -> list[str]:
         """Names of the panels, in order."""
@@ -180,7 +181,9 @@ class Curves:
 
     def measure(self, panel: str) -> Any:
         """What the protocol says of the measure that the figure and the table show."""
-        return self._protocol(panel).measure(self.shown(panel))
+        found = self._protocol(panel).measure(self.shown(panel))
+        entry = next(p for p in self.arena["panels"] if p["name"] == panel)
+        return found._replace(more=entry.get("larger", found.more))  # of results from elsewhere
 
     def shown(self, panel: str) -> str:
         """The measure that the figure and the table show."""
@@ -555,6 +558,47 @@ class Curves:
             about["arena"], records, overlays, checks=about["checks"], hash=about["hash"],
             resolved=about.get("resolved", {}),
         )  # fmt: skip
+
+    @classmethod
+    def from_frame(cls, source: Any, columns: Mapping[str, str] | None = None) -> Curves:
+        """Curves of results from elsewhere: a frame, a file, or whatever else holds a table.
+
+        Parameters
+        ----------
+        source
+            A row for each agent, seed and round, in columns ``agent``, ``seed``, ``t``, ``value``
+            and optionally ``panel``. See :mod:`banditlab.data.table` for what may hold it.
+        columns
+            Their names by ours: ``{"agent": "algo", "value": "return"}``. What the column of values
+            is called is the name of the measure.
+
+        Runs may be of unequal length and recorded at unequal rounds: they are cut to the rounds
+        that all have, and interpolated; ``notes`` says what that took. Runs of one seed are paired.
+
+        Raises
+        ------
+        ValueError
+            In one line, see :func:`banditlab.data.tidy.read_tidy`.
+        """
+        from banditlab.data.tidy import read_tidy
+
+        tidy = read_tidy(source, columns)
+        records = {
+            key: Record(tidy.points[key[0]], (tidy.measure,), values[:, :, None])
+            for key, values in tidy.values.items()
+        }
+        empty: dict[str, Any] = {
+            "protocol": "online", "title": "", "measure": tidy.measure, "x": "", "slopes": False,
+            "xscale": "linear", "yscale": "linear", "linthresh": 1e-4, "row": None, "column": None,
+            "agents": [], "exact": False, "xlabel": "t", "ylabel": tidy.measure,
+            "larger": tidy.larger,
+        }  # fmt: skip
+        arena = {
+            "name": Path(tidy.where).stem or "frame", "title": Path(tidy.where).stem, "claim": "",
+            "seed": None, "checks": [], "names": {agent: agent for _, agent in records},
+            "panels": [{"name": name, **empty} for name in tidy.points],
+        }  # fmt: skip
+        return cls(arena, records, notes=tidy.notes)
 
     def _panel(self, panel: str | None, agent: str | None) -> str:
         if panel is None:

@@ -355,3 +355,14 @@ def test_the_command_line_says_what_was_decided(tmp_path, capsys):
     assert "--most is for --until-resolved" in capsys.readouterr().err
     assert main([*words, "--until-resolved", "--span", "0:7"]) == 2
     assert "span must hold every value, 0 to 7" in capsys.readouterr().err
+
+
+def test_where_more_is_better_the_larger_mean_leads(monkeypatch):
+    from banditlab.curves import Curves
+
+    arena = {**ARENA, "measure": "reward", "replications": 64}
+    plain = Curves.measure
+    monkeypatch.setattr(Curves, "measure", lambda self, p: plain(self, p)._replace(more=True))
+    given = {"workers": 1, "progress": lambda *_: None}
+    found = banditlab.until_resolved(arena, span=(0.0, 60.0), **given).resolved["main"]
+    assert (found["better"], found["decided"], found["span"]) == ("ucb", True, [0.0, 60.0])

@@ -150,6 +150,8 @@ class Contest:
             raise ValueError(f"panel {name!r} has fewer than two agents with a {measure}")
         looks, span = self.looks[name], self.span[name]
         values = np.column_stack([final[a] for a in agents])
+        if curves.measure(name).more:  # smaller is better to whoever judges
+            values, span = -values, (-span[1], -span[0]) if span else None
         rows = len(values) / panel.replications  # less than 1 for means of batches
         verdict = top_two(
             values, self.alpha, span=span, looks=[max(1, round(n * rows)) for n in looks],
@@ -166,7 +168,7 @@ class Contest:
             "evidence": verdict.evidence,
             "needed": verdict.needed,
             "alpha": self.alpha,
-            "span": list(span) if span else None,
+            "span": list(self.span[name] or ()) or None,
             "most": self.most[name],
             "looks": list(looks),
         }

@@ -206,7 +206,11 @@ def _encoded(name: str, column: Any) -> Any:
     if isinstance(column, np.ndarray) and column.dtype.kind in "iubf":
         return column
     array = _arrow(column, name)
-    return array.dictionary_encode() if _is_text(array.type) else array
+    if not _is_text(array.type):
+        return array
+    encoded = array.dictionary_encode()
+    # Frames that were put together hold their columns in chunks.
+    return encoded.combine_chunks() if hasattr(encoded, "combine_chunks") else encoded
 
 
 def _taken(column: Any, rows: np.ndarray) -> Any:
