@@ -10,7 +10,7 @@ from pathlib import Path
 import banditlab
 
 DISTRIBUTION = "banditlab-arena"  # `banditlab` belongs to somebody else's package
-WORDS = ("arena", "readme", "report", "plot")
+WORDS = ("arena", "attack", "plot", "readme", "report")
 DOOR = """banditlab {version}: bandit and reinforcement-learning agents in a compiled arena
 
   python -m banditlab arena --agent lcb   run an agent's arena: table, curves, figure
@@ -18,6 +18,7 @@ DOOR = """banditlab {version}: bandit and reinforcement-learning agents in a com
   python -m banditlab arena --help        every flag
   python -m banditlab report results      one HTML file that shows all runs of a folder
   python -m banditlab plot FILE           figure and statistics of results from elsewhere
+  python -m banditlab attack model.zip    what a policy of yours earns under attack
   python -m banditlab readme              the documentation
   python -m banditlab --version
 
@@ -39,6 +40,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         from banditlab.cli.foreign import main as plot
 
         return plot(words[1:])
+    if first == "attack":
+        from banditlab.cli.attack import main as attack
+
+        return attack(words[1:])
     if first == "readme":
         print(_readme())
         return 0

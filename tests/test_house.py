@@ -189,6 +189,7 @@ FLOORS = (
     ("curves",),
     ("arena",),
     ("reports", "report", "testing"),
+    ("attack",),
     ("cli",),
 )
 

@@ -23,29 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     atexit.register(gc.freeze)
     output.ready()
     interrupt.say_otherwise()
-    try:
-        code = _main(parser().parse_args(words))
-        output.flush()
-        return code
-    except ValueError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(interrupt.otherwise(), file=sys.stderr)
-        return 1
-    except BrokenPipeError:
-        output.silence()
-        return 1
-    except OSError as error:
-        output.silence()
-        print(f"error: {output.cause(error)}", file=sys.stderr)
-        return 1
-    except MemoryError:
-        print("error: out of memory", file=sys.stderr)
-        return 1
-    except Exception as error:
-        print(f"error: {output.unforeseen(error)}", file=sys.stderr)
-        return 1
+    return output.answered(lambda: _main(parser().parse_args(words)), interrupt.otherwise)
 
 
 def _main(args: argparse.Namespace) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from io import TextIOWrapper
 
@@ -47,3 +48,33 @@ def cause(error: OSError) -> str:
     words = error.strerror or str(error) or type(error).__name__
     file = f"{error.filename}: " if error.filename is not None else ""
     return " ".join(f"{file}{words}".split())
+
+
+def answered(do: Callable[[], int], interrupted: Callable[[], str]) -> int:
+    """The exit code of a program: what ``do`` returns, 2 for bad input, 1 for what broke.
+
+    Every error is one line on standard error; ``interrupted`` says what Ctrl-C leaves.
+    """
+    try:
+        code = do()
+        flush()
+        return code
+    except ValueError as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(interrupted(), file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        silence()
+        return 1
+    except OSError as error:
+        silence()
+        print(f"error: {cause(error)}", file=sys.stderr)
+        return 1
+    except MemoryError:
+        print("error: out of memory", file=sys.stderr)
+        return 1
+    except Exception as error:
+        print(f"error: {unforeseen(error)}", file=sys.stderr)
+        return 1

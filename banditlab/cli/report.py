@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,7 +25,8 @@ def parser() -> Parser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run; returns 0, 1 (it could not be written) or 2 (bad input)."""
     output.ready()
-    try:
+
+    def report() -> int:
         args = parser().parse_args(argv)
         from banditlab.report import write
 
@@ -34,18 +34,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             path = write(Path(args.folder), args.out, bar.show)
         if not args.quiet:
             print(f"{path}: {path.stat().st_size / 1e6:.1f} MB, opens in any browser")
-        output.flush()
         return 0
-    except ValueError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted; nothing was written", file=sys.stderr)
-        return 1
-    except BrokenPipeError:
-        output.silence()
-        return 1
-    except OSError as error:
-        output.silence()
-        print(f"error: {output.cause(error)}", file=sys.stderr)
-        return 1
+
+    return output.answered(report, lambda: "interrupted; nothing was written")

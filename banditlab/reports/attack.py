@@ -57,7 +57,7 @@ def report(
     env
         Id of a Gymnasium environment with vectors for observations and for actions.
     eps
-        At least 0: how far every coordinate may be moved, in standard deviations of what is observed.
+        At least 0: how far every coordinate may be moved, in standard deviations of observations.
     normalizer
         The saved ``VecNormalize`` that the policy was trained with, or an ``.npz`` with ``mean``
         and ``var``. eps has no meaning without a scale.
@@ -94,7 +94,9 @@ def report(
     left_out = [name for name in wanted if not can.get(name, True)]
     if attacks is not None and left_out:
         lacks = "values V(s)" if left_out[0] == "critic" else "a critic Q(s, a)"
-        raise ValueError(f"attack {left_out[0]!r} needs a policy with {lacks}; {held.kind} has none")
+        raise ValueError(
+            f"attack {left_out[0]!r} needs a policy with {lacks}; {held.kind} has none"
+        )
     if (normalizer is None) == (scale_by == 0):
         raise ValueError(
             "eps counts standard deviations of observations: give either normalizer, the saved "
@@ -108,8 +110,8 @@ def report(
         else:
             bench.measured(scale_by)
             notes.append(
-                f"observations are not scaled by the policy: their deviations are those of {scale_by} "
-                "episodes without attack"
+                "observations are not scaled by the policy: their deviations are those of "
+                f"{scale_by} episodes without attack"
             )
         rows = []
         names = [name for name in wanted if name not in left_out]
@@ -121,17 +123,19 @@ def report(
 
             returns = bench.returns(name, eps, episodes, updates, told)
             rows.append({"attack": name, **_row(returns)})
-    worst = min(rows, key=lambda row: row["mean"])
+    natural = next((row["mean"] for row in rows if row["attack"] == "none"), math.inf)
+    worse = [row for row in rows if row["mean"] < natural]
+    worst = min(worse, key=lambda row: row["mean"])["attack"] if worse else ""
     if left_out:
         notes.append(f"left out, for the policy has nothing to attack by: {', '.join(left_out)}")
     notes.append(
-        f"mean and standard deviation over {episodes} episodes of a deterministic policy, with a 95% "
-        f"interval of the mean; attackers that learn were given {updates} updates of {STEPS:,} steps: "
-        "stronger ones may exist"
+        f"mean and standard deviation over {episodes} episodes of a deterministic policy, with a "
+        f"95% interval of the mean; attackers that learn were given {updates} updates of {STEPS:,} "
+        "steps: stronger ones may exist"
     )
     return {
         "model": str(model), "kind": held.kind, "env": env, "eps": eps, "episodes": episodes,
-        "updates": updates, "seed": seed, "rows": rows, "worst": worst["attack"], "notes": notes,
+        "updates": updates, "seed": seed, "rows": rows, "worst": worst, "notes": notes,
     }  # fmt: skip
 
 
@@ -154,10 +158,13 @@ def environments(id: str, options: Any, count: int, held: Any) -> Iterator[list[
             envs.append(Named(made(id, options), id))
         seen, actions = envs[0].observation_space, envs[0].action_space
         if not isinstance(seen, spaces.Box) or seen.shape != (held.dim,):
-            raise ValueError(f"{id}: the policy observes vectors of length {held.dim}, this is {seen}")
+            raise ValueError(
+                f"{id}: the policy observes vectors of length {held.dim}, this is {seen}"
+            )
         if not isinstance(actions, spaces.Box) or actions.shape != (held.actions,):
-            raise ValueError(f"{id}: the policy acts by vectors of length {held.actions}, here they are "
-                             f"{actions}")  # fmt: skip
+            raise ValueError(
+                f"{id}: the policy acts by vectors of length {held.actions}, here {actions}"
+            )
         yield envs
     finally:
         for env in envs:
@@ -211,7 +218,7 @@ class _Bench:
     def returns(
         self, name: str, eps: float, episodes: int, updates: int, told: Callable[[int, int], None]
     ) -> np.ndarray:
-        """Returns (episodes,) of the policy under an attack, which is trained first if it learns."""
+        """Returns (episodes,) under an attack, which is trained first if it learns."""
         from banditlab.parts.deep import attacks, learned
         from banditlab.parts.deep.ppo import Settings
 
@@ -320,7 +327,9 @@ def render(found: dict[str, Any], console: Console) -> None:
     """Print the row as a table, the worst attack marked."""
     from rich.table import Table
 
-    title = f"{Path(found['model']).name} ({found['kind']}) in {found['env']}, eps = {found['eps']:g}"
+    title = (
+        f"{Path(found['model']).name} ({found['kind']}) in {found['env']}, eps = {found['eps']:g}"
+    )
     table = Table(title=title)
     table.add_column("attack")
     for name in ("mean return", "std", "95% interval of the mean"):

@@ -1,8 +1,8 @@
 """Attacks on what a policy observes: within ``eps`` of it in every coordinate, at every step.
 
-The attacker replaces the observation s by s_hat, ||s_hat - s||_inf <= eps, in *normalised* units (a
-running mean and standard deviation, clipped at 10), so that eps counts standard deviations; what the
-environment does follows from the true state. As in the code of Liu et al. 2024 (PROTECTED), of
+The attacker replaces the observation s by s_hat, ||s_hat - s||_inf <= eps, in *normalised* units
+(a running mean and standard deviation, clipped at 10), so that eps counts standard deviations; what
+the environment does follows from the true state. As in the code of Liu et al. 2024 (PROTECTED), of
 Zhang et al. 2021 (ATLA) and of Sun et al. 2022 (PA-AD); alpha = eps / 10 and ten steps of projected
 gradients where nothing else is said:
 
@@ -13,13 +13,13 @@ gradients where nothing else is said:
 ``mad``     *maximal action difference*: from s + alpha sign(N(0, 1)), steps + alpha sign(grad + nf
             N(0, 1)) of sum_a ((mu(s_hat) - mu(s))_a / sig_a)^2, sig the policy's standard
             deviations over their mean, nf = sqrt(2 alpha) / (i + 2) in step i
-``min_q``   from s + U(-alpha, alpha), steps -alpha sign(grad Q(s, mu(s_hat))), Q an off-policy critic
+``min_q``   from s + U(-alpha, alpha), steps -alpha sign(grad Q(s, mu(s_hat))), Q of TD3 or SAC
 ``rs``      *robust Sarsa*: the same with a Q that was learned of the fixed victim, `sarsa`
 ``sa_rl``   s + eps clip(u, -1, 1), u what a network says that was trained to hurt
 ``pa_ad``   one step of size eps that moves the action where a network says, see `towards`
 ==========  ====================================================================================
 
-mu is the mean action; every step is projected to the ball. A victim is attacked many environments at
+mu is the mean action; every step is projected to the ball. Victims are attacked in many environments at
 a time: one state at a time costs ten times as much.
 """
 
@@ -213,11 +213,11 @@ def sarsa(
             x = pairs[rows]
             with torch.no_grad():
                 target = rewards[rows] + gamma * (1.0 - over[rows]) * net(nexts[rows])[:, 0]
-            q = net(x)[:, 0]
-            loss = torch.nn.functional.smooth_l1_loss(q, target)
+            now = net(x)[:, 0]
+            loss = torch.nn.functional.smooth_l1_loss(now, target)
             if ball > 0.0:
                 low, high = bounds(net, x, torch.full_like(x, ball))
-                wide = torch.maximum(high[:, 0] - q, q - low[:, 0])
+                wide = torch.maximum(high[:, 0] - now, now - low[:, 0])
                 loss = loss + 0.1 * (wide**2).mean()
             adam.zero_grad()
             loss.backward()

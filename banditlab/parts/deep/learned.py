@@ -1,7 +1,7 @@
 """Attackers that learn: SA-RL says where to move what is seen, PA-AD where to move the action.
 
-Zhang et al. 2021 and Sun et al. 2022, as in the code of Liu et al. 2024: a network is trained by PPO
-on what the victim loses. Against a set of victims (``others``) the one that earns most of late is
+Zhang et al. 2021 and Sun et al. 2022, as in the code of Liu et al. 2024: PPO trains a network on
+what the victim loses. Against a set of victims (``others``) the one that earns most of late is
 attacked, asked anew every ten updates.
 """
 

@@ -1,9 +1,9 @@
 """Policies out of files of stable-baselines3, without running anything that a file holds.
 
 The library's own ``load`` unpickles, and a pickle may run any program. Here weights are read by
-torch's reader of plain tensors, the shape of the networks follows from them, the activation from the
-text beside them, and a saved ``VecNormalize`` by an unpickler that makes arrays and otherwise only
-puppets.
+torch's reader of plain tensors, the shape of the networks follows from them, and the activation
+from the text beside them. A saved ``VecNormalize`` is read by an unpickler that makes arrays, and
+puppets of everything else.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import json
 import pickle
 import re
 import zipfile
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -55,7 +56,9 @@ def read_model(path: str | Path) -> Model:
         with zipfile.ZipFile(path) as file:
             sizes = {info.filename: info.file_size for info in file.infolist()}
             if "policy.pth" not in sizes or "data" not in sizes:
-                raise ValueError("it is no model of stable-baselines3: policy.pth or data is missing")
+                raise ValueError(
+                    "it is no model of stable-baselines3: policy.pth or data is missing"
+                )
             if sizes["policy.pth"] > LARGEST or sizes["data"] > LARGEST:
                 raise ValueError(f"its weights take more than {LARGEST // 2**20} MB")
             told = json.loads(file.read("data"))
@@ -193,7 +196,7 @@ class _Arrays(pickle.Unpickler):
         """The class or function that a pickle asks for."""
         if module in ("numpy.core.multiarray", "numpy._core.multiarray"):
             if name in ("_reconstruct", "scalar"):
-                return getattr(np._core.multiarray, name)
+                return getattr(import_module("numpy._core.multiarray"), name)
         elif (module, name) in (("numpy", "ndarray"), ("numpy", "dtype")):
             return getattr(np, name)
         return _Puppet
@@ -218,7 +221,9 @@ def read_scale(path: str | Path, dim: int) -> Running:
             if told.get("norm_obs") is False:
                 raise ValueError("does not scale observations (norm_obs is False)")
             if float(told.get("clip_obs", CLIP)) != CLIP:
-                raise ValueError(f"clips observations at {told['clip_obs']}, here they are at {CLIP}")
+                raise ValueError(
+                    f"clips observations at {told['clip_obs']}, here they are at {CLIP}"
+                )
             inner = told["obs_rms"].state
             mean, var = inner["mean"], inner["var"]
     except FileNotFoundError:
@@ -226,7 +231,9 @@ def read_scale(path: str | Path, dim: int) -> Running:
     except ValueError as error:
         raise ValueError(f"{path.name}: {error}") from error
     except Exception as error:  # a crafted pickle may fail in any way
-        raise ValueError(f"{path.name} holds no scale of observations: {type(error).__name__}") from error
+        raise ValueError(
+            f"{path.name} holds no scale of observations: {type(error).__name__}"
+        ) from error
     mean, var = (np.asarray(x, dtype=np.float64) for x in (mean, var))
     if mean.shape != (dim,) or var.shape != (dim,):
         raise ValueError(f"{path.name}: its mean has shape {mean.shape}, the model sees ({dim},)")

@@ -4,7 +4,8 @@ Networks, constants and order of computations are those of the released code of 
 (PROTECTED) and of Zhang et al. 2021 (ATLA), from which it comes: tanh networks 64-64 with
 orthogonal weights, a standard deviation that does not depend on the state, observations scaled by
 a running mean and deviation and clipped at 10, rewards divided by the running deviation of the
-discounted return, generalised advantages, clipped ratios, separate optimisers and epochs for values.
+discounted return, generalised advantages, clipped ratios, and optimisers and epochs of their own
+for values.
 
 Each rollout begins with fresh episodes in every environment, seeded by the number of the rollout:
 so a state between two rollouts is all that decides what follows. Where a time limit cuts an episode
@@ -64,7 +65,7 @@ def layers(sizes: Sequence[int], last: float, seed: int) -> nn.Sequential:
     return nn.Sequential(*made)
 
 
-class Actor(nn.Module):
+class Actor(nn.Module):  # type: ignore[misc,unused-ignore]
     """Normal actions around a network's mean, with a deviation for each action."""
 
     def __init__(self, dim: int, actions: int, seed: int, std: float = 1.0, width: int = 64):
@@ -91,7 +92,7 @@ class Actor(nn.Module):
             return mean + self.log_std.exp() * torch.randn(mean.shape, generator=rng)
 
 
-class Critic(nn.Module):
+class Critic(nn.Module):  # type: ignore[misc,unused-ignore]
     """Values of states."""
 
     def __init__(self, dim: int, seed: int, width: int = 64):
@@ -180,7 +181,7 @@ def collect(
         )  # fmt: skip
         for name, value in zip(kept, named, strict=True):
             kept[name].append(value)
-    return Rollout(*(torch.stack(kept[name]) for name in kept), ended)
+    return Rollout(**{name: torch.stack(parts) for name, parts in kept.items()}, returns=ended)
 
 
 def advantages(
@@ -246,10 +247,10 @@ class Batch(NamedTuple):
 
 
 def batch_of(
-    states: Tensor, actions: Tensor, rewards: Tensor, rollout: Rollout, critic: Critic, after: Tensor,
-    given: Settings,
+    states: Tensor, actions: Tensor, rewards: Tensor, rollout: Rollout, critic: Critic,
+    after: Tensor, given: Settings,
 ) -> Batch:  # fmt: skip
-    """The rows of a rollout for a learner that saw ``states``, did ``actions``, was paid ``rewards``."""
+    """The rows of a rollout for one who saw ``states``, did ``actions``, was paid ``rewards``."""
     with torch.no_grad():
         values = torch.stack([critic(s) for s in states])
         nexts = torch.stack([critic(s) for s in after])
