@@ -208,6 +208,39 @@ def test_an_attacker_learns_to_hurt(kind):
     assert (seen - s)[:, 0].mean() > 0.4  # of .5: the first action goes up
 
 
+@deep
+@pytest.mark.parametrize("kind", learned.KINDS if torch else ["sa_rl"])
+def test_a_network_that_says_too_much_moves_no_further(kind):
+    victim, _ = linear(1, actions=3)
+    attacker = learned.Attacker(kind, 7, 3, 0.2, seed=1)
+    with torch.no_grad():
+        attacker.actor.net[-1].bias += 50.0
+    s, rng = states(2), torch.Generator().manual_seed(3)
+    for seen in (attacker.sampling(victim)(s, rng)[0], attacker.attack()(victim, s, 0.2, rng)):
+        assert (seen - s).abs().max() == pytest.approx(0.2, abs=1e-5)
+
+
+@deep
+def test_an_update_takes_the_step_of_the_written_loss():
+    """One epoch, one minibatch: Adam's first step has the sign of the gradient of the loss."""
+    rng = torch.Generator().manual_seed(0)
+    actor = ppo.Actor(3, 2, seed=1)
+    s, u = states(4, 64, 3), torch.randn((64, 2), generator=rng)
+    gained = torch.randn(64, generator=rng)
+    given = ppo.Settings(lr=1e-6, entropy=0.5, epochs=1, minibatches=1)
+    scaled = (gained - gained.mean()) / gained.std()
+    law = torch.distributions.Normal(actor.net(s), actor.log_std.exp())
+    written = -(scaled * law.log_prob(u).sum(-1)).mean()  # of the ratio at 1
+    written = written - 0.5 * (actor.log_std + 0.5 * np.log(2 * np.pi * np.e)).sum()
+    slopes = torch.autograd.grad(written, list(actor.parameters()))
+    before = [p.detach().clone() for p in actor.parameters()]
+    batch = ppo.Batch(s, u, gained, gained, gained)
+    ppo.Pupil(actor, given).learn(batch, rng)
+    for p, old, slope in zip(actor.parameters(), before, slopes, strict=True):
+        sure = slope.abs() > 1e-3
+        assert (torch.sign(old - p)[sure] == torch.sign(slope)[sure]).all() and sure.any()
+
+
 # --- files --------------------------------------------------------------------------------------
 
 

@@ -19,8 +19,8 @@ gradients where nothing else is said:
 ``pa_ad``   one step of size eps that moves the action where a network says, see `towards`
 ==========  ====================================================================================
 
-mu is the mean action; every step is projected to the ball. Victims are attacked in many environments at
-a time: one state at a time costs ten times as much.
+mu is the mean action; every step is projected to the ball. Victims are attacked in many
+environments at a time: one state at a time costs ten times as much.
 """
 
 from __future__ import annotations
