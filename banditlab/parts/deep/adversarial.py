@@ -17,9 +17,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from banditlab.protocols.gym import Learner, Setting
 from torch import Tensor
 
-from banditlab.parts.deep.attacks import FIXED, Attack, Victim
+from banditlab.parts.deep.attacks import FIXED, Attack
 from banditlab.parts.deep.learned import KINDS, Attacker, Player, train
 from banditlab.parts.deep.ppo import (
     Actor,
@@ -37,7 +38,6 @@ from banditlab.parts.deep.ppo import (
     plainly,
     victim_of,
 )
-from banditlab.protocols.gym import Learner, Setting
 
 torch.set_num_threads(1)
 
