@@ -3,8 +3,7 @@
 Zhang, Chen, Boning & Hsieh 2021, "Robust reinforcement learning on state observations with learned
 optimal adversary" (ICLR), as their code has it: one PPO update of the policy under the SA-RL
 attacker, one of the attacker on what the policy loses, and so on; learning rates fall to 0. Before
-that come ``first`` steps of plain PPO, which the paper does not have: within a small number of steps
-nothing else gets off the ground, and `protected`, with which it is compared, begins so, too.
+that come ``first`` steps of plain PPO, which the paper does not have: within few steps nothing else gets off the ground, and `protected`, with which it is compared, begins so, too.
 """
 
 from __future__ import annotations
@@ -58,7 +57,7 @@ def learner(params: ATLA, setting: Setting) -> Learner:
             self.pupil.given = of_victims
             rollout = self.attacked()
             self._ended += rollout.returns
-            batch = self.batch(rollout, self.judge.critic)
+            batch = self.batch(rollout, self.reward(rollout))
             self.pupil.learn(batch, self.rng, share)
             self.judge.learn(batch, self.rng, share)
             rollout = self.attacked()

@@ -1,8 +1,8 @@
 """PROTECTED: a set of policies of which none is dominated, found one after the other.
 
 Liu, Deng, Sun, Liang & Huang 2024, "Beyond worst-case attacks: robust RL with adaptive defense via
-non-dominated policies" (ICLR), Algorithm 2, as their released code has it; `discover` is the same on
-a table of returns. The first policy is trained by plain PPO. Then, ``iterations`` times, a copy of
+non-dominated policies" (ICLR), Algorithm 2, as their released code has it; `discover` is the same
+on a table of returns. The first policy is trained by plain PPO. Then, ``iterations`` times, a copy of
 the last policy and a fresh attacker are trained *together*, update by update::
 
     victim     2,048 steps under the attacker; PPO on what it saw, plus the regulariser
@@ -121,7 +121,7 @@ def learner(params: Protected, setting: Setting) -> Learner:
             see = self.attacker.sampling(victim_of(self.pupil.actor))
             rollout = self.collected(self.pupil.actor.sample, see)
             self._ended += rollout.returns
-            batch = self.batch(rollout, self.judge.critic)
+            batch = self.batch(rollout, self.reward(rollout))
             self.pupil.learn(batch, self.rng, share, self.smooth(self.radius(within)))
             self.judge.learn(batch, self.rng, share)
             if self.turn % AGAIN == 0 and len(self.members) > 1:
@@ -148,7 +148,7 @@ def learner(params: Protected, setting: Setting) -> Learner:
             """Without iterations: plain PPO to the end, the control."""
             rollout = self.collected(self.pupil.actor.sample, plainly)
             self._ended += rollout.returns
-            batch = self.batch(rollout, self.judge.critic)
+            batch = self.batch(rollout, self.reward(rollout))
             self.pupil.learn(batch, self.rng)
             self.judge.learn(batch, self.rng)
 

@@ -7,7 +7,7 @@ what the worst case is worth, by temporal differences towards ::
     r + gamma Q(s', a'),    a' the action of least Q among those that the policy can be brought to
 
 where the actions it can be brought to are those between the interval bounds of its mean on the ball
-of ``radius`` around s', and the least is sought by ten steps of projected gradients (the paper: 50).
+of ``radius`` around s', and the least is sought by ten projected steps (in the paper 50).
 A policy's scaled advantage then becomes A + ``weight`` Q(s, a), Q scaled too, and the regulariser
 keeps the mean action smooth. Before that come ``first`` steps of plain PPO, as for `atla_ppo`.
 """
@@ -69,7 +69,7 @@ def learner(params: WocaR, setting: Setting) -> Learner:
             rollout = self.collected(self.pupil.actor.sample, plainly)
             self._ended += rollout.returns
             rewards = self.reward(rollout)
-            batch = self.batch(rollout, self.judge.critic)
+            batch = self.batch(rollout, rewards)
             self.mind(rollout, rewards, share)
             with torch.no_grad():
                 worst = self.q(torch.cat([batch.states, batch.actions], dim=1))[:, 0]

@@ -1,7 +1,7 @@
 """Policies that train while somebody changes what they see: what PROTECTED, ATLA and WocaR share.
 
-Each begins with plain PPO for ``first`` steps, in which the scale of observations is learned; then it
-is frozen, for eps counts its standard deviations. What is judged is a *set* of policies: the best
+Each begins with plain PPO for ``first`` steps, in which the scale of observations is learned; then
+it is frozen, for eps counts its standard deviations. What is judged is a *set* of policies: the best
 member without attack, and under each attack the best member against it, for a bandit that picks
 among them finds it (:mod:`banditlab.agents.adversarial.exp3`). A set of one is a policy.
 """
@@ -138,17 +138,17 @@ class Robust(Learner):
         """One update of PPO without an attacker."""
         rollout = self.collected(self.pupil.actor.sample, plainly, learn_scale=True)
         self._ended += rollout.returns
-        batch = self.batch(rollout, self.judge.critic)
+        batch = self.batch(rollout, self.reward(rollout))
         share = 1.0 - (self.steps - rollout.steps) / min(self.given.first, self.setting.horizon)
         self.pupil.learn(batch, self.rng, share)
         self.judge.learn(batch, self.rng, share)
 
-    def batch(self, rollout: Rollout, critic: Critic) -> Batch:
-        """What the victim learns from: what it saw, and what it was paid."""
+    def batch(self, rollout: Rollout, rewards: Tensor) -> Batch:
+        """What the victim learns from: what it saw, and what it was paid, scaled."""
         after = rollout.after.clone()
         goes_on = (rollout.over[:-1] + rollout.cut[:-1]) == 0
         after[:-1][goes_on] = rollout.seen[1:][goes_on]
-        rewards = self.reward(rollout)
+        critic = self.judge.critic
         return batch_of(rollout.seen, rollout.actions, rewards, rollout, critic, after, self.ppo)
 
     def smooth(self, radius: float) -> Callable[[Tensor], Tensor]:
