@@ -3,7 +3,8 @@
 Zhang, Chen, Boning & Hsieh 2021, "Robust reinforcement learning on state observations with learned
 optimal adversary" (ICLR), as their code has it: one PPO update of the policy under the SA-RL
 attacker, one of the attacker on what the policy loses, and so on; learning rates fall to 0. Before
-that come ``first`` steps of plain PPO, which the paper does not have: within few steps nothing else gets off the ground, and `protected`, with which it is compared, begins so, too.
+that come ``first`` steps of plain PPO, which the paper does not have: within few steps nothing else
+gets off the ground, and `protected`, with which it is compared, begins so, too.
 """
 
 from __future__ import annotations

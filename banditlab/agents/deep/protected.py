@@ -2,8 +2,8 @@
 
 Liu, Deng, Sun, Liang & Huang 2024, "Beyond worst-case attacks: robust RL with adaptive defense via
 non-dominated policies" (ICLR), Algorithm 2, as their released code has it; `discover` is the same
-on a table of returns. The first policy is trained by plain PPO. Then, ``iterations`` times, a copy of
-the last policy and a fresh attacker are trained *together*, update by update::
+on a table of returns. The first policy is trained by plain PPO. Then, ``iterations`` times, a copy
+of the last policy and a fresh attacker are trained *together*, update by update::
 
     victim     2,048 steps under the attacker; PPO on what it saw, plus the regulariser
     k*         every tenth update: which policy of the set earns most under the attacker, on

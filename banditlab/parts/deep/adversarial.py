@@ -1,9 +1,9 @@
 """Policies that train while somebody changes what they see: what PROTECTED, ATLA and WocaR share.
 
 Each begins with plain PPO for ``first`` steps, in which the scale of observations is learned; then
-it is frozen, for eps counts its standard deviations. What is judged is a *set* of policies: the best
-member without attack, and under each attack the best member against it, for a bandit that picks
-among them finds it (:mod:`banditlab.agents.adversarial.exp3`). A set of one is a policy.
+it is frozen, for eps counts its standard deviations. What is judged is a *set* of policies: the
+best member without attack, and under each attack the best member against it, for a bandit that
+picks among them finds it (:mod:`banditlab.agents.adversarial.exp3`). A set of one is a policy.
 """
 
 from __future__ import annotations
