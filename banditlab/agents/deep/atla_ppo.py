@@ -12,7 +12,6 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from banditlab.protocols.gym import Deep, Learner, Setting
-
 from banditlab.validate import integer, nonnegative, positive
 
 FACTS = ("random", "mad", "sa_rl", "pa_ad", "members")

@@ -30,8 +30,8 @@ import copy
 from typing import Any, NamedTuple
 
 import numpy as np
-from banditlab.protocols.gym import Deep, Learner, Setting
 
+from banditlab.protocols.gym import Deep, Learner, Setting
 from banditlab.validate import choice, integer, nonnegative, positive
 
 FACTS = ("random", "mad", "sa_rl", "pa_ad", "members")

@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from banditlab.protocols.gym import Learner, Setting
 from torch import Tensor
 
 from banditlab.parts.deep.attacks import FIXED, Attack
@@ -38,6 +37,7 @@ from banditlab.parts.deep.ppo import (
     plainly,
     victim_of,
 )
+from banditlab.protocols.gym import Learner, Setting
 
 torch.set_num_threads(1)
 
