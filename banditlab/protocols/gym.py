@@ -329,11 +329,7 @@ def _seed(rng: np.ndarray) -> int:
 
 def _keep(learner: Learner, path: Path, owner: str, rows: np.ndarray) -> None:
     """Write learner and rows in one file, which appears whole or not at all."""
-    about = {
-        "owner": owner,
-        "steps": learner.steps,
-        "rows": [[repr(float(v)) for v in x] for x in rows],
-    }
+    about = {"owner": owner, "steps": learner.steps, "rows": [list(map(repr, x)) for x in rows]}
     data = io.BytesIO()
     with tempfile.TemporaryDirectory() as name, zipfile.ZipFile(data, "w") as file:
         learner.save(Path(name))
