@@ -104,10 +104,10 @@ def test_the_regulariser_of_a_linear_policy_is_known():
     W = actor.net[0].weight
     # Two steps of half the radius from a corner of half the radius: every coordinate that began on
     # the wrong side ends at half of it.
-    value = float(learner.smooth(0.2)(s))
+    value = learner.smooth(0.2)(s).item()
     most = 0.5 * float((0.2 * W.abs().sum() / 0.5) ** 2)
     assert 0.25 * most < value <= most * (1 + 1e-5)
-    assert float(learner.smooth(0.4)(s)) / value == pytest.approx(4.0, rel=0.1)
+    assert learner.smooth(0.4)(s).item() / value == pytest.approx(4.0, rel=0.1)
 
 
 def test_the_worst_action_lies_between_the_bounds_and_is_worst():
