@@ -65,7 +65,7 @@ class Robust(Learner):
 
     def __init__(self, setting: Setting, given: Common, ppo: Settings, first: Settings):
         self.setting, self.given, self.ppo = setting, given, ppo
-        self.envs = [setting.make() for _ in range(ENVS)]
+        self.envs: list[Any] = [setting.make() for _ in range(ENVS)]
         self.dim = int(np.prod(self.envs[0].observation_space.shape))
         self.actions = int(np.prod(self.envs[0].action_space.shape))
         self.rng = torch.Generator().manual_seed(setting.seed)
@@ -184,7 +184,7 @@ class Robust(Learner):
 
     def under(self, attack: Attack, actor: Actor) -> float:
         """The mean return of a policy under an attack; touches no stream of the training."""
-        envs = [self.setting.make() for _ in range(self.given.episodes)]
+        envs: list[Any] = [self.setting.make() for _ in range(self.given.episodes)]
         rng = torch.Generator().manual_seed(self.setting.seed)
         victim, space = victim_of(actor), envs[0].action_space
         rows = [env.reset(seed=self.setting.env_seed - 1 - i)[0] for i, env in enumerate(envs)]
