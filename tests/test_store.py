@@ -58,6 +58,7 @@ def left(tmp_path_factory):
     folder = tmp_path_factory.mktemp("store")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(store, "SECONDS", 0.0)
+        patch.setattr(store, "SHARE", float("inf"))
         patch.setattr(runner, "SAFE", 0)
         banditlab.simulate(SMALL, workers=1, keep=folder)
     return folder
@@ -171,6 +172,7 @@ def test_finished_blocks_are_written_with_their_neighbours(tmp_path, monkeypatch
         kept.flush()
         assert [path.name for path in blocks(tmp_path)] == [f"{HASH}-00000-0-9.block"]
         monkeypatch.setattr(store, "SECONDS", 0.0)
+        monkeypatch.setattr(store, "SHARE", float("inf"))
         kept.add(whose, 9, rows[9:])
         assert len(blocks(tmp_path)) == 2
     with Store(tmp_path, HASH) as kept:
@@ -635,6 +637,7 @@ def test_a_full_disk_is_one_error_and_leaves_nothing_half_written(tmp_path, monk
         raise OSError(28, "No space left on device", str(self))
 
     monkeypatch.setattr(store, "SECONDS", 0.0)
+    monkeypatch.setattr(store, "SHARE", float("inf"))
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(OSError, match="No space left"):
         banditlab.simulate(SMALL, keep=tmp_path / "store")

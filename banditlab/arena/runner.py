@@ -310,7 +310,7 @@ class Runner:
         if self.store is not None:
             self.store.add(curve.owner, first, curve.values[first : first + count])
             if took >= LONG:
-                self.store.flush()
+                self.store.settle()
         with self._turn:
             curve.finished[first : first + count] = True
             self._left -= count

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from banditlab.arena.jobs import Job
 
 SECONDS = 2.0  # for which a finished block may wait for others to be written with
+SHARE = 0.1  # of the time that may go into writing; of many workers, blocks then wait longer
 LARGEST_OWNER = 1 << 20  # bytes; no owner is that long
 LARGEST_ROW = 1 << 32  # bytes of a row under way that is handed to a worker elsewhere
 
@@ -150,6 +151,8 @@ class Store:
         self._states: dict[tuple[int, int], Path] = {}  # curve and row -> what a process keeps
         self._waiting: dict[int, _Waiting] = {}  # curve -> what is finished and not yet written
         self._guard = threading.RLock()
+        self._writing = threading.Lock()  # taken before the guard
+        self._wrote = (-float("inf"), 0.0)  # when that ended last, and the seconds that it took
         self._begun = False
         self._lock = Lock(self.folder)
         try:
@@ -308,22 +311,37 @@ class Store:
             waiting.blocks[first] = values
             state = self._states.pop((owner["curve"], first), None)
             long = self.rows.get(owner["curve"], {}).keys() & range(first, first + len(values))
-            late = any(time.monotonic() - x.since >= SECONDS for x in self._waiting.values())
-            if long or state is not None or late:
-                self.flush()
+            now, since = time.monotonic(), min(x.since for x in self._waiting.values())
+        late = now - since >= SECONDS and self._may_write()
+        if long or state is not None or late:
+            self.flush()
+        with self._guard:
             for row in long:  # now that it is written as finished
                 self._forget(owner["curve"], row)
             if state is not None:
                 state.unlink(missing_ok=True)
 
+    def settle(self) -> None:
+        """Write what waits, unless writing takes too much of the time. For any thread."""
+        if self._may_write():
+            self.flush()
+
+    def _may_write(self) -> bool:
+        ended, took = self._wrote
+        return not self._writing.locked() and time.monotonic() - ended >= took / SHARE
+
     def flush(self) -> None:
         """Write what waits, neighbouring blocks in one file; OSError, once, where that fails."""
-        with self._guard:
-            waiting, self._waiting = self._waiting, {}
+        with self._writing:
+            with self._guard:
+                waiting, self._waiting = self._waiting, {}
+            began = time.monotonic()
             for curve, finished in waiting.items():
                 for first, values in _merged(finished.blocks):
                     name = f"{self.arena}-{curve:05d}-{first}-{len(values)}.block"
                     atomic.write_bytes(self.folder / name, pack(finished.owner, first, values))
+            if waiting:
+                self._wrote = time.monotonic(), time.monotonic() - began
 
     def summary(self) -> str:
         """What the run has kept so far, in words; empty if nothing."""
@@ -347,7 +365,7 @@ class Store:
 
     def discard(self) -> None:
         """Delete what the run has left: its curves are saved, or not wanted."""
-        with self._guard:
+        with self._writing, self._guard:
             self._waiting = {}
             self._delete()
 

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 MOST = 10_000  # threads that wait for an actor each
 TICK = 0.1  # seconds between two looks at what is asked of a block
 LOOK = 0.5  # seconds between two questions to an actor, as long as there are few of them
-QUESTIONS = 1000  # a second, to all actors
+QUESTIONS = 300  # a second, to all actors
 ANSWERS = 3.0  # seconds that a cluster has to answer a first call
 JOINS = 30.0  # seconds that it has to take us in
 ROOM = 60.0  # seconds without any worker, after which nobody waits for a core any longer
