@@ -58,6 +58,14 @@ def test_every_row_comes_once_a_cycle_and_the_cycles_differ():
     assert (right == seen[:, 0] % 3).all() and (paid == (right == 0)).all()
 
 
+def test_every_row_is_as_likely_in_every_place_of_a_cycle():
+    made = problem(data={"x": np.arange(4.0)[:, None], "label": [0, 1, 0, 1]})
+    cycles = rounds(made, 4 * 1200)[0].reshape(1200, 4).astype(int)
+    for place in range(4):
+        counts = np.bincount(cycles[:, place], minlength=4)
+        assert (np.abs(counts - 300) < 5 * np.sqrt(1200 * 3 / 16)).all()
+
+
 def test_with_replacement_rows_come_back_before_the_cycle_ends():
     seen, right, _ = rounds(problem(order="replacement"), 60)
     assert len(set(seen[:, 0])) < 60
@@ -72,7 +80,8 @@ def test_blocks_show_one_class_after_the_other():
 
 
 def test_a_drift_moves_every_label_and_stays():
-    seen, right, _ = rounds(problem(drift=[30, 100]), 150)
+    seen, right, paid = rounds(problem(drift=[30, 100]), 150)
+    assert (paid == (right == 0)).all()
     old = (seen[:, 0] % 3).astype(int)
     assert (right[:30] == old[:30]).all()
     for part in (slice(30, 100), slice(100, 150)):
@@ -138,6 +147,13 @@ def test_named_sets_have_the_published_size(name):
     pytest.importorskip({"scikit-learn": "sklearn"}.get(package, package), reason="extra: data")
     found = sets.named_set(name)
     assert (*found.x.shape, len(found.labels)) == SHAPES[name]
+
+
+def test_a_sparse_file_is_read_place_by_place():
+    pytest.importorskip("river", reason="extra: data")
+    found = sets.named_set("banana")
+    assert found.x[0].tolist() == [1.617466, -0.919233] and found.labels[found.y[0]] == -1
+    assert found.x.mean(axis=0) == pytest.approx([0.0, 0.0], abs=0.01)
 
 
 def test_a_set_whose_package_is_absent_says_what_to_install(monkeypatch):
@@ -219,7 +235,8 @@ def test_a_few_odd_texts_among_numbers_are_nothing():
 
 
 def test_rows_without_a_label_are_left_out():
-    found = Labelled.of({"z": [1.0, 2.0, 3.0, 4.0], "label": ["a", None, "b", "a"]})
+    found = Labelled.of({"z": [9.0, 2.0, 3.0, 4.0], "label": [None, "a", "b", "a"]})
+    assert found.x[:, 0].tolist() == [2.0, 3.0, 4.0] and found.y.tolist() == [0, 1, 0]
     assert len(found) == 3 and said(found, "1 row without a label is left out")
 
 
