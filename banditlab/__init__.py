@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from banditlab.arena.resolve import until_resolved
     from banditlab.arena.simulate import simulate
     from banditlab.arena.spec import Arena
+    from banditlab.arena.tune import tune
     from banditlab.citations import cite
     from banditlab.curves import Curves
     from banditlab.data.duels import Duels
@@ -43,6 +44,7 @@ LATER = {
     "audit": "banditlab.privacy",
     "cite": "banditlab.citations",
     "simulate": "banditlab.arena.simulate",
+    "tune": "banditlab.arena.tune",
     "until_resolved": "banditlab.arena.resolve",
 }
 __all__ = [
@@ -61,6 +63,7 @@ __all__ = [
     "names",
     "problem_names",
     "simulate",
+    "tune",
     "until_resolved",
 ]
 

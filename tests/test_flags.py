@@ -84,6 +84,8 @@ SILENT = {
     "live",
     "compare",
     "most",
+    "tune",
+    "trials",
     "span",
     "explain",
     "advise",

@@ -54,7 +54,7 @@ RUN = (
     "most",
     "span",
 )
-LEAST = {"horizon": 1, "replications": 1, "seed": 0, "workers": 1, "most": 1}
+LEAST = {"horizon": 1, "replications": 1, "seed": 0, "workers": 1, "most": 1, "trials": 1}
 
 
 class Parser(argparse.ArgumentParser):
@@ -147,6 +147,11 @@ def parser() -> Parser:
     add("--memory", metavar="SIZE", help="of the run, such as 1GB; by default half of what is free")
     add("--resume", action="store_true", help="go on with an interrupted run")
     add("--live", action="store_true", help="show how every agent is doing, while they run")
+    add(
+        "--tune", metavar="KEY=LOW:HIGH[:log]", action="append", default=[],
+        help="search a hyper-parameter of --agent, then run it tuned and untuned; KEY=a|b too",
+    )  # fmt: skip
+    add("--trials", metavar="N", type=int, help="trials of --tune; by default 30")
     add("--compare", action="store_true", help="show every pair of agents: differences, p-values")
     add(
         "--until-resolved", metavar="ALPHA", nargs="?", type=float, const=0.05,

@@ -65,7 +65,13 @@ def _main(args: argparse.Namespace) -> int:
         return log(args)
     if not (args.agent or args.arena or args.vs):
         raise ValueError("say what to run: --agent NAME, --arena NAME, or --list")
-    only(args, "an arena", *RUN, "arena", "problem", "allow_code")
+    only(args, "an arena", *RUN, "arena", "problem", "allow_code", "tune", "trials")
+    if args.trials and not args.tune:
+        raise ValueError("--trials is for --tune")
+    if args.tune:
+        from banditlab.cli.tune import tune
+
+        return tune(args)
     from banditlab.cli.run import chosen, run
 
     return run(args, *chosen(args))
