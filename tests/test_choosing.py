@@ -140,7 +140,7 @@ def test_advice_is_given_without_asking(capsys):
 
 
 def test_questions_are_asked_that_matter(capsys):
-    answers = iter(["5", "what", "live", "500"])
+    answers = iter(["4", "what", "log"])
     asked = []
 
     def read(prompt):
@@ -148,7 +148,7 @@ def test_questions_are_asked_that_matter(capsys):
         return next(answers, "")
 
     given, horizon = choose.asked({}, None, read)
-    assert given["feedback"] == "states" and given["source"] == "live"
+    assert given["feedback"] == "best" and given["source"] == "log"
     assert "contexts" not in given and horizon is None  # neither matters there
     assert "unknown answer 'what'" in capsys.readouterr().out
     given, horizon = choose.asked({}, None, lambda prompt: "")  # the first of everything
