@@ -21,9 +21,8 @@ but the one over ``last``, so they become SIMD code and keep the bits of plain P
 >>> net.theta.size == networks.size(1, 2, 3, 1) == 2 * 3 + 3 + 3 + 1
 True
 >>> gradient = np.zeros(net.theta.size)
->>> networks.gradient(net, 0, np.array([1.0, -1.0]), gradient) == networks.predict(
-...     net, 0, np.array([1.0, -1.0])
-... )
+>>> x = np.array([1.0, -1.0])
+>>> bool(networks.gradient(net, 0, x, gradient) == networks.predict(net, 0, x))
 True
 """
 
