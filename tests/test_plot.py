@@ -391,6 +391,8 @@ def test_panels_are_put_where_there_is_room(shape, width, wanted):
     assert tuple(size) == wanted
     assert len(set(places)) == len(given)
     assert {row for row, _ in places} == set(range(wanted[0]))
+    if shape == (2, 3):
+        assert places == [(column, row) for row, column in given]
 
 
 @pytest.mark.parametrize("style", ["screen", "dark"])

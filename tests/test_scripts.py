@@ -40,6 +40,9 @@ def test_what_is_committed_is_what_a_run_gives(regenerate, check, capsys, tmp_pa
     said = capsys.readouterr().out
     assert f"{NAME}: the same figure" in said and "README.md: the same gallery" in said
     assert f"{NAME}: the same curves" in said
+    (tmp_path / "README.md").write_text(text.replace("two contexts", "three contexts"))
+    assert check("--figures") == 1
+    assert "README.md: OTHER GALLERY" in capsys.readouterr().out
 
 
 def test_a_figure_that_is_not_drawn_from_its_curves_is_found(check, capsys, tmp_path):

@@ -29,6 +29,8 @@ from banditlab.agents.deep import td3
 from banditlab.protocols.gym import Deep, Learner, Setting
 from banditlab.validate import choice, flag, integer, nonnegative
 
+label = "MEX-TD3"
+
 BASELINES = ("none", "lse")
 # SHA-256 of the text of stable-baselines3's TD3.train for which `train` is written: it repeats what
 # cannot be called in parts, so another text asks for another look.

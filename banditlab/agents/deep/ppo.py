@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 from banditlab.protocols.gym import Deep, Learner, Setting
 from banditlab.validate import between, flag, integer, nonnegative, positive
 
+label = "PPO"
+
 
 class PPOParams(NamedTuple):
     """Hyper-parameters."""

@@ -14,6 +14,8 @@ import numpy as np
 
 from banditlab.protocols.gym import Deep, Learner, Setting
 
+label = "uniform actions"
+
 is_baseline = True
 
 

@@ -11,6 +11,8 @@ from typing import NamedTuple
 from banditlab.protocols.gym import Deep, Learner, Setting
 from banditlab.validate import between, integer, positive
 
+label = "SAC"
+
 
 class SACParams(NamedTuple):
     """Hyper-parameters."""

@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 from banditlab.protocols.gym import Deep, Learner, Setting
 from banditlab.validate import between, integer, nonnegative, positive
 
+label = "TD3"
+
 FACTS = ("value", "lift")
 
 
