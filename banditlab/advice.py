@@ -112,6 +112,7 @@ def advise(answers: Mapping[str, str], horizon: int = HORIZON) -> list[Rule]:
 def what(kind: str, name: str, papers: bool = True) -> str:
     """The first sentence of what a file says of itself, with the papers in brackets or without."""
     first = " ".join(registry.about(kind, name).partition("\n\n")[0].split())
+    first = re.sub(r":\w+:`[~.]?([^`]+)`", r"\1", first)  # a reference of the documentation
     return first if papers else re.sub(r" \([^()]*\b(?:19|20)\d\d\b[^()]*\)", "", first)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import pkgutil
+import re
 import shutil
 import subprocess
 import sys
@@ -20,11 +21,12 @@ from pathlib import Path
 from typing import Any
 
 import banditlab
-from banditlab import registry
+from banditlab import advice, registry
 from banditlab.protocols.base import Terms
 
 ROOT = Path(__file__).parent.parent
 PAGES = Path(__file__).parent / "docs"
+NEEDS = {"mujoco": "stable_baselines3", "ray": "ray"}  # packages that tutorials need
 
 # What users import, beside agents, problems, protocols and reports, which are found by name.
 MODULES = (
@@ -32,6 +34,8 @@ MODULES = (
     "banditlab.agent",
     "banditlab.curves",
     "banditlab.statistics",
+    "banditlab.track",
+    "banditlab.advice",
     "banditlab.envs",
     "banditlab.data.log",
     "banditlab.data.transitions",
@@ -70,10 +74,43 @@ def heading(text: str) -> str:
 def noun(kind: str, name: str) -> str:
     """The page of an agent or a problem: what its file says, and what its function takes."""
     module = registry.factory(kind, name).__module__
-    return (
-        f"{name}\n{'-' * len(name)}\n\n.. automodule:: {module}\n   :no-index:\n\n"
-        f".. autofunction:: {module}.{name}\n\n"
-    )
+    text = f"{name}\n{'-' * len(name)}\n\n"
+    if kind == "agent" and advice.when(name):
+        text += f"*When:* {advice.when(name)}.\n\n"
+    text += f".. automodule:: {module}\n   :no-index:\n\n.. autofunction:: {module}.{name}\n\n"
+    told = [one for one in advice.parameters(kind, name) if one.words]
+    if told:
+        text += ".. list-table::\n   :header-rows: 1\n\n"
+        text += "   * - parameter\n     - default\n     - range\n"
+        for one in told:
+            text += f"   * - {one.name}\n     - {one.default}\n     - {escaped(one.words)}\n"
+    return f"{text}\n"
+
+
+def escaped(words: str) -> str:
+    """Words in which reStructuredText finds nothing to set."""
+    return re.sub(r"([*`|_\\])", r"\\\1", words)
+
+
+def choosing() -> str:
+    """The table behind --advise, as a page."""
+    parts = [
+        "# Which agent?\n\n`python -m banditlab.arena --advise` asks what you face and answers "
+        "from this table.\n"
+    ]
+    meaning = {q.name: q.answers for q in advice.questions()}
+    for rule in advice.rules():
+        where = "; ".join(
+            " or ".join(meaning[name][answer] for answer in given)
+            for name, given in rule.conditions.items()
+        )
+        agents = ", ".join(f"`{agent}`" for agent in rule.agents)
+        command = rule.command.format(horizon=advice.HORIZON)
+        parts.append(
+            f"\n## {', '.join(rule.agents[:2])}\n\n*{where}*\n\n{agents}. {rule.because}\n\n"
+            f"```sh\n{command}\n```\n"
+        )
+    return "".join(parts)
 
 
 def reference(folder: Path) -> None:
@@ -193,6 +230,7 @@ def sources(folder: Path) -> None:
     shutil.copytree(PAGES, folder)
     gallery(folder, ROOT / "results")
     (folder / "capabilities.md").write_text(capabilities())
+    (folder / "choosing.md").write_text(choosing())
     reference(folder / "reference")
 
 
@@ -208,8 +246,18 @@ def main(argv: list[str] | None = None) -> int:
         folder = Path(there) / "docs"
         sources(folder)
         words = ["-m", "sphinx", "-b", "html", "-W", "--keep-going", "-q", str(folder)]
+        missing = [page for page, needed in NEEDS.items() if find_spec(needed) is None]
+        for page in missing:
+            print(
+                f"tutorials/{page}.md is not run: {NEEDS[page]} is not installed", file=sys.stderr
+            )
+        if missing:
+            patterns = ",".join(f"tutorials/{page}.md" for page in missing)
+            words += ["-D", f"nb_execution_excludepatterns={patterns}"]
+        if args.no_run or missing:
+            words += ["-D", "suppress_warnings=myst-nb.lexer"]
         if args.no_run:
-            words += ["-D", "nb_execution_mode=off", "-D", "suppress_warnings=myst-nb.lexer"]
+            words += ["-D", "nb_execution_mode=off"]
         done = subprocess.run([sys.executable, *words, str(args.out)], check=False)
     if done.returncode == 0:
         print(f"{args.out / 'index.html'}")
