@@ -221,6 +221,11 @@ def test_rare_levels_are_pooled_and_missing_is_a_level():
     assert found.x.sum(axis=0).tolist() == [40, 40, 15, 5] and said(found, "15 rare levels of 17")
 
 
+def test_a_column_of_rare_levels_only_is_left_out():
+    found = Labelled.of({"v": ["a", "b", "c", "d"], "z": [1.0, 2.5, 3.0, 4.0], "label": [0, 1] * 2})
+    assert found.features == ("z",) and said(found, "'v' has rare levels only")
+
+
 def test_a_column_that_tells_the_label_is_named():
     y = np.arange(80) % 2
     outcome, z = np.where(y, "won", "lost"), np.sin(y + 1.0 * np.arange(80))

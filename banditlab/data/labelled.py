@@ -307,6 +307,9 @@ def _levels(name: str, column: Any, empty: np.ndarray, notes: list[str]) -> Made
     own = sorted(k for k in order[:LEVELS] if counts[k] >= least)
     made = [(f"{name} = {str(labels[k])[:SHOWN]}", (codes == k).astype(np.float64)) for k in own]
     pooled = len(labels) - len(own)
+    if not own and not empty.any():
+        notes.append(f"column {name!r} has rare levels only and is left out")
+        return None
     if pooled:
         other = (codes >= 0) & ~np.isin(codes, own)
         made.append((f"{name} = any other", other.astype(np.float64)))
