@@ -329,7 +329,7 @@ def _seed(rng: np.ndarray) -> int:
 
 def _keep(learner: Learner, path: Path, owner: str, rows: np.ndarray) -> None:
     """Write learner and rows in one file, which appears whole or not at all."""
-    about = {"owner": owner, "steps": learner.steps, "rows": [list(map(repr, x)) for x in rows]}
+    about = {"owner": owner, "steps": learner.steps, "rows": _words(rows)}
     data = io.BytesIO()
     with tempfile.TemporaryDirectory() as name, zipfile.ZipFile(data, "w") as file:
         learner.save(Path(name))
@@ -337,6 +337,11 @@ def _keep(learner: Learner, path: Path, owner: str, rows: np.ndarray) -> None:
             file.write(member, member.name)
         file.writestr("about.json", json.dumps(about))
     atomic.write_bytes(path, data.getvalue())
+
+
+def _words(rows: np.ndarray) -> list[list[str]]:
+    """Numbers as text that every float survives, nan included."""
+    return [[repr(float(x)) for x in values] for values in rows]
 
 
 def _restore(learner: Learner, path: Path, owner: str, row: np.ndarray) -> int:
@@ -411,7 +416,8 @@ class Child:
                     if line is None:
                         break
                     found = json.loads(line)
-                    progress[0] = begun + found.get("steps", progress[0] - begun)
+                    if "steps" in found:
+                        progress[0] = begun + min(found["steps"], self.order.horizon)
                 if progress[1] != 0 and not asked:
                     asked = True
                     with suppress(OSError):
@@ -423,6 +429,7 @@ class Child:
             raise kind(found["error"])
         if "rows" in found:
             row[:] = [[float(x) for x in values] for values in found["rows"]]
+            progress[0] = begun + self.order.horizon
             self.seconds = float(found["seconds"])
         elif not asked:
             raise RuntimeError(
@@ -504,7 +511,7 @@ def child() -> None:
 
 
 def _obeyed(order: Order, told: Callable[[int], bool]) -> list[list[str]]:
-    """The rows of a replication, as text that floats survive, nan included."""
+    """The rows of a replication."""
     algorithm: Any = registry.make(order.agent[0], **order.agent[1])
     problem = registry.make_problem(order.problem[0], **order.problem[1])
     row = np.zeros((len(order.checkpoints), len(measures_of(algorithm))))
@@ -519,7 +526,7 @@ def _obeyed(order: Order, told: Callable[[int], bool]) -> list[list[str]]:
         print(f"{error}: computed anew", file=sys.stderr)
         given["keep"].unlink(missing_ok=True)
         play(*what, **given)
-    return [[repr(float(x)) for x in values] for values in row]
+    return _words(row)
 
 
 def alone(

@@ -1,0 +1,373 @@
+"""Protocol gym where nothing is trained but a number: neither torch nor MuJoCo is needed."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import gymnasium
+import numpy as np
+import pytest
+
+import banditlab
+from banditlab import random, registry
+from banditlab.arena.spec import read_arena
+from banditlab.parts.sparse_velocity import TASKS, SparseVelocity
+from banditlab.protocols import gym
+from banditlab.reports import deep
+
+ROOT = Path(__file__).parent.parent
+HERE = ROOT / "tests" / "data" / "gym"
+CLIMBER, TARGET = str(HERE / "climber.py"), str(HERE / "target.py")
+POINTS = [50, 100, 300]
+
+
+def played(told=lambda steps: False, keep=None, owner="us", climber=None, **hyper):
+    """The row of replication 2 with seed 5."""
+    algorithm = registry.make(CLIMBER, **hyper)
+    row = np.full((len(POINTS), 8), np.nan)
+    problem = registry.make_problem(TARGET)
+    key = random.key(5)
+    gym.play(algorithm, problem, 300, key, 2, POINTS, row, told=told, keep=keep, owner=owner)
+    return row
+
+
+def arena(**more):
+    return {
+        "name": "climb", "protocol": "gym", "problem": {"name": TARGET},
+        "agents": [{"name": CLIMBER}], "horizon": 300, "checkpoints": POINTS, "replications": 2,
+        "seed": 5, **more,
+    }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def curves():
+    return banditlab.simulate(arena(replications=3))
+
+
+# --- what is recorded ---------------------------------------------------------------------------
+
+
+def test_a_policy_is_scored_in_other_environments_with_the_same_starts_each_time(curves):
+    """By hand: the mean return, the reference less that, and the band, of three known starts."""
+    eyes = random.stream(random.key(5), 2, random.OBSERVATION)
+    with np.errstate(over="ignore"):
+        starts = [int(random.next_word(eyes) >> np.uint64(33)) for _ in range(3)]
+    xs = [float(np.random.default_rng(seed).normal()) for seed in starts]
+    for i in range(len(POINTS)):
+        best = curves.raw("climber", "best")[2, i]
+        each = [1.0 - abs(float(np.float32(best)) - 0.7) + 0.01 * x for x in xs]
+        assert curves.raw("climber", "return")[2, i] == pytest.approx(10 * np.mean(each))
+        assert curves.raw("climber", "gap")[2, i] == pytest.approx(10 - 10 * np.mean(each))
+        assert curves.raw("climber", "in_band")[2, i] == np.mean([x > 0.9 for x in each])
+    assert (curves.raw("climber", "length") == 10).all()
+    assert (curves.raw("climber", "seen") == 30).all()
+
+
+def test_training_is_scored_by_what_it_paid(curves):
+    """All episodes are over at a checkpoint: regret is that of their mean returns."""
+    regret, ended = curves.raw("climber", "regret"), curves.raw("climber", "training_return")
+    episodes = np.diff([0, *POINTS]) / 10
+    assert np.allclose(regret, np.cumsum((10.0 - ended) * episodes, axis=1))
+    assert (curves.raw("climber", "return")[:, -1] > 9.0).all()  # it has learned
+    assert curves.measure("main").more and curves.shown("main") == "return"
+
+
+def test_replications_are_those_of_the_function(curves):
+    assert np.array_equal(curves.record("climber").values[2], played())
+
+
+def test_curves_are_the_same_for_any_number_of_workers(curves):
+    again = banditlab.simulate(arena(), workers=2)
+    assert np.array_equal(again.record("climber").values, curves.record("climber").values[:2])
+
+
+class Counting(gymnasium.Env):
+    """Ends after as many steps as its seed says; pays the action."""
+
+    def reset(self, *, seed=None, options=None):
+        self.left = seed
+        return np.zeros(1), {}
+
+    def step(self, action):
+        self.left -= 1
+        return np.full(1, float(self.left)), action, self.left == 0, False, {}
+
+
+def test_evaluation_acts_for_those_that_still_run():
+    sizes = []
+
+    def act(seen):
+        sizes.append(len(seen))
+        return seen[:, 0] + 1.0
+
+    trial = gym.evaluate(act, [Counting() for _ in range(3)], [2, 5, 1])
+    assert sizes == [3, 2, 1, 1, 1] and trial.lengths.tolist() == [2, 5, 1]
+    assert trial.returns.tolist() == [1 + 2, 1 + 5 + 4 + 3 + 2, 1] and math.isnan(trial.marked)
+
+
+def test_many_episodes_keep_few_observations():
+    trial = gym.evaluate(lambda seen: seen[:, 0], [Counting()] * 1, [5000])
+    assert 32 <= len(trial.observations) <= 64
+
+
+def test_checkpoints_that_nobody_chose_are_few():
+    assert gym.spaced(list(range(1, 101)), 1000) == list(range(50, 1001, 50))
+    assert gym.spaced([7, 2000], 1000) == [7, 1000]
+
+
+# --- put down and taken up ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("when", [1, 50, 155])
+def test_a_replication_that_is_stopped_goes_on_to_the_same_bits(tmp_path, when):
+    keep = tmp_path / "x.state"
+    with pytest.raises(gym.Stop):
+        played(told=lambda steps: steps == when, keep=keep)
+    steps = []
+    again = played(told=lambda t: bool(steps.append(t)), keep=keep)
+    assert steps[0] == when and np.array_equal(again, played())
+
+
+def test_what_is_kept_holds_no_pickle(tmp_path):
+    with pytest.raises(gym.Stop):
+        played(told=lambda steps: steps == 60, keep=tmp_path / "x.state")
+    with zipfile.ZipFile(tmp_path / "x.state") as file:
+        assert sorted(file.namelist()) == ["about.json", "arrays.npz", "plain.json"]
+        assert json.loads(file.read("about.json"))["steps"] == 60
+        assert np.load(file.open("arrays.npz"), allow_pickle=False)["shown"].shape == (1,)
+
+
+@pytest.mark.parametrize("damage", ["other owner", "cut", "flipped", "no file of ours"])
+def test_a_kept_state_is_believed_only_whole_and_of_the_same_run(tmp_path, damage):
+    keep = tmp_path / "x.state"
+    with pytest.raises(gym.Stop):
+        played(told=lambda steps: steps == 60, keep=keep)
+    data = bytearray(keep.read_bytes())
+    if damage == "cut":
+        keep.write_bytes(data[:-40])
+    if damage == "flipped":
+        data[data.index(b'"rng"') + 2] ^= 1
+        keep.write_bytes(data)
+    if damage == "no file of ours":
+        with zipfile.ZipFile(keep, "a") as file:
+            file.writestr("../evil", "x")
+    owner = "them" if damage == "other owner" else "us"
+    with pytest.raises(gym.Unusable, match="is not used, for"):
+        played(keep=keep, owner=owner)
+    assert not (tmp_path.parent / "evil").exists()
+
+
+def test_a_state_that_is_not_believed_is_named_and_the_row_computed_anew(tmp_path, capfd):
+    keep = tmp_path / "x.state"
+    keep.write_bytes(b"nonsense")
+    algorithm, problem = registry.make(CLIMBER), registry.make_problem(TARGET)
+    row, flag = np.zeros((3, 8)), np.zeros(2, np.int64)
+    task = gym.Steps(300, "")
+    seconds = gym.alone(
+        algorithm, problem, task, random.key(5), 2, np.array(POINTS), flag, row, keep, "us"
+    )
+    assert np.array_equal(row, played()) and seconds > 0 and flag[0] == 300
+    assert "x.state" in capfd.readouterr().err and not keep.exists()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="kills a process group")
+def test_a_run_that_is_killed_goes_on_and_leaves_no_process(tmp_path, curves):
+    """The whole way: the command line, its process, and the state of a replication in its store."""
+    # Every process keeps its state in every step, and takes its time.
+    (tmp_path / "sitecustomize.py").write_text(
+        "import time
+"
+        "from banditlab.protocols import gym
+"
+        "gym.EVERY = gym.SHARE = 0.0
+"
+        "keep = gym._keep
+"
+        "gym._keep = lambda *given: (keep(*given), time.sleep(0.01))
+"
+    )
+    toml = tmp_path / "climb.toml"
+    lines = [f"{k} = {json.dumps(v)}" for k, v in arena().items() if k not in ("problem", "agents")]
+    toml.write_text(
+        "\n".join(lines) + f'\nagents = [{{ name = "{CLIMBER}" }}]\n[problem]\nname = "{TARGET}"\n'
+    )
+    words = ["-m", "banditlab.arena", "--arena", str(toml), "--out", "out", "--allow-code"]
+    words += ["--workers", "1"]
+    env = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
+    process = subprocess.Popen([sys.executable, *words], cwd=tmp_path, env=env)
+    folder = tmp_path / "out" / ".partial"
+    limit = time.monotonic() + 60
+    while not list(folder.glob("*.state")) and time.monotonic() < limit:
+        time.sleep(0.01)
+    [state] = folder.glob("*.state")
+    process.kill()
+    process.wait()
+    time.sleep(1.0)
+    with zipfile.ZipFile(state) as file:
+        assert 0 <= json.loads(file.read("about.json"))["steps"] < 300
+    stamp = state.stat().st_mtime_ns
+    time.sleep(0.3)
+    assert state.stat().st_mtime_ns == stamp  # its process has ended, too
+    env["PYTHONPATH"] = str(ROOT)
+    done = subprocess.run(
+        [sys.executable, *words, "--resume", "--quiet"], cwd=tmp_path, env=env, capture_output=True,
+        text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "not used" not in done.stderr
+    again = banditlab.Curves.load(tmp_path / "out")
+    assert np.array_equal(again.record("climber").values, curves.record("climber").values[:2])
+    assert not folder.exists()
+
+
+# --- what is refused, and how it is said --------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [("breaks", "OSError: the disk is gone"), ("dies", "ended with code 7")],
+)
+def test_a_process_that_fails_is_one_line(wrong, words):
+    given = arena(agents=[{"name": CLIMBER, "wrong": wrong}], replications=1)
+    with pytest.raises(RuntimeError, match=words):
+        banditlab.simulate(given)
+
+
+def test_an_extra_that_is_missing_is_named_with_the_command(monkeypatch):
+    monkeypatch.setattr(gym.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ValueError, match=r"needs torch: python -m pip install .*\[deep\]"):
+        banditlab.simulate(arena(agents=[{"name": "td3"}]))
+
+
+def test_actions_that_an_algorithm_cannot_choose_are_refused():
+    cart = {"name": "gym_env", "id": "CartPole-v1"}
+    random_ = registry.make_problem("gym_env", id="CartPole-v1")
+    assert random_.kind == "discrete" and random_.steps == 500
+    with pytest.raises(ValueError, match="cannot play gym_env, whose actions are discrete"):
+        banditlab.simulate(arena(problem=cart))
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"id": "Pendulum-v9"}, "Pendulum-v9: .*version"),
+        ({"id": "FrozenLake-v1"}, "observations must be vectors"),
+        ({"id": 3}, "id must be a Gymnasium id"),
+        ({"id": "Pendulum-v1", "episodes": 0}, "episodes must be at least 1"),
+        ({"id": "Pendulum-v1", "vector": "ray"}, "vector must be one of plain, envpool"),
+        ({"id": "Pendulum-v1", "options": 3}, "options must look like"),
+        ({"id": "Pendulum-v1", "reference": math.inf}, "reference must be finite"),
+    ],
+)
+def test_bad_environments_are_one_line(given, words):
+    with pytest.raises(ValueError, match=words) as error:
+        registry.make_problem("gym_env", **given)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "words"),
+    [
+        ("mex_td3", {"eta": -1}, "eta must be at least 0"),
+        ("mex_td3", {"eta": math.nan}, "eta must be finite"),
+        ("mex_td3", {"baseline": "max"}, "baseline must be one of none, lse"),
+        ("td3", {"tau": 2}, r"tau must lie in \[0, 1\]"),
+        ("sac", {"width": 0}, "width must be at least 1"),
+        ("ppo", {"n_steps": 1}, "n_steps must be at least 2"),
+    ],
+)
+def test_bad_hyper_parameters_are_one_line(name, given, words):
+    with pytest.raises(ValueError, match=words):
+        registry.make(name, **given)
+
+
+def test_to_name_deep_agents_costs_no_torch():
+    code = (
+        "import sys, banditlab; from banditlab import registry\n"
+        "for name in registry.families()['deep']: registry.make(name)\n"
+        "assert not {'torch', 'stable_baselines3', 'mujoco'} & set(sys.modules)"
+    )
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, "-c", code], env=env, check=True)
+
+
+def test_an_environment_of_the_command_line_is_an_arena():
+    made = deep.arena("Pendulum-v1", ["random_policy"], {}, {"episodes": 2}, horizon=100)
+    read = read_arena(made)
+    assert read.panels[0].checkpoints == list(range(5, 101, 5)) and read.panels[0].replications == 3
+    assert deep.company("td3", []) == ["td3", "random_policy"]
+    with pytest.raises(ValueError, match="'ucb' does not learn from vectors"):
+        deep.algorithms(["ucb"], {})
+    with pytest.raises(ValueError, match="--set problem.id: that is what --env says"):
+        deep.arena("Pendulum-v1", ["random_policy"], {}, {"id": "x"})
+
+
+def test_the_face_is_replication_0(tmp_path):
+    agent = banditlab.Agent(CLIMBER, id=registry.make_problem(TARGET), horizon=300, seed=5).learn()
+    first = banditlab.simulate(arena(replications=1))
+    assert agent.t == 300 and agent.act(np.zeros(1))[0] == np.float32(agent.learner.best)
+    assert first.raw("climber", "best")[0, -1] == agent.learner.best
+    agent.save(tmp_path / "agent.zip")
+    twin = banditlab.Agent(CLIMBER, id=registry.make_problem(TARGET), horizon=300, seed=5)
+    assert twin.restore(tmp_path / "agent.zip").learner.best == agent.learner.best
+    other = banditlab.Agent(CLIMBER, id=registry.make_problem(TARGET), horizon=400, seed=5)
+    with pytest.raises(ValueError, match="it is of another run"):
+        other.restore(tmp_path / "agent.zip")
+    assert agent.evaluate(2).returns.shape == (2,)
+
+
+# --- sparse velocity ----------------------------------------------------------------------------
+
+
+class Moving(gymnasium.Env):
+    observation_space = gymnasium.spaces.Box(-1, 1, (1,))
+    action_space = gymnasium.spaces.Box(-1, 1, (2,))
+    v: float | None = 0.0
+
+    def step(self, action):
+        info = {} if self.v is None else {"x_velocity": self.v}
+        return np.zeros(1), 9.0, True, False, info
+
+
+@pytest.mark.parametrize(
+    ("v", "action", "reward"),
+    [
+        (1.5, (0, 0), 2.0),
+        (2.1 - 1e-9, (0, 0), 1.4),
+        (0.9 + 1e-9, (0, 0), 1.4),
+        (2.1 + 1e-9, (1, 1), -0.1),
+        (0.9 - 1e-9, (1, 0), -0.05),
+        (1.3, (0.5, -1), 1.8 - 0.05 * 1.25),
+    ],
+)
+def test_sparse_velocity_pays_in_the_band_only(v, action, reward):
+    env = SparseVelocity(Moving(), 1.5, 0.6, 0.05)
+    env.env.v = v
+    _, paid, terminated, _, info = env.step(np.array(action))
+    assert paid == pytest.approx(reward, abs=1e-8) and not terminated
+    assert info["in_band"] == (abs(v - 1.5) < 0.6)
+    assert SparseVelocity(Moving(), 1.5, 0.6, 0.05, terminates=True).step(np.zeros(2))[2]
+
+
+def test_sparse_velocity_needs_a_velocity():
+    env = SparseVelocity(Moving(), 1.5, 0.6, 0.05)
+    env.env.v = None
+    with pytest.raises(KeyError, match="info has no x_velocity"):
+        env.step(np.zeros(2))
+
+
+def test_sparse_tasks_are_registered_as_in_the_paper():
+    cheetah = gymnasium.spec("banditlab/HalfCheetahVelSparse-v0")
+    wrapper = cheetah.additional_wrappers[0]
+    assert wrapper.kwargs == {"v_goal": 1.5, "radius": 0.6, "c": 0.05, "terminates": False}
+    assert cheetah.max_episode_steps == 1000 and gymnasium.envs.registration.EnvSpec.to_json(
+        cheetah
+    )
+    assert TASKS["banditlab/Walker2dVelSparse-v0"][1:4] == (1.0, 0.5, 0.001)
