@@ -182,16 +182,11 @@ def test_a_run_that_is_killed_goes_on_and_leaves_no_process(tmp_path, curves):
     """The whole way: the command line, its process, and the state of a replication in its store."""
     # Every process keeps its state in every step, and takes its time.
     (tmp_path / "sitecustomize.py").write_text(
-        "import time
-"
-        "from banditlab.protocols import gym
-"
-        "gym.EVERY = gym.SHARE = 0.0
-"
-        "keep = gym._keep
-"
-        "gym._keep = lambda *given: (keep(*given), time.sleep(0.01))
-"
+        "import time\n"
+        "from banditlab.protocols import gym\n"
+        "gym.EVERY = gym.SHARE = 0.0\n"
+        "keep = gym._keep\n"
+        "gym._keep = lambda *given: (keep(*given), time.sleep(0.01))\n"
     )
     toml = tmp_path / "climb.toml"
     lines = [f"{k} = {json.dumps(v)}" for k, v in arena().items() if k not in ("problem", "agents")]
