@@ -8,7 +8,8 @@ replications; and of the libraries of ``scripts/peers.py`` that are installed. T
 replication costs beside its rounds, the gain of a second core, seconds to compile a pair and from
 process start to the figure of ``--agent lcb``, the memory of 10^10 pulls, and how time grows with
 the horizon, the arms, the replications and the dimension; a Lasso path, ours and scikit-learn's;
-duels per second (``duels.py``) and episodes per second (``episodes.py``).
+duels per second (``duels.py``), episodes per second (``episodes.py``) and, beside torch and
+libraries that are installed, rounds per second of networks (``neural.py``).
 
 Rates are per second of CPU time, the best of several rounds, and the rounds of all contestants are
 interleaved, so that a busy neighbour hurts all alike. Writes ``results/benchmark/``.
@@ -33,6 +34,7 @@ from typing import Any
 
 import duels
 import episodes
+import neural
 import numpy as np
 import pandas as pd
 import peers
@@ -511,6 +513,7 @@ def measure(quick: bool) -> dict[str, Any]:
         "growth": growth(quick),
         "episodic": episodes.measure(quick),
         "duels": duels.rates(quick),
+        "neural": neural.measure(quick),
     }
     found["ratios"] = ratios(best, found["peers"])
     if not quick:
@@ -595,6 +598,7 @@ def show(found: dict[str, Any]) -> None:
     for name, curve in found["growth"].items():
         lines.append(f"time grows like {name}^{curve['exponent']:.2f}")
     lines += duels.lines(found["duels"])
+    lines += neural.lines(found["neural"])
     for name, seconds in found.get("start_to_figure_seconds", {}).items():
         lines.append(f"start to figure, --agent lcb, {name}: {seconds:.1f} s")
     for name, seconds in found.get("other_protocols_seconds", {}).items():

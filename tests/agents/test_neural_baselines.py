@@ -435,6 +435,7 @@ def test_ee_net_plays_as_a_second_version_does(decider, shared):
     for t, (x, paid) in enumerate(zip(*rounds(26, shared, seed=2), strict=True)):
         scores = slow.scores(x)
         arm = agent.act(x)
+        np.testing.assert_allclose(agent.state.score, scores, rtol=1e-8, atol=1e-12)
         assert scores[arm] == pytest.approx(scores.max(), rel=1e-8)
         arm = arm if t % 2 else t % ARMS
         reward = float(paid[arm] > 0.0)
