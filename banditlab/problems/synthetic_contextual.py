@@ -9,7 +9,7 @@ the mean reward of an arm is one of::
     cosine      cos(3 x . a)
 
 plus normal ``noise``. With ``bernoulli`` rewards are 0 or 1 and their means lie in [0, 1]:
-(x . a)^2, |A x|^2 / |A|_F^2 and (1 + cos(3 x . a)) / 2.
+(x . a)^2, ``|A x|^2 / |A|_F^2`` and (1 + cos(3 x . a)) / 2.
 """
 
 from __future__ import annotations
