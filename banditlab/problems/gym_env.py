@@ -6,8 +6,10 @@ velocity tasks of :mod:`banditlab.parts.sparse_velocity` are known by their own 
 
 from __future__ import annotations
 
+import logging
 import math
 import warnings
+from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 import gymnasium
@@ -37,11 +39,21 @@ def make(params: GymEnv) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
+            _log_what_mujoco_says(params.id)
             return gymnasium.make(params.id, **params.options)
     except Exception as error:  # of Gymnasium, which names what to use instead, or of its maker
         said = " ".join(str(error).split())
         kind = "" if isinstance(error, gymnasium.error.Error) else f"{type(error).__name__}: "
         raise ValueError(f"{params.id}: {kind}{said}") from error
+
+
+def _log_what_mujoco_says(id: str) -> None:
+    """Its warnings to the log of Python: it would print them, and write a file where one stands."""
+    entry = gymnasium.spec(id).entry_point
+    if "mujoco" in str(entry) and find_spec("mujoco") is not None:
+        import mujoco
+
+        mujoco.set_mju_user_warning(logging.getLogger("banditlab.mujoco").info)
 
 
 def gym_env(
