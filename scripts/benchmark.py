@@ -29,6 +29,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ import neural
 import numpy as np
 import pandas as pd
 import peers
+import speed
 from benchmark_figure import picture
 
 import banditlab
@@ -175,6 +177,7 @@ def peer_rates(rounds: int) -> list[dict[str, Any]]:
             mean = game(rewards, features)
             rate = rounds / (time.process_time() - began)
         row = {"library": library, "agent": policy, "pulls_per_second": rate, "mean_reward": mean}
+        row["version"] = version(library)
         found.append(row)
     return found
 
@@ -476,29 +479,10 @@ def measure(quick: bool) -> dict[str, Any]:
     names = [n for n in registry.names() if isinstance(registry.make(n), online.Online)]
     if quick:
         names = ["ucb", "moss", "thompson", "kl_ucb", "exp3", "linucb"]
-    plays = contestants(names, horizon, replications)
-    best: dict[tuple[str, str], tuple[float, float]] = {}
-    with tempfile.TemporaryDirectory() as folder:
-        program = c_reference(Path(folder))
-        for _ in range(rounds):  # interleaved, so that a busy neighbour hurts all alike
-            if program:
-                for name, (rate, regret) in c_rates(program, horizon, replications).items():
-                    best["C", name] = max(best.get(("C", name), (0.0, 0.0)), (rate, regret))
-            for who, game in plays.items():
-                best[who] = max(best.get(who, (0.0, 0.0)), game())
-    rows = [
-        {"agent": agent, "how": how, "pulls_per_second": rate, "regret": regret}
-        for (agent, how), (rate, regret) in best.items()
-    ]
+    best = best_rates(names, horizon, replications, rounds)
     found: dict[str, Any] = {
-        "machine": {
-            "processor": platform.machine(),
-            "cores": os.cpu_count(),
-            "vector_bits": vector_width(),
-        },
+        **setting(best, horizon, replications),
         "version": banditlab.__version__,
-        "instance": {"arms": ARMS, "horizon": horizon, "replications": replications},
-        "rates": rows,
         "peers": peer_rates(500 if quick else 2000),
         "ratios": {},
         "import_seconds": import_seconds(),
@@ -521,6 +505,41 @@ def measure(quick: bool) -> dict[str, Any]:
         found["memory_megabytes"] = memory()
         found["other_protocols_seconds"] = other_protocols()
     return found
+
+
+def best_rates(
+    names: list[str], horizon: int, replications: int, rounds: int
+) -> dict[tuple[str, str], tuple[float, float]]:
+    """The best rate of each contestant in so many rounds, and its regret, by name and loop."""
+    plays = contestants(names, horizon, replications)
+    best: dict[tuple[str, str], tuple[float, float]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        program = c_reference(Path(folder))
+        for _ in range(rounds):  # interleaved, so that a busy neighbour hurts all alike
+            if program:
+                for name, (rate, regret) in c_rates(program, horizon, replications).items():
+                    best["C", name] = max(best.get(("C", name), (0.0, 0.0)), (rate, regret))
+            for who, game in plays.items():
+                best[who] = max(best.get(who, (0.0, 0.0)), game())
+    return best
+
+
+def setting(
+    best: dict[tuple[str, str], tuple[float, float]], horizon: int, replications: int
+) -> dict[str, Any]:
+    """What was played where, and how fast."""
+    return {
+        "machine": {
+            "processor": platform.machine(),
+            "cores": os.cpu_count(),
+            "vector_bits": vector_width(),
+        },
+        "instance": {"arms": ARMS, "horizon": horizon, "replications": replications},
+        "rates": [
+            {"agent": agent, "how": how, "pulls_per_second": rate, "regret": regret}
+            for (agent, how), (rate, regret) in best.items()
+        ],
+    }
 
 
 def ratios(
@@ -616,7 +635,14 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="a minute instead of ten; no files")
     parser.add_argument("--gate", action="store_true", help="time .ci/run, too")
     parser.add_argument("--out", type=Path, help="folder; by default results/benchmark")
+    parser.add_argument(
+        "--table", action="store_true", help="only what the README's table of speed shows"
+    )
     args = parser.parse_args()
+    if args.table:
+        best = best_rates(["ucb", "thompson", "linucb"], 10_000, 64, 3)
+        speed.keep({**setting(best, 10_000, 64), "peers": peer_rates(2000)})
+        return 0
     found = measure(args.quick)
     if args.gate:
         found["gate_seconds"] = gate_seconds()
@@ -629,6 +655,8 @@ def main() -> int:
         table = pd.DataFrame(rows)[columns].sort_values("pulls_per_second", ascending=False)
         write_text(folder / "rates.csv", table.to_csv(index=False, float_format="%.4g"))
         save(picture(found), folder)
+        if folder == ROOT / "results" / "benchmark":
+            speed.keep(found)
     if args.json:
         print(json.dumps(found))
     else:

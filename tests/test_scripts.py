@@ -97,3 +97,38 @@ def test_an_arena_without_results_is_refused_in_one_line(check, capsys):
     with pytest.raises(SystemExit, match="2"):
         check("lbc")
     assert "no results of arena 'lbc'" in capsys.readouterr().err
+
+
+def test_the_table_of_speed_is_what_was_measured():
+    """The block of the README is written by scripts/benchmark.py, and nobody else."""
+    script = runpy.run_path(str(ROOT / "scripts" / "speed.py"))
+    kept = json.loads(script["KEPT"].read_text())
+    readme = (ROOT / "README.md").read_text()
+    assert script["rewritten"](readme, kept) == readme
+    kept["rates"][0]["rate"] *= 2.0  # the control: another measurement is another table
+    assert script["rewritten"](readme, kept) != readme
+    with pytest.raises(ValueError, match="has no place for the table"):
+        script["rewritten"]("no marks", kept)
+
+
+def test_the_table_has_every_library_once_for_each_algorithm():
+    script = runpy.run_path(str(ROOT / "scripts" / "speed.py"))
+    peer = {"library": "other", "version": "2.0", "pulls_per_second": 5e4}
+    found = {
+        "instance": {"arms": 10, "horizon": 1000, "replications": 64},
+        "machine": {"processor": "x", "cores": 1, "vector_bits": 256},
+        "rates": [
+            {"agent": "ucb", "how": "lanes", "pulls_per_second": 2e8},
+            {"agent": "C", "how": "textbook", "pulls_per_second": 4e7},
+            {"agent": "C", "how": "same", "pulls_per_second": 3e7},
+            {"agent": "moss", "how": "lanes", "pulls_per_second": 1e8},
+        ],
+        "peers": [{"agent": "ucb", **peer}, {"agent": "engine", **peer}],
+    }
+    lines = script["block"](script["of"](found)).splitlines()
+    assert [line.split(" | ")[1:] for line in lines if "| UCB" in line] == [
+        ["banditlab, 64 replications in lock-step", "200 |"],
+        ["plain C (gcc -O3), the textbook's", "40 |"],
+        ["other 2.0", "0.05 |"],
+    ]
+    assert sum("its own engine" in line for line in lines) == 1
