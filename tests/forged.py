@@ -47,7 +47,7 @@ def made(name: str) -> Any:
     errors = []
     for horizon in (200, 5000):
         try:
-            return Agent(name, horizon=horizon, **given)
+            return Agent(name, horizon=horizon, **s.hyper, **given)
         except ValueError as error:
             errors.append(error)
     raise errors[0]

@@ -30,7 +30,7 @@ from banditlab.protocols.online import Online
 
 label = "NeuFastCB"
 report = "contextual"  # what --log makes of a file
-trial = {"units": 8, "steps": 60}
+trial = {"units": 8, "steps": 60}  # what the contract plays, on what
 example = {
     "name": "classification",
     "data": {
