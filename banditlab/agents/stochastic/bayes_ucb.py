@@ -65,7 +65,7 @@ def normal_index(params, level, mean, inv):
 
 
 def bayes_ucb(c: float = 0.0, sigma: float = 0.0) -> Online:
-    """Bayes-UCB at the quantile 1 - 1 / (t ln(T)^``c``), ``c`` >= 0.
+    """Bayes-UCB at the quantile 1 - 1 / (t ln(T)^c), ``c`` >= 0.
 
     ``sigma`` >= 0 is the standard deviation of Gaussian rewards; 0 stands for rewards in [0, 1].
     Raises ValueError when either is negative.
