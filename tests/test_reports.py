@@ -521,7 +521,7 @@ def test_bad_input_about_rewards(people, words, said):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--agent", "lucb", "--log", "FILE"), "no file is read for 'lucb'; those that release an arm"),
+        (("--agent", "lucb", "--log", "FILE"), "no file is read for 'lucb'; those that"),
         (("--agent", "batched_omd", "--log", "FILE", "--unit", "a"), "--unit is not for"),
         (("--agent", "batched_omd", "--log", "FILE", "--ledger", "a"), "--ledger is not for"),
         (("--agent", "dp_bai", "--log", "FILE", "--low", "0"), "--low and --high must both be"),
