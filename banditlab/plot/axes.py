@@ -279,6 +279,20 @@ def measured(figure: Any, size: float) -> Callable[[str], float]:
     return width
 
 
+def _x_ticks(ax: Axes, xscale: str, whole: bool, width: float) -> list[float]:
+    """Ticks of x whose words have room beside each other in a panel of ``width`` inches."""
+    wide = measured(ax.figure, float(mpl.rcParams["xtick.labelsize"]))
+    low, high = ax.get_xlim()
+    ticks: list[float] = []
+    for most in (5, 4, 3, 2) if width > 2.5 else (4, 3, 2):
+        spread = xscale == "log"
+        ticks = decades(low, high, most) if spread else _even(low, high, most, whole)
+        needed = sum(wide(word) + 0.1 for word in tick_words(ticks, spread))
+        if needed < min(0.6 * width, width - 0.75):
+            break
+    return ticks
+
+
 def draw_panel(
     ax: Axes,
     panel: Mapping[str, Any],
@@ -294,16 +308,14 @@ def draw_panel(
     ax.set_xscale(xscale)
     ax.set_xlim(x_low, x_high)
     _set_scale(ax, scale, style)
-    most = 5 if width > 2.5 else 4
     if _dots_only(curves) and curves:
         middle = math.sqrt(x_low * x_high) if xscale == "log" else (x_low + x_high) / 2
         _set_ticks(ax.xaxis, [middle], False)
-    elif xscale == "log":
-        _set_ticks(ax.xaxis, decades(x_low, x_high, most), True)
     else:
         t = _finite(curve.t for curve in curves)
         whole = bool(t.size and (t == np.round(t)).all())
-        _set_ticks(ax.xaxis, _even(x_low, x_high, most, whole), False)
+        ticks = _x_ticks(ax, xscale, whole, width)
+        _set_ticks(ax.xaxis, ticks, xscale == "log")
     knee = scale.knee if scale.kind == "cut" else np.inf
     _set_ticks(ax.yaxis, _y_ticks(scale, 5), scale.kind in ("log", "symlog"), knee)
     rc = mpl.rcParams
