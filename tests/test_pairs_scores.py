@@ -349,3 +349,17 @@ def test_the_command_line_compares(tmp_path, capsys):
     panel = json.loads(capsys.readouterr().out)["panels"][0]
     assert len(panel["pairs"]) == 3
     assert {"a", "b", "difference", "lo", "hi", "p", "holm", "chance"} <= set(panel["pairs"][0])
+
+
+def test_a_check_of_a_pair_that_luck_may_explain_fails():
+    from banditlab.arena.claims import evaluate
+    from banditlab.curves import Curves, Record
+
+    values = {"a": np.array([1.0, 2.0, 3.0, 4.0]), "b": np.array([2.0, 1.0, 4.5, 3.0])}
+    claim = {"beats": "a", "than": "b", "panel": "", "slope": "", "at": None, "level": 0.05,
+             "chance": 0.0, "why": ""}  # fmt: skip
+    records = {
+        ("main", a): Record(np.array([1]), ("regret",), v[:, None, None]) for a, v in values.items()
+    }
+    [verdict] = evaluate(claim, Curves({"checks": [claim]}, records))
+    assert not verdict["passed"] and "p = 0.8" in verdict["found"]

@@ -366,3 +366,10 @@ def test_where_more_is_better_the_larger_mean_leads(monkeypatch):
     given = {"workers": 1, "progress": lambda *_: None}
     found = banditlab.until_resolved(arena, span=(0.0, 60.0), **given).resolved["main"]
     assert (found["better"], found["decided"], found["span"]) == ("ucb", True, [0.0, 60.0])
+
+
+def test_spending_counts_three_replications_more_against_the_leader():
+    d = np.random.default_rng(9).normal(1.0, 1.0, 50)
+    found = top_two(np.column_stack([np.zeros(50), d]))
+    guarded = np.append(d, [-np.abs(d).max()] * 3)
+    assert found.evidence == pytest.approx(scipy.stats.ttest_1samp(guarded, 0.0).pvalue)
