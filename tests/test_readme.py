@@ -99,5 +99,8 @@ def test_the_example_agents_keep_the_contract(name, elsewhere, installed):
 
 
 def test_layout_table_names_what_exists():
-    for path in re.findall(r"^\| `([\w/.]+)", TEXT, re.MULTILINE):
+    layout = TEXT.split("\n## Layout\n")[1].split("\n## ")[0]
+    paths = re.findall(r"^\| `([\w/.]+)", layout, re.MULTILINE)
+    assert len(paths) > 10
+    for path in paths:
         assert (ROOT / path.split("<")[0]).exists(), path
