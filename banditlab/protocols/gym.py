@@ -766,6 +766,9 @@ PROTOCOL = Protocol(
         Measure(
             "lift", "value of the policy less that of uniform actions, says its critic", more=True
         ),
+        Measure("beats_first", "wins of its trajectories against its first ones", more=True),
+        Measure("early", "true return before the last quarter", more=True),
+        Measure("late", "true return of the last quarter", more=True),
     ),
     xlabel="step",
     task=task,

@@ -22,6 +22,7 @@ pytest.importorskip("mujoco", reason="needs the extra deep")
 ROOT = Path(__file__).parent.parent.parent
 SMALL = {"learning_starts": 100, "batch_size": 32, "width": 16}
 PPO = {"n_envs": 2, "n_steps": 64, "n_epochs": 2, "batch_size": 32, "width": 16}
+SPO = {"queue": 8, "length": 40, "batch_size": 32, "width": 16}
 CASES = {
     "td3": ("HalfCheetah-v5", SMALL, 500),
     "sac": ("Hopper-v5", SMALL, 400),
@@ -32,6 +33,9 @@ CASES = {
     "sac cheetah": ("HalfCheetah-v5", SMALL, 300),
     "ppo cartpole": ("CartPole-v1", PPO, 512),
     "td3 pendulum": ("Pendulum-v1", SMALL, 400),
+    "spo_ppo": ("HalfCheetah-v5", {**SPO, "n_envs": 2, "queries": 3, "flip": 0.1}, 1200),
+    "rm_ppo": ("Hopper-v5", {**SPO, "n_envs": 2, "reward_width": 16, "memory": 30}, 1200),
+    "spo_sac": ("HalfCheetah-v5", {**SPO, "relabel": 4, "judge": "thirds"}, 700),
 }
 # What a process plays: its state is kept as often as it can be, so that a kill finds a fresh one.
 PROGRAM = """
