@@ -16,6 +16,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize  # noqa: 
 from banditlab import random, registry  # noqa: E402
 from banditlab.agents.deep import rm_ppo, spo_ppo, spo_sac  # noqa: E402
 from banditlab.parts.deep.preferences import FixedHorizon, Judge  # noqa: E402
+from banditlab.parts.deep.sb3 import SB3  # noqa: E402
 from banditlab.parts.deep.self_play import FACTS, PreferenceVecEnv, Terms  # noqa: E402
 from banditlab.protocols import gym  # noqa: E402
 
@@ -283,6 +284,13 @@ def test_the_memory_is_compared_anew_with_the_queue_of_today(episodes):
     assert rows == pytest.approx(np.repeat(np.array(expected)[:, None], H, axis=1), abs=1e-6)
 
 
+def test_steps_that_wait_are_copies():
+    waiting, row = spo_sac.Waiting(), np.zeros(2)
+    waiting.add(row, [{}])
+    row[:] = 1
+    assert waiting[0][0].tolist() == [0, 0]
+
+
 def test_one_question_that_meets_the_episode_itself_is_a_tie():
     model = on_sac(4 * H + 1, queries=1)
     assert np.isfinite(model.replay_buffer.rewards[: 4 * H]).all()
@@ -323,6 +331,39 @@ def test_what_was_put_down_goes_on_to_the_same_bits(name, id, tmp_path):
         reached = []
         again = played(name, id, told=lambda t, reached=reached: bool(reached.append(t)), keep=keep)
         assert reached[0] == when and np.array_equal(again, whole, equal_nan=True)
+
+
+def test_an_episode_that_stands_still_is_put_down_and_taken_up(tmp_path):
+    """Plain PPO, whose rollouts of 30 steps end in the midst of episodes of 50 that stand still."""
+    problem = registry.make_problem("gym_env", id="CartPole-v1")
+    setting = gym.setting(problem, 480, random.key(4), 0)
+
+    def fresh():
+        return SB3(
+            sb3.PPO, setting, n_envs=2, wrap=lambda env: FixedHorizon(env, 50), n_steps=30,
+            batch_size=20, n_epochs=1,
+        )  # fmt: skip
+
+    def at(steps, then):
+        def pulse():
+            if learner.steps == steps:
+                then()
+
+        return pulse
+
+    learner = whole = fresh()
+    still = []
+
+    def put_down():
+        still.extend(env.over for env in whole.inner.envs)
+        whole.save(tmp_path)
+
+    whole.learn(at(180, put_down))
+    assert any(still)
+    again = fresh()
+    again.load(tmp_path)
+    again.learn(lambda: None)
+    assert again.paid == whole.paid and again.ended() == whole.ended()
 
 
 def test_facts_are_about_the_queue_and_draw_nothing():
