@@ -18,10 +18,12 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import pairwise
 
 PATIENCE = 1.5  # seconds for the hooks
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 ENDED = 1  # the exit code
+PROGRAMS = ("banditlab", "banditlab.arena", "banditlab.plot", "banditlab.report")
 
 Hook = Callable[[], str | None]
 
@@ -63,9 +65,10 @@ def finally_call(call: Hook) -> None:
 
 
 def is_program() -> bool:
-    """Whether this process is ``python -m banditlab.arena`` or the command ``banditlab``."""
+    """Whether this process is ``python -m`` one of PROGRAMS, or the command ``banditlab``."""
     name = os.path.basename(sys.argv[0]) if sys.argv else ""
-    return (name == "-m" and "banditlab.arena" in sys.orig_argv) or (
+    asked = (word for flag, word in pairwise(sys.orig_argv) if flag == "-m")
+    return (name == "-m" and next(asked, "") in PROGRAMS) or (
         name.removesuffix(".exe") == "banditlab"
     )
 

@@ -22,6 +22,8 @@ from banditlab.validate import shown
 AGENTS = Path(__file__).parent / "agents"
 PROBLEMS = Path(__file__).parent / "problems"
 PROTOCOLS = Path(__file__).parent / "protocols"
+MANY = 30  # names that a line can hold
+FILES = ("agent", "problem", "protocol", "name")  # what may be called by a file, too
 FILE = "banditlab_file_"  # begins the names of modules that are files outside the package
 
 
@@ -52,6 +54,10 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> str:
     known = sorted(known)
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known)}"
+    if len(known) > MANY and not near:
+        hint = f"python -m banditlab.arena --list shows all {len(known)}"
+    if kind in FILES and name.isidentifier() and Path(f"{name}.py").is_file():
+        hint = f"the file that is here is ./{name}.py"
     return f"unknown {kind} {name!r}; {hint}"
 
 

@@ -14,7 +14,7 @@ SIGNS = {
 RAISED = str.maketrans("0123456789-+", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺")
 LOWERED = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 MATHS = re.compile(r"\$([^$]*)\$")
-WORD = re.compile(r"(?:\$[^$]*\$|[^\s$])+")
+WORD = re.compile(r"(?:\$[^$]*\$|\S)+")
 
 
 def plain(text: str) -> str:

@@ -262,6 +262,18 @@ means = [0.45, 0.55]
 """
 
 
+def test_workers_do_not_hear_ctrl_c_while_they_start():
+    """It reaches every process of a terminal, and they said so in tracebacks, during imports."""
+    hand = processes.Process(b"", False)
+    hand._start()
+    hand.process.send_signal(signal.SIGINT)
+    time.sleep(0.3)
+    hand.process.send_signal(signal.SIGINT)
+    assert hand.process.poll() is None
+    hand.close()
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT], ids=lambda n: n.name)
 def test_whoever_runs_the_arena_is_stopped_and_workers_end(number, tmp_path):
     """What was in the store stays; a run that goes on has the same bytes."""

@@ -273,3 +273,22 @@ def test_a_hyper_parameter_that_is_set_is_swept_no_more():
     assert panel.sweep == {} and panel.agents[0].hyper == {"alpha": 1.0}
     [panel] = read_arena(swept, hyper={"uniform": {}}).panels
     assert panel.sweep == {"ucb.alpha": [0.1, 2.0]}
+
+
+def test_flags_that_cannot_act_are_refused_before_anything_is_played(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "one.toml").write_text(ARENA.replace('[[agents]]\nname = "uniform"\n', ""))
+    (tmp_path / "mine.py").write_text("")
+    for words, said in (
+        (["--arena", "one.toml", "--compare"], "--compare needs a panel with two agents"),
+        (["--agent", "ucb", "--replications", "1", "--compare"], "two replications of each"),
+        (["--agent", "ucb", "--until-resolved", "2"], "--until-resolved must lie strictly"),
+        (["--agent", "ucb", "--workers", "auto", "--address", "nowhere:1"], "not for backend thr"),
+        (["--agent", "mine"], "unknown agent 'mine'; the file that is here is ./mine.py"),
+        (["--explain", "mine"], "the file that is here is ./mine.py"),
+        (["--agent", "zzzz"], "--list shows all"),
+    ):
+        assert main(words) == 2
+        err = capsys.readouterr().err
+        assert err.count("\n") == 1 and len(err) < 200 and said in err, err
+    assert {path.name for path in tmp_path.iterdir()} == {"one.toml", "mine.py"}

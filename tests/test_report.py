@@ -226,6 +226,9 @@ def test_the_same_runs_give_the_same_bytes(run, gallery):
         ("curves.csv", b"", "damaged: "),
         ("curves.csv", b"panel,cell\nmain,x\n", "damaged: no column 'agent'"),
         ("curves.csv", b"half", "damaged: "),
+        ("curves.csv", b"cut", "damaged: its last line is cut off"),
+        ("curves.csv", b"less", "damaged: no row of "),
+        ("curves.csv", b"twice", "says again what another line says"),
         ("raw.parquet", b"PAR1", "damaged: "),
     ],
 )
@@ -236,6 +239,11 @@ def test_a_damaged_file_is_one_line_that_names_it(file, damage, said, run, tmp_p
     elif damage == b"half":
         whole = (folder / file).read_bytes()
         (folder / file).write_bytes(whole[: len(whole) // 2 + 3] + b"\xfe,,,x")
+    elif damage in (b"cut", b"less", b"twice"):
+        lines = (folder / file).read_bytes().splitlines(keepends=True)
+        first = [line for line in lines if line.split(b",")[:3] == lines[1].split(b",")[:3]]
+        kept = {b"cut": [*lines[:-1], lines[-1][:-2]], b"less": [lines[0], *first]}
+        (folder / file).write_bytes(b"".join(kept.get(damage, [*lines, lines[1]])))
     else:
         (folder / file).write_bytes(damage)
     assert main([str(tmp_path / "all")]) == 2

@@ -167,12 +167,16 @@ def test_done_means_terminated_where_nothing_was_cut_off():
         ("action,reward\n" + "1,0\n" * 3000 + "1,0,1\n", "line 3002 has 3 cells"),
         ("action, action,reward\n1,2,0\n", "column 'action' appears twice"),
         ('action,reward\n1,"0\n2,3\n', "in or after line 2: a quote is not closed"),
-        (b"action,reward\n1,\xe9\n", "line 2 is not UTF-8 (byte 0xe9): save it so"),
+        (b"action,reward\n1,\xe9\n", "line 2 is not UTF-8 (byte 0xe9): save the file as UTF-8"),
         (b"action,reward\n1,0\n1,\x00\n", "line 3 holds a zero byte"),
         ("", "the log is empty"),
         ("\n\n", "the log is empty"),
         ("0,0.91\n1,0.5\n", "the log has no column 'action'; it has 0, 0.91; its first line must"),
-        ("acton,reward\n1,0\n", "the log has no column 'action'; it has acton, reward"),
+        (
+            "acton,reward\n1,0\n",
+            "the log has no column 'action'; it has acton, reward; "
+            "if one of them is that, say --columns action=NAME",
+        ),
         ("action,reward,propensty\n1,0,1\n", "unknown column 'propensty'; did you mean 'prop"),
         ('"a;b,c";"d,e"\n1;2\n', "the log has no column 'action'; it has a;b,c, d,e"),
     ],

@@ -142,3 +142,29 @@ def test_the_command_line_draws_compares_and_keeps(tmp_path, capsys):
     again = banditlab.Curves.load(tmp_path / "o")
     np.testing.assert_array_equal(again.raw("x"), banditlab.Curves.load(tmp_path / "o").raw("x"))
     assert again.plot() is not None
+
+
+def test_agents_of_any_name_are_drawn_and_reported_on(tmp_path, capsys):
+    """Dollars that enclose no mathematics once ended the figure; reports read foreign results."""
+    table = {
+        "agent": ["$x_1^{$", "<b>$5"] * 2,
+        "seed": [1, 1, 2, 2],
+        "t": [1] * 4,
+        "value": [1.0] * 4,
+    }
+    pd.DataFrame(table).to_csv(tmp_path / "odd.csv", index=False)
+    out = tmp_path / "out"
+    assert main(["plot", str(tmp_path / "odd.csv"), "--out", str(out)]) == 0
+    assert main(["report", str(out)]) == 0
+    page = (out / "report.html").read_text()
+    assert "&lt;b&gt;$5" in page and "<b>$5" not in page and "Run it again" not in page
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("rows", ["a,1,1,2\n", "a,1,1,2\na,2,1,3\n", "a,1,1,2\nb,1,1,3\n"])
+def test_where_there_is_nothing_to_compare_is_said(rows, tmp_path, capsys):
+    path = tmp_path / "few.csv"
+    path.write_text(f"agent,seed,t,value\n{rows}")
+    assert main(["plot", str(path), "--compare", "--out", str(tmp_path / "out")]) == 2
+    assert "--compare needs two agents, and two seeds" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

@@ -68,6 +68,30 @@ def test_without_the_package_one_line_says_what_to_install(monkeypatch, tmp_path
     assert "--trials is for --tune" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["alpha=3"], "--tune must look like"),
+        (["alpha=1:2", "--memory", "x"], "memory must be a size"),
+        (["alpha=1:2", "--until-resolved", "2"], "--until-resolved must lie strictly"),
+        (["alpha=1:2", "--backend", "x"], "unknown backend 'x'"),
+        (["alpha=1:2", "--track", "x"], "track must be one of"),
+        (["alpha=1:2", "--replications", "1", "--compare"], "--compare needs"),
+    ],
+)
+def test_a_search_that_is_refused_leaves_what_an_earlier_one_kept(
+    words, said, monkeypatch, tmp_path, capsys
+):
+    """It was deleted, or the flags of the last run were read when the search was over."""
+    monkeypatch.setattr(search, "find_spec", lambda name: True)
+    kept = tmp_path / "tune.journal"
+    kept.write_text("kept")
+    assert main(["--agent", "ucb", "--out", str(tmp_path), "--tune", *words]) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1 and said in err and kept.read_text() == "kept"
+    assert [path.name for path in tmp_path.iterdir()] == ["tune.journal"]
+
+
 def test_the_tuned_agent_stands_beside_the_untuned_one():
     arena = read_arena(ARENA)
     found = search.Tuned("ucb", {"alpha": 0.25}, {"alpha": 2.0}, 0.5, 1.0, {}, [], 9)

@@ -147,17 +147,9 @@ def tune(
 
     Raises ValueError, in one line, for anything wrong, and where Optuna is not installed.
     """
-    if find_spec("optuna") is None:
-        raise ValueError(
-            "--tune needs the package optuna, which is not installed: "
-            'python -m pip install "banditlab-arena[tune]"'
-        )
     trials = integer("trials", trials, 1)
-    read = read_arena(arena, **changes)
-    label, alone = _alone(read, agent)
+    label, alone, places = asked(read_arena(arena, **changes), agent, space)
     entry = next(a for p in alone.panels for a in p.agents)
-    places = space if isinstance(space, Mapping) else read_space(space, entry.name)
-    _refuse_ends(entry, places)
     untuned = _as_it_stands(entry, places)
     make = partial(made_backend, name=backend, workers=workers, address=address)
     scales: list[float] = []
@@ -184,6 +176,25 @@ def tune(
         {k: bound for k, p in places.items() if (bound := _bound(found[k], p)) is not None},
         done, alone.seed,
     )  # fmt: skip
+
+
+def asked(
+    arena: Arena, agent: str, space: Sequence[str] | Mapping[str, Place]
+) -> tuple[str, Arena, Mapping[str, Place]]:
+    """The agent's label, the arena with it alone, and where is searched: see :func:`tune`.
+
+    Raises ValueError, in one line, for what cannot be searched, or not without Optuna.
+    """
+    label, alone = _alone(arena, agent)
+    entry = next(a for p in alone.panels for a in p.agents)
+    places = space if isinstance(space, Mapping) else read_space(space, entry.name)
+    _refuse_ends(entry, places)
+    if find_spec("optuna") is None:
+        raise ValueError(
+            "--tune needs the package optuna, which is not installed: "
+            'python -m pip install "banditlab-arena[tune]"'
+        )
+    return label, alone, places
 
 
 def judged(arena: Arena, tuned: Tuned) -> Arena:

@@ -6,9 +6,14 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from banditlab import interrupt
 from banditlab.cli import output
 from banditlab.cli.flags import Parser, columns
+
+if TYPE_CHECKING:
+    from banditlab.curves import Curves
 
 DESCRIPTION = """Draw and compare results of any origin: a table (.csv, .parquet) with a row for
 each agent, seed and round, in columns agent, seed, t, value and optionally panel."""
@@ -30,17 +35,9 @@ def parser() -> Parser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns 0, 1 (nothing could be written) or 2 (bad input)."""
     output.ready()
-    try:
-        return _main(list(sys.argv[1:] if argv is None else argv))
-    except ValueError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
-    except BrokenPipeError:
-        output.silence()
-        return 1
-    except OSError as error:
-        print(f"error: {output.cause(error)}", file=sys.stderr)
-        return 1
+    interrupt.say_otherwise()
+    words = list(sys.argv[1:] if argv is None else argv)
+    return output.answered(lambda: _main(words), interrupt.otherwise)
 
 
 def _main(words: list[str]) -> int:
@@ -53,8 +50,11 @@ def _main(words: list[str]) -> int:
     if args.larger:
         for panel in curves.arena["panels"]:
             panel["larger"] = True
+    if args.compare:
+        _refuse_alone(curves, args.file)
     folder = Path(args.out) if args.out else Path("results") / "local" / curves.arena["name"]
     check_writable(folder)
+    interrupt.say_otherwise(f"interrupted; files in {folder} may be missing")
     curves.save(folder, bands=args.bands or "pointwise")
     for note in curves.notes:
         print(f"{note[0].upper()}{note[1:]}.", file=sys.stderr)
@@ -64,3 +64,12 @@ def _main(words: list[str]) -> int:
         show(curves, folder, pairs=args.compare)
     output.flush()
     return 0
+
+
+def _refuse_alone(curves: Curves, file: str) -> None:
+    """ValueError where no panel has a pair to compare."""
+    for panel in curves.panels():
+        agents = curves.agents(panel)
+        if len(agents) > 1 and curves.record(agents[0], panel).replications > 1:
+            return
+    raise ValueError(f"--compare needs two agents, and two seeds that both have, in {file}")

@@ -18,6 +18,7 @@ from banditlab.cli.flags import settings
 from banditlab.cli.live import Live, both
 from banditlab.console import Bar
 from banditlab.data import atomic
+from banditlab.validate import inside
 
 if TYPE_CHECKING:
     from banditlab.arena.backends.base import Backend
@@ -94,9 +95,9 @@ def run(args: argparse.Namespace, arena: Any, place: str) -> int:
 
     for note in arena.notes:
         print(note, file=sys.stderr)
+    refuse(args, arena)
     folder = Path(args.out) if args.out else Path("results") / place
     bound = memory.size(args.memory) if args.memory else None
-    _contest(args, arena)  # what is wrong with it is said at once
     watch = None if args.track is None else track.open_tracker(args.track, folder / args.track)
     asked = (args.backend, args.workers, args.address)
     plain = backend(arena, *asked)
@@ -115,6 +116,22 @@ def run(args: argparse.Namespace, arena: Any, place: str) -> int:
         _remove_empty(folder)
 
 
+def refuse(args: argparse.Namespace, arena: Any) -> None:
+    """Say what is wrong with the flags of a run before anything is played, or written."""
+    from banditlab.arena import memory
+    from banditlab.arena.backends import backend
+
+    _contest(args, arena)
+    if args.memory:
+        memory.size(args.memory)
+    if args.track is not None:
+        track.open_tracker(args.track, ".")
+    backend(arena, args.backend, args.workers, args.address)
+    pairs = [p for p in arena.panels if p.sweep or len(p.agents) > 1]
+    if args.compare and not any(panel.replications > 1 for panel in pairs):
+        raise ValueError("--compare needs a panel with two agents, and two replications of each")
+
+
 def _contest(args: argparse.Namespace, arena: Any) -> Contest | None:
     """What --until-resolved asks for."""
     if args.until_resolved is None:
@@ -124,7 +141,8 @@ def _contest(args: argparse.Namespace, arena: Any) -> Contest | None:
         return None
     from banditlab.arena.resolve import Contest
 
-    return Contest(arena, args.until_resolved, args.most, args.span)
+    alpha = inside("--until-resolved", args.until_resolved, 0.0, 1.0)
+    return Contest(arena, alpha, args.most, args.span)
 
 
 def _simulated(

@@ -7,7 +7,7 @@ import json
 import sys
 from pathlib import Path
 
-from banditlab.cli.run import check_writable, chosen, run
+from banditlab.cli.run import check_writable, chosen, refuse, run
 from banditlab.console import Bar
 from banditlab.data.atomic import write_text
 
@@ -19,6 +19,10 @@ def tune(args: argparse.Namespace) -> int:
     if not args.agent:
         raise ValueError("--tune needs --agent NAME, whose hyper-parameters are searched")
     arena, place = chosen(args)
+    # All of it before the search: it takes long, and what an earlier one has kept is deleted.
+    label, *_ = search.asked(arena, args.agent, args.tune)
+    unknown = search.Tuned(label, {}, {}, 0.0, 0.0, {}, [], 0)
+    refuse(args, search.judged(arena, unknown))
     folder = Path(args.out) if args.out else Path("results") / f"{place}-tuned"
     check_writable(folder)
     journal = folder / "tune.journal"

@@ -95,7 +95,9 @@ def wanted_columns(
     absent = [ours for ours in known if ours not in found]
     for ours in required:
         if ours in absent:
-            hint = "; its first line must name the columns" if _is_data(names) else ""
+            flag = "--label NAME" if ours == "label" else f"--columns {ours}=NAME"
+            how = f"; if one of them is that, say {flag}" if names else ""
+            hint = "; its first line must name the columns" if _is_data(names) else how
             raise ValueError(f"the {kind} has no column {ours!r}; it has {_listed(names)}{hint}")
     for name in list(free)[:MANY]:
         # A misspelt optional column would otherwise be passed over without a word.

@@ -254,7 +254,9 @@ def _open_file(path: Path, kind: str) -> _Opened:
     ending = "".join(path.suffixes[-2:]).lower()
     ending = ending if ending in TEXT else path.suffix.lower()
     if ending not in (*TEXT, PARQUET):
-        raise ValueError(f"{path.name}: a {kind} ends in .csv, .tsv, .csv.gz, .tsv.gz or .parquet")
+        raise ValueError(
+            f"{path.name or path}: a {kind} ends in .csv, .tsv, .csv.gz, .tsv.gz or .parquet"
+        )
     try:
         mode = path.stat().st_mode
         if not stat.S_ISREG(mode):
@@ -356,7 +358,8 @@ def _unpacked(path: Path, ending: str) -> bytes:
         except UnicodeDecodeError as error:
             line = data.count(b"\n", 0, error.start) + 1
             byte = data[error.start]
-            raise ValueError(f"line {line} is not UTF-8 (byte 0x{byte:02x}): save it so") from None
+            said = f"line {line} is not UTF-8 (byte 0x{byte:02x}): save the file as UTF-8"
+            raise ValueError(said) from None
     return data
 
 

@@ -13,7 +13,7 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullLocator
 
 from banditlab.plot.curves import Curve
-from banditlab.plot.styles import Style
+from banditlab.plot.styles import Style, settable
 from banditlab.validate import choice
 from banditlab.words import wrap
 
@@ -320,10 +320,10 @@ def draw_panel(
     _set_ticks(ax.yaxis, _y_ticks(scale, 5), scale.kind in ("log", "symlog"), knee)
     rc = mpl.rcParams
     title = measured(ax.figure, float(rc["axes.titlesize"]))
-    ax.set_title(wrap(panel.get("title") or "", width - 0.6 * style.grow, title))
+    ax.set_title(wrap(settable(panel.get("title") or ""), width - 0.6 * style.grow, title))
     words = measured(ax.figure, float(rc["axes.labelsize"]))
-    ax.set_xlabel(wrap(panel.get("xlabel") or "", 0.75 * width, words))
-    ax.set_ylabel(wrap(panel.get("ylabel") or "", 0.68 * height, words))
+    ax.set_xlabel(wrap(settable(panel.get("xlabel") or ""), 0.75 * width, words))
+    ax.set_ylabel(wrap(settable(panel.get("ylabel") or ""), 0.68 * height, words))
     _draw_curves(ax, curves, scale, style)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from banditlab.plot.styles import STYLES, Style, color_number, ramp
+from banditlab.plot.styles import STYLES, Style, color_number, ramp, settable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -170,7 +170,7 @@ def curves_of(
             continue
         nothing = np.full_like(y, np.nan)
         label = overlay["label"]
-        named = names.get(label, label)
+        named = settable(names.get(label, label))
         curves.append(Curve(label, named, t, y, nothing, nothing, guides[label], overlay=True))
     for label in _ordered(panel, rows["label"]):
         part = rows[rows["label"] == label].sort_values("t")
@@ -184,7 +184,7 @@ def curves_of(
             lo, hi = mean - half, mean + half
         if np.isfinite(mean).any():
             note = (panel.get("notes") or {}).get(label, "").replace("-", "\N{MINUS SIGN}")
-            named = names.get(label, label)
+            named = settable(names.get(label, label))
             curves.append(Curve(label, named, t, mean, lo, hi, looks[label], note=note))
     _dodge(panel, [curve for curve in curves if not curve.overlay])
     return curves

@@ -46,7 +46,7 @@ from banditlab.data.atomic import Together
 from banditlab.plot.axes import draw_panel, measured
 from banditlab.plot.curves import curves_of, guides_of, looks_of, rows_of
 from banditlab.plot.labels import write_labels, write_legend, write_uprights
-from banditlab.plot.styles import house_style, style_called
+from banditlab.plot.styles import house_style, settable, style_called
 from banditlab.validate import choice, positive
 from banditlab.words import wrap
 
@@ -186,7 +186,7 @@ def draw(
             drawn.append((ax, curves))
         if title:
             words = measured(figure, float(mpl.rcParams["figure.titlesize"]))
-            lines = wrap(title, 0.94 * look.grow * wide, words)
+            lines = wrap(settable(title), 0.94 * look.grow * wide, words)
             figure.suptitle(lines)
             taller = 0.18 * look.grow * (lines.count("\n") + 1)
             figure.set_figheight(figure.get_figheight() + taller)

@@ -6,11 +6,13 @@ import colorsys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.colors import to_hex, to_rgb
+from matplotlib.mathtext import MathTextParser
 
 from banditlab.validate import choice
 
@@ -157,3 +159,18 @@ def ramp(color: str, count: int, style: Style) -> Sequence[str]:
         _mixed(color, style.paper if strength < 0 else style.ink, abs(float(strength)))
         for strength in strengths
     ]
+
+
+@cache
+def settable(text: str) -> str:
+    r"""``text`` as it is, or, where what its dollars enclose is no mathematics, with plain dollars.
+
+    >>> settable("$x^2$"), settable("$x^{ and 5$")
+    ('$x^2$', '\\$x^{ and 5\\$')
+    """
+    try:
+        if text.count("$") > 1:
+            MathTextParser("path").parse(text)
+    except ValueError:
+        return text.replace("$", r"\$")
+    return text

@@ -172,7 +172,9 @@ def _run(run: Run, i: int, is_open: bool) -> Html:
     if arena.source:
         parts.append(el("p", el("strong", "Source: "), arena.source))
     parts += [_panel(run, panel, f"{i}-{k}") for k, panel in enumerate(run.panels)]
-    parts += [_checks(run), _provenance(run), _again(run)]
+    parts += [_checks(run), _provenance(run)]
+    if run.about.seed is not None:
+        parts.append(_again(run))
     return el("details", summary, el("div", parts, class_="arena"), id=f"run-{i}", open=is_open)
 
 
@@ -181,7 +183,7 @@ def _panel(run: Run, panel: Panel, place: str) -> Html:
     untitled = figure.title in ("", figure.name) and len(run.panels) == 1
     title = _title(run) if untitled else figure.title or figure.name
     facts = []
-    if panel.arena is not None:
+    if panel.arena is not None and panel.arena.problem is not None:
         facts = [f"problem {panel.arena.problem.name}", f"protocol {panel.arena.protocol}"]
         if panel.arena.exact:
             facts.append("summed over all logs, no chance involved")
@@ -277,6 +279,8 @@ def _checks(run: Run) -> Html:
 def _provenance(run: Run) -> Html:
     about = run.about
     facts = [("hash of the arena", about.hash), ("seed", str(about.seed))]
+    if about.seed is None:
+        facts = [("simulated by", "others: a table of results")]
     facts += [(name, number) for name, number in about.versions.items()]
     if run.local is not None:
         facts += [(name, str(value)) for name, value in run.local.machine.items()]

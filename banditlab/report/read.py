@@ -68,7 +68,7 @@ class ArenaPanel(BaseModel):
 
     name: str
     protocol: str = ""
-    problem: Named
+    problem: Named | None = None  # none where results come from elsewhere
     horizon: int = 0
     replications: int = 0
     exact: bool = False
@@ -106,7 +106,7 @@ class About(BaseModel):
 
     arena: ArenaFacts
     hash: str = ""
-    seed: int = 0
+    seed: int | None = None
     versions: dict[str, str] = {}
     checks: list[Check] = []
     figure: Picture
@@ -182,6 +182,9 @@ def read(folder: Path) -> Run:
     entries = [panel.model_dump() for panel in figures]
     with Blame(folder / "curves.csv"):
         tables = [rows_of(frame, panel) for panel in entries]
+        for panel, rows in zip(figures, tables, strict=True):
+            for absent in [name for name in panel.order if name not in set(rows["label"])][:1]:
+                raise ValueError(f"no row of {absent!r}, which run.json names")
         looks = looks_of(entries, tables)
     with Blame(folder / "run.json"):
         drawn = [
@@ -209,8 +212,9 @@ class Blame:
     def __exit__(self, _: Any, error: BaseException | None, __: Any) -> None:
         if isinstance(error, ValidationError):
             first = error.errors()[0]
-            place = ".".join(str(part) for part in first["loc"])
-            raise ValueError(f"{self.path}: damaged: {place}: {first['msg']}") from error
+            place = "".join(f"{part}." for part in first["loc"])
+            said = f"{place[:-1]}: {first['msg']}" if place else first["msg"]
+            raise ValueError(f"{self.path}: damaged: {said}") from error
         if isinstance(error, OSError):
             raise ValueError(f"{self.path}: {error.strerror or error}") from error
         if isinstance(error, Exception):
@@ -240,8 +244,11 @@ def _json(path: Path, model: type[Any], digests: dict[str, str]) -> Any:
 
 
 def _frame(path: Path, digests: dict[str, str]) -> pd.DataFrame:
-    digests[path.name] = hashlib.sha256(_bytes(path)).hexdigest()
+    data = _bytes(path)
+    digests[path.name] = hashlib.sha256(data).hexdigest()
     with Blame(path):
+        if not data.endswith(b"\n"):
+            raise ValueError("its last line is cut off")
         texts = dict.fromkeys(TEXTS, str)
         absent = {name: ["", "nan", "NaN"] for name in COLUMNS if name not in TEXTS}
         frame = pd.read_csv(path, keep_default_na=False, na_values=absent, dtype=texts)
@@ -253,6 +260,8 @@ def _frame(path: Path, digests: dict[str, str]) -> pd.DataFrame:
                 frame[name] = pd.to_numeric(frame[name])
         if frame.empty or not np.isfinite(frame["t"]).all() or not (frame["n"] >= 1).all():
             raise ValueError("a row without t or n, or no row at all")
+        for row in np.flatnonzero(frame.duplicated([*TEXTS, "t"]))[:1]:
+            raise ValueError(f"line {row + 2} says again what another line says")
     return frame
 
 

@@ -16,8 +16,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,8 +38,9 @@ TICK = 0.1  # seconds between two looks at what is asked of a block, and at how 
 STARTS = 3  # processes that end before they have begun, after which no more are tried
 # What libraries of linear algebra ask for their number of threads.
 THREADS = ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "VECLIB_MAXIMUM")
-CODE = (
-    "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer)\n"
+CODE = (  # Ctrl-C is meant for who runs the arena, while a worker imports, too
+    "import pickle, signal, sys; signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+    "sys.path[:] = pickle.load(sys.stdin.buffer)\n"
     f"from {__name__} import serve; serve()"
 )
 
@@ -140,12 +141,13 @@ class Process(Hand):
 
     def _start(self) -> None:
         one = dict.fromkeys((f"{name}_NUM_THREADS" for name in THREADS), "1") if self.alone else {}
-        self.process = process = subprocess.Popen(
-            [sys.executable, "-c", CODE],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env={**os.environ, **one},
-        )
+        with _deaf():
+            self.process = process = subprocess.Popen(
+                [sys.executable, "-c", CODE],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env={**os.environ, **one},
+            )
         if self._closed:  # meanwhile
             self._end()
         told: queue.SimpleQueue[Any] = queue.SimpleQueue()
@@ -185,6 +187,19 @@ class Process(Hand):
             process.wait()
 
 
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """A process that is started here does not hear Ctrl-C before it can ignore it."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _reason(process: subprocess.Popen[bytes] | None) -> str:
     """How a process has ended, in words."""
     if process is None:
@@ -204,7 +219,6 @@ def _reason(process: subprocess.Popen[bytes] | None) -> str:
 
 def serve() -> None:
     """What a worker process does until its input ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is meant for who runs the arena
     pipe = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a program prints must not come between the messages
     guard = threading.Lock()
