@@ -194,6 +194,16 @@ def test_bad_arguments_are_one_line(given, said):
         top_two(np.arange(80.0).reshape(40, 2), **given)
 
 
+def test_values_that_are_no_numbers_are_refused_and_rounded_ones_are_not():
+    values = np.arange(12.0).reshape(4, 3)
+    for bad in (math.nan, math.inf):
+        for span in (None, (0.0, 20.0)):
+            with pytest.raises(ValueError, match="values must be finite"):
+                top_two(np.where(values == 5.0, bad, values), span=span)
+    rounded = top_two(np.where(values == 0.0, -1e-16, values), span=(0.0, 11.0))
+    assert rounded == top_two(values, span=(0.0, 11.0))
+
+
 def test_spans_are_read_and_refused():
     assert read_span("0:1e3") == (0.0, 1000.0) and read_span((1, 2)) == (1.0, 2.0)
     for bad in ("5", "3:1", "a:b", (1, 2, 3), 7):
@@ -294,6 +304,51 @@ def test_only_panels_that_are_open_grow_and_the_level_is_shared():
     counts = {p: curves.record(curves.agents(p)[0], p).replications for p in curves.panels()}
     assert counts["equal"] == 80 and counts["alone"] == 5
     assert counts["easy"] == found["easy"]["replications"] < 80
+
+
+def batched(monkeypatch, sizes):
+    """Have a run of n replications keep means of batches of ``sizes[n]``."""
+    monkeypatch.setattr(
+        "banditlab.arena.memory.batches",
+        lambda shapes, *_: [sizes[replications] for replications, _, _ in shapes],
+    )
+
+
+def test_bets_on_batches_of_another_size_have_a_level_of_their_own(monkeypatch):
+    batched(monkeypatch, {4: 1, 8: 2, 16: 4, 32: 4})
+    levels = []
+
+    def seen(values, alpha, **given):
+        levels.append(alpha)
+        return top_two(values, alpha, **given)
+
+    monkeypatch.setattr("banditlab.arena.resolve.top_two", seen)
+    same = {**ARENA, "agents": [{"name": "uniform"}, {"name": "uniform", "label": "other"}]}
+    given = {"workers": 1, "progress": lambda *_: None, "most": 32}
+    banditlab.until_resolved(same, 0.08, memory=10**9, **given)
+    assert levels == [0.04, 0.02, 0.01, 0.01]
+    batched(monkeypatch, dict.fromkeys((4, 8, 16, 32), 1))
+    levels.clear()
+    banditlab.until_resolved(same, 0.08, **given)
+    assert levels == [0.08] * 4  # without --memory there are no batches
+
+
+def test_looks_at_batches_increase_however_large_these_are(monkeypatch):
+    batched(monkeypatch, {4: 1, 5: 5})
+    monkeypatch.setattr("banditlab.arena.resolve._span", lambda panel: None)
+    curves = banditlab.until_resolved(
+        ARENA, most=5, memory=10**9, workers=1, progress=lambda *_: None
+    )
+    assert curves.resolved["main"]["looks"] == [4, 5]
+
+
+def test_who_is_left_out_was_a_rival_all_the_same(monkeypatch):
+    three = {**ARENA, "agents": [*ARENA["agents"], {"name": "uniform", "label": "gives up"}]}
+    contest = Contest(read_arena(three), 0.06, 4, None)
+    curves = banditlab.simulate(three, workers=1, progress=lambda *_: None)
+    curves.records["main", "gives up"].values[0] = math.nan
+    contest.look(curves)
+    assert contest.found["main"]["needed"] == math.log10(3 * 2 / 0.06)
 
 
 def test_what_cannot_be_decided_is_refused_in_one_line():

@@ -12,7 +12,9 @@ import scipy.stats
 from banditlab import bounds
 from banditlab.curves import Curves, Record
 from banditlab.statistics import (
+    chance_interval,
     clopper_pearson,
+    compare_all,
     holm,
     mean_sem,
     paired_p,
@@ -253,3 +255,9 @@ def test_slope_intervals_cover_the_true_exponent():
     assert 178 <= hits <= 199
     assert np.isnan(resampled_slopes(x, raw[:1])).all()
     assert np.isnan(resampled_slopes(x, -raw)).all()
+
+
+def test_the_chance_to_lie_below_what_is_no_number_is_none():
+    assert all(math.isnan(end) for end in chance_interval([1.0, 2.0], [math.nan, 3.0]))
+    (pair,) = compare_all([[1.0, math.nan], [2.0, 3.0]])
+    assert math.isnan(pair.chance) and math.isnan(pair.holm)

@@ -103,6 +103,7 @@ def resolve(
 ) -> Curves:
     """Play until nothing of the contest is open; see :func:`until_resolved`."""
     store.grows = True
+    contest.bounded = memory is not None
     while True:
         curves = simulate.run(
             contest.arena, players(contest.arena), progress, store, memory, watch, contest.known_as
@@ -126,6 +127,8 @@ class Contest:
         self.most = {p.name: _cap(p, most) for p in self.open}
         self.span = {p.name: _span(p) if span is None else read_span(span) for p in self.open}
         self.looks: dict[str, list[int]] = {p.name: [] for p in self.open}
+        self.bounded = False  # whether replications may be kept as means of batches
+        self.batches: dict[str, list[int]] = {p.name: [] for p in self.open}  # sizes met
         self.found: dict[str, dict[str, Any]] = {}
 
     def look(self, curves: Curves) -> bool:
@@ -142,6 +145,18 @@ class Contest:
                 panel.replications = min(2 * panel.replications, self.most[panel.name])
         return not self.open
 
+    def _level(self, name: str, batch: int) -> float:
+        """What a look may spend at most of the panel's level.
+
+        A bet on means of larger batches is another bet, not the earlier one gone on: each size of
+        batch has a level of its own, alpha / 2, alpha / 4, ..., where there can be several.
+        """
+        met = self.batches[name]
+        if batch not in met:
+            met.append(batch)
+        bets = self.bounded and self.span[name] is not None
+        return self.alpha / 2.0 ** (met.index(batch) + 1) if bets else self.alpha
+
     def _judged(self, panel: Panel, curves: Curves) -> dict[str, Any]:
         name, measure = panel.name, curves.shown(panel.name)
         final = {a: curves.at(None, a, measure, name) for a in curves.agents(name)}
@@ -153,8 +168,11 @@ class Contest:
         if curves.measure(name).more:  # smaller is better to whoever judges
             values, span = -values, (-span[1], -span[0]) if span else None
         rows = len(values) / panel.replications  # less than 1 for means of batches
+        alpha = self._level(name, panel.replications // len(values))
+        # Agents that are left out, perhaps at later looks only, were rivals of the others before.
+        alpha *= _claims(len(agents)) / _claims(len(final))
         verdict = top_two(
-            values, self.alpha, span=span, looks=[max(1, round(n * rows)) for n in looks],
+            values, alpha, span=span, looks=[n * rows for n in looks],
             most=round(self.most[name] * rows),
         )  # fmt: skip
         looks.append(panel.replications)
@@ -172,6 +190,11 @@ class Contest:
             "most": self.most[name],
             "looks": list(looks),
         }
+
+
+def _claims(agents: int) -> int:
+    """How many statements there are that one of so many agents is better than another."""
+    return agents * (agents - 1)
 
 
 def _contested(panel: Panel) -> bool:

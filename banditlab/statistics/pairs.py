@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -33,12 +34,15 @@ def chance_interval(
     """How probable it is that ``a`` lies below ``b`` in one replication, and its interval.
 
     A tie counts as half a win. The interval is Clopper's and Pearson's, exact without ties and
-    wider than need be with them. Raises ValueError for lists of several lengths.
+    wider than need be with them. All are nan where a value is. Raises ValueError for lists of
+    several lengths.
     """
     level = inside("level", level, 0.0, 1.0)
     a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     if a.ndim != 1 or a.shape != b.shape or a.size == 0:
         raise ValueError(f"a and b must be equally long lists, got shapes {a.shape} and {b.shape}")
+    if np.isnan(a).any() or np.isnan(b).any():
+        return math.nan, math.nan, math.nan
     wins = float((a < b).sum() + 0.5 * (a == b).sum())
     lo, hi = clopper_pearson(np.array(wins), a.size, level)
     return wins / a.size, float(lo), float(hi)

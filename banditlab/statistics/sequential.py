@@ -85,7 +85,7 @@ def top_two(
     alpha: float = 0.05,
     *,
     span: tuple[float, float] | None = None,
-    looks: Sequence[int] = (),
+    looks: Sequence[float] = (),
     most: int | None = None,
 ) -> Verdict:
     """Whether it is decided which of the two columns with the smallest means is the smaller.
@@ -100,7 +100,8 @@ def top_two(
     span
         The range in which each value is known to lie: then betting decides, and the looks are free.
     looks
-        Numbers of replications at the earlier looks, which spending needs; increasing.
+        Numbers of replications at the earlier looks, which spending needs; increasing. Fractions
+        where a row is the mean of several replications.
     most
         Number of replications of the last look that there can be, which spending needs; by
         default this one.
@@ -108,7 +109,7 @@ def top_two(
     Raises
     ------
     ValueError
-        For values outside ``span``, fewer than two agents, no replication, or looks that do not
+        For values outside ``span`` or not finite, fewer than two agents, no replication, or looks that do not
         increase.
     """
     alpha = inside("alpha", alpha, 0.0, 1.0)
@@ -117,6 +118,8 @@ def top_two(
         raise ValueError(
             f"values must be (replications, agents), two at least, got shape {values.shape}"
         )
+    if not np.isfinite(values).all():
+        raise ValueError("values must be finite: leave out agents that have nan or inf")
     n, agents = values.shape
     order = np.argsort(values.mean(axis=0), kind="stable")
     leader, runner_up = int(order[0]), int(order[1])
@@ -124,7 +127,8 @@ def top_two(
     claims = agents * (agents - 1)
     if span is not None:
         low, high = span
-        outside = values[(values < low - 1e-9 * abs(low)) | (values > high + 1e-9 * abs(high))]
+        slack = 1e-9 * (high - low)  # sums of rounded numbers may end a little outside
+        outside = values[(values < low - slack) | (values > high + slack)]
         if not low < high or outside.size:
             got = f"got a value of {outside.flat[0]:g}" if outside.size else "and LOW below HIGH"
             raise ValueError(f"span must hold every value, {low:g} to {high:g}, {got}")

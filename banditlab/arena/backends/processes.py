@@ -175,10 +175,11 @@ class Process(Hand):
 
     def _send(self, message: Any) -> None:
         """Tell the process; that it has ended is found out by who listens."""
-        with suppress(OSError, AttributeError):
-            assert self.process is not None and self.process.stdin is not None
-            pickle.dump(message, self.process.stdin)
-            self.process.stdin.flush()
+        process = self.process  # None once it is closed, by another thread
+        if process is not None and process.stdin is not None:
+            with suppress(OSError, ValueError):
+                pickle.dump(message, process.stdin)
+                process.stdin.flush()
 
     def _end(self) -> None:
         process, self.process = self.process, None
