@@ -109,8 +109,8 @@ def top_two(
     Raises
     ------
     ValueError
-        For values outside ``span`` or not finite, fewer than two agents, no replication, or looks that do not
-        increase.
+        For values outside ``span`` or not finite, fewer than two agents, no replication, or looks
+        that do not increase.
     """
     alpha = inside("alpha", alpha, 0.0, 1.0)
     values = np.asarray(values, dtype=np.float64)
