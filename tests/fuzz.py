@@ -286,7 +286,22 @@ VALUES: dict[str, list[str]] = {
     "--bands": ["pointwise", "simultaneous", "x"],
     "--out": ["out", "out/deep/er", ".", "log.csv", "log.csv/x", "/proc/x", "/dev/full", "a" * 255],
     "--memory": ["1GB", "800MB", "0", "1", "1e400", "x", "1e18TB"],
+    "--style": ["paper", "dark", "x"],
+    "--backend": ["threads", "ray", "x"],
+    "--address": ["nowhere:1", "auto", "x"],
+    "--until-resolved": ["0.05", "0.5", "0", "2", "nan"],
+    "--most": SMALL,
+    "--span": ["0:10", "1:0", "0:nan", "0:1e-9", "x"],
+    "--tune": ["alpha=0.1:2", "alpha=0:1:log", "alpha=1|2", "alpha=2:1", "x=1:2", "alpha=-1:1"],
+    "--trials": ["1", "2", "0", "-1", "x"],
+    "--track": ["tensorboard", "x"],
+    "--explain": [*AGENTS, "stochastic", "bernoulli", ".", "arena.toml"],
+    "--advise": ["feedback=reward", "source=log", "horizon=10", "feedback=x", "x", "="],
+    "--completion": ["bash", "zsh", "fish", "x"],
+    "--env": ["data:log.csv", "data:steps.csv", "data:none.csv", "data:", "data:.", "x"],
+    "--label": ["action", "reward", "state", "x", ""],
     "--resume": [], "--json": [], "--quiet": [], "--list": [], "--estimate-propensity": [],
+    "--compare": [], "--live": [], "--allow-code": [],
 }  # fmt: skip
 
 
@@ -300,7 +315,14 @@ def flags(draw: Any) -> list[str]:
         other = odd_words.map(lambda word: f"{key}={word}")
         return [flag, draw(st.sampled_from(VALUES[flag]) | other)]
     # Words that decide how long a run takes are drawn from the list alone.
-    big = flag in ("--horizon", "--replications", "--max-per-unit", "--workers")
+    big = flag in (
+        "--horizon",
+        "--replications",
+        "--max-per-unit",
+        "--workers",
+        "--most",
+        "--trials",
+    )
     sure = st.sampled_from(VALUES[flag])
     value = draw(sure if big else st.one_of(sure, sure, odd_words))
     return [f"{flag}={value}"] if draw(st.integers(0, 9)) == 0 else [flag, value]
@@ -322,7 +344,8 @@ def word_cases(draw: Any) -> list[str]:
 def bounded(words: list[str]) -> list[str]:
     """The words, and sizes of a run in front: by default an arena would take minutes."""
     report = "--log" in words and not any(w.partition("=")[2] in PLAY or w in PLAY for w in words)
-    if report or {"--list", "--version", "--help"} & set(words):
+    said = {"--list", "--version", "--help", "--explain", "--advise", "--completion"}
+    if report or said & {word.partition("=")[0] for word in words}:
         return words
     return ["--horizon", "10", "--replications", "2", *words]
 

@@ -284,6 +284,7 @@ def test_flags_that_cannot_act_are_refused_before_anything_is_played(tmp_path, c
         (["--agent", "ucb", "--replications", "1", "--compare"], "two replications of each"),
         (["--agent", "ucb", "--until-resolved", "2"], "--until-resolved must lie strictly"),
         (["--agent", "ucb", "--workers", "auto", "--address", "nowhere:1"], "not for backend thr"),
+        (["--agent", "ucb", "--live", "--quiet"], "--live shows what --quiet hides"),
         (["--agent", "mine"], "unknown agent 'mine'; the file that is here is ./mine.py"),
         (["--explain", "mine"], "the file that is here is ./mine.py"),
         (["--agent", "zzzz"], "--list shows all"),

@@ -127,6 +127,8 @@ def refuse(args: argparse.Namespace, arena: Any) -> None:
     if args.track is not None:
         track.open_tracker(args.track, ".")
     backend(arena, args.backend, args.workers, args.address)
+    if args.live and args.quiet:
+        raise ValueError("--live shows what --quiet hides: leave one of them out")
     pairs = [p for p in arena.panels if p.sweep or len(p.agents) > 1]
     if args.compare and not any(panel.replications > 1 for panel in pairs):
         raise ValueError("--compare needs a panel with two agents, and two replications of each")
