@@ -91,3 +91,11 @@ def look(learner, t):
     """See now and then, as the first calendar does, that the network is alive."""
     if t >= RECENT and t % LATER == 0 and learner.trouble[0] == 0:
         network_training.check_alive(learner)
+
+
+def check_decay(calendar: int, ridge: float, lr: float) -> None:
+    """Refuse, by ValueError, a decay of weights that would throw them beyond 0 in every step."""
+    if calendar == NEURAL_UCB and not lr * ridge < 1.0:
+        raise ValueError(
+            f"ridge must be below 1 / lr, {1.0 / lr:g}, with calendar 'neural_ucb', got {ridge:g}"
+        )

@@ -49,6 +49,7 @@ ALLOCATIONS = ("igw", "rigw")
 RIGW = 1
 GAMMAS = ("sqrt", "sqrt_loss", "fixed", "theory_square", "theory_fast")
 LEAST = 1e-6  # of a cost that is predicted, for rigw and kl
+MOST = 1e100  # of gamma: an infinite one times no gap is no number
 
 
 class Greed(NamedTuple):
@@ -135,6 +136,12 @@ def clipped(cost, least):
 @kernel
 def gamma_of(greed, n_arms, horizon, n, paid):
     """Gamma before reward number ``n``, from 1, when rewards so far have cost ``paid``."""
+    return min(scheduled(greed, n_arms, horizon, n, paid), MOST)
+
+
+@kernel
+def scheduled(greed, n_arms, horizon, n, paid):
+    """Gamma as its schedule says, however large."""
     rounds = 1.0 * (horizon if horizon > 0 else n)
     bound = greed.regression_regret
     if bound == 0.0:

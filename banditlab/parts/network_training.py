@@ -63,6 +63,7 @@ LARGEST = 1000.0  # predictions beyond are divergence
 RECENT = 1000  # rows on which some unit must be active
 EVERY, OFTEN, SELDOM = 1000, 10, 100  # the calendar
 UNKNOWN = 10_000  # rows remembered, at least, where nothing is said
+TINY = 1e-150  # of a product of shares: smaller ones come to 0, and 0 / 0 is no number
 AGAIN = 1000  # steps after which the perturbations are computed from scratch
 WRONG, DEAD = 1, 2  # why a learner gave up
 
@@ -308,6 +309,9 @@ def descend_on(training, learner, n, steps, lr):
             if not abs(f) <= LARGEST:
                 learner.trouble[0] = WRONG
                 return
+            if left < TINY:
+                settle(learner, w, begun, left)
+                left = 1.0
             off = deviation(training.loss, f, target)
             errors += off * off
             learner.steps[0] += 1

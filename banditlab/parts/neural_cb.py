@@ -195,7 +195,7 @@ def checked(given: dict[str, Any]) -> dict[str, Any]:
         "memory": integer("memory", given["memory"], 0),
     }
     most = math.sqrt(0.05 * math.sqrt(found["units"]) / found["lr"])
-    if found["c_p"] > most:
+    if found["perturb"] and found["c_p"] > most:
         raise ValueError(
             f"c_p must be at most {most:.3g} with {found['units']} units and lr "
             f"{found['lr']:g}, got {found['c_p']:g}"

@@ -114,6 +114,27 @@ def propensities_of(costs, t, how=igw):
     return weigh(how, np.asarray(costs), 10 * np.sqrt(t + 1))
 
 
+@pytest.mark.parametrize("allocation", ["igw", "rigw"])
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"gamma": 1e308},
+        {"gamma": 1e308, "gamma_schedule": "sqrt_loss"},
+        {"gamma_schedule": "theory_fast", "best_loss": 1e308, "regression_regret": 1e-300},
+    ],
+)
+def test_no_gamma_is_too_large_for_ties(allocation, given):
+    agent = banditlab.Agent("square_cb", n_arms=3, oracle="tabular", allocation=allocation, **given)
+    for arm in range(6):
+        agent.update(None, arm % 3, reward=0.0 if arm % 3 == 0 else 0.5)
+    np.testing.assert_allclose(agent.propensities(), [0.0, 2 / 3, 1 / 3], atol=1e-12)
+    assert agent.act(None) in (1, 2)
+
+
+def test_a_perturbation_that_is_off_limits_nothing():
+    make("neu_fast_cb", units=1, lr=1e5, perturb="none")
+
+
 def test_the_tabular_oracle_is_a_mean_per_context_and_arm():
     one = agent(n_contexts=2, oracle="tabular", low=-1.0, high=3.0)
     one.update(1, 2, reward=1.0)  # cost 1/2

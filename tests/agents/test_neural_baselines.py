@@ -447,6 +447,15 @@ def test_ee_net_plays_as_a_second_version_does(decider, shared):
     np.testing.assert_array_equal(agent._rng, slow.rng)
 
 
+def test_a_decay_that_halves_the_weights_in_every_step_does_not_make_them_nan():
+    hyper = {"ridge": 12.0, "calendar": "neural_ucb", "units": 3, "tolerance": 0.0}
+    agent = banditlab.Agent("neural_ucb", n_arms=2, dim=2, **hyper)
+    for arm, x in enumerate(([1.0, 0.5], [0.0, 1.0])):
+        agent.update([x], arm, 1.0)
+    assert np.isfinite(agent.state.learner.net.theta).all()
+    assert agent.state.learner.trouble[0] == 0
+
+
 # --- bad input ----------------------------------------------------------------------------------
 
 BAD = [
@@ -459,6 +468,13 @@ BAD = [
     ("neural_ts", {"nu": -0.1}, "nu must be at least 0"),
     ("neural_ts", {"units": 0}, "units must be at least 1"),
     ("neural_ts", {"depth": 3}, "depth must be at most 2"),
+    ("neural_ucb", {"units": 1 << 40}, "units must be at most 100000"),
+    ("ee_net", {"inner": 1 << 60}, "inner must be at most 100000"),
+    (
+        "neural_ucb",
+        {"ridge": 20.0, "calendar": "neural_ucb"},
+        "ridge must be below 1 / lr, 20, with calendar 'neural_ucb', got 20",
+    ),
     ("neural_epsilon", {"epsilon": 1.5}, r"epsilon must lie in \[0, 1\]"),
     ("neural_epsilon", {"lr": 0.0}, "lr must be positive"),
     ("linucb", {"bonus": "square"}, "bonus must be one of sqrt, official"),

@@ -129,7 +129,7 @@ def neural_epsilon(
     """
     params = NeuralEpsilon(
         between("epsilon", epsilon, 0.0, 1.0),
-        integer("units", units, 1),
+        integer("units", units, 1, 100_000),
         integer("depth", depth, 1, 2),
         positive("lr", lr),
         place("calendar", calendar, CALENDARS),

@@ -32,7 +32,7 @@ import numpy as np
 
 from banditlab import numeric
 from banditlab.core import kernel
-from banditlab.parts.calendars import CALENDARS, EE_NET
+from banditlab.parts.calendars import CALENDARS, EE_NET, check_decay
 from banditlab.parts.gradient_widths import (
     COVARIANCES,
     DIAGONAL,
@@ -139,7 +139,7 @@ def neural_ts(
         positive("ridge", ridge),
         nonnegative("nu", nu),
         place("cov", cov, COVARIANCES),
-        integer("units", units, 1),
+        integer("units", units, 1, 100_000),
         integer("depth", depth, 1, 2),
         positive("lr", lr),
         place("calendar", calendar, CALENDARS),
@@ -148,6 +148,7 @@ def neural_ts(
         flag("disjoint", disjoint),
         integer("memory", memory, 0),
     )
+    check_decay(params.calendar, params.ridge, params.lr)
     update = UPDATE[params.calendar]
     return Online(
         params, init, act, update, recommend, propensities, features=True, check=check_of(params)

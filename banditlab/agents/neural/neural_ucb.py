@@ -31,7 +31,7 @@ import math
 from typing import NamedTuple
 
 from banditlab.core import kernel
-from banditlab.parts.calendars import CALENDARS, EE_NET
+from banditlab.parts.calendars import CALENDARS, EE_NET, check_decay
 from banditlab.parts.gradient_widths import (
     COVARIANCES,
     DIAGONAL,
@@ -107,7 +107,7 @@ def neural_ucb(
         positive("ridge", ridge),
         nonnegative("nu", nu),
         place("cov", cov, COVARIANCES),
-        integer("units", units, 1),
+        integer("units", units, 1, 100_000),
         integer("depth", depth, 1, 2),
         positive("lr", lr),
         place("calendar", calendar, CALENDARS),
@@ -116,5 +116,6 @@ def neural_ucb(
         flag("disjoint", disjoint),
         integer("memory", memory, 0),
     )
+    check_decay(params.calendar, params.ridge, params.lr)
     update = UPDATE[params.calendar]
     return Online(params, init, act, update, recommend, features=True, check=check_of(params))
