@@ -204,6 +204,15 @@ def test_values_that_are_no_numbers_are_refused_and_rounded_ones_are_not():
     assert rounded == top_two(values, span=(0.0, 11.0))
 
 
+def test_what_is_no_size_is_refused_in_one_line():
+    for bad in ("4GB", 0, 2.5):
+        with pytest.raises(ValueError, match="memory must be"):
+            banditlab.until_resolved(ARENA, memory=bad, progress=lambda *_: None)
+    for bad in (0.0, -1.0, math.nan, math.inf):
+        with pytest.raises(ValueError, match="most must be a positive number"):
+            log_e_value([1.0], bad)
+
+
 def test_spans_are_read_and_refused():
     assert read_span("0:1e3") == (0.0, 1000.0) and read_span((1, 2)) == (1.0, 2.0)
     for bad in ("5", "3:1", "a:b", (1, 2, 3), 7):

@@ -18,6 +18,7 @@ from banditlab.statistics import (
     holm,
     mean_sem,
     paired_p,
+    performance_profile,
     resampled_slopes,
     simultaneous_critical,
     t_interval,
@@ -261,3 +262,11 @@ def test_the_chance_to_lie_below_what_is_no_number_is_none():
     assert all(math.isnan(end) for end in chance_interval([1.0, 2.0], [math.nan, 3.0]))
     (pair,) = compare_all([[1.0, math.nan], [2.0, 3.0]])
     assert math.isnan(pair.chance) and math.isnan(pair.holm)
+
+
+def test_counts_and_thresholds_that_are_no_numbers_are_refused():
+    with pytest.raises(ValueError, match="successes must lie in"):
+        clopper_pearson(math.nan, 3)
+    for bad in (0.5, [], [math.nan]):
+        with pytest.raises(ValueError, match="taus must be a list of numbers"):
+            performance_profile([[1.0]], bad)

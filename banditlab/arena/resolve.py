@@ -79,6 +79,8 @@ def until_resolved(
     ValueError
         In one line, as :func:`banditlab.simulate`, and where no panel has two agents to compare.
     """
+    if memory is not None:
+        memory = integer("memory", memory, 1)
     read = read_arena(arena, **changes)
     contest = Contest(read, alpha, most, span)
     players = partial(made_backend, name=backend, workers=workers, address=address)

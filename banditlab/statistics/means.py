@@ -110,7 +110,7 @@ def clopper_pearson(
     tail = (1.0 - inside("level", level, 0.0, 1.0)) / 2.0
     n = integer("n", n, 1)
     k = np.asarray(successes, dtype=np.float64)
-    if (k < 0).any() or (k > n).any():
+    if not ((k >= 0) & (k <= n)).all():  # nan is neither
         raise ValueError(f"successes must lie in [0, {n}], got {successes!r}")
     from scipy.special import betaincinv
 

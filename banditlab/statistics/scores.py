@@ -59,8 +59,13 @@ def optimality_gap(scores: np.ndarray, target: float = 1.0) -> np.ndarray:
 
 
 def performance_profile(scores: np.ndarray, taus: np.ndarray) -> np.ndarray:
-    """Share of all runs of all tasks with a score above each of ``taus`` (n,): (..., n)."""
+    """Share of all runs of all tasks with a score above each of ``taus`` (n,): (..., n).
+
+    Raises ValueError for ``taus`` that are no list of numbers.
+    """
     scores, taus = _scores(scores), np.asarray(taus, dtype=np.float64)
+    if taus.ndim != 1 or taus.size == 0 or np.isnan(taus).any():
+        raise ValueError(f"taus must be a list of numbers, got {taus.tolist()!r}")
     above = [(scores > tau).mean(axis=(-2, -1)) for tau in taus]
     return np.stack(above, axis=-1)
 

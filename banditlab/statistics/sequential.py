@@ -57,8 +57,10 @@ def log_e_value(differences: np.ndarray, most: float) -> float:
 
     ``most`` > 0 is the largest size that a difference can have. Where the mean is at most 0, this
     exceeds log(1 / a) for any number of replications with probability at most a, see the module.
-    Raises ValueError for a difference beyond ``most``.
+    Raises ValueError for a difference beyond ``most``, or for a ``most`` that is not positive.
     """
+    if not 0.0 < most < math.inf:
+        raise ValueError(f"most must be a positive number, got {most!r}")
     d = np.asarray(differences, dtype=np.float64) / most
     if d.size and not np.abs(d).max() <= 1.0 + 1e-9:
         raise ValueError(f"differences must lie within {most:g}, got {np.abs(d).max() * most:g}")
