@@ -59,7 +59,8 @@ def until_resolved(
         As for :func:`banditlab.simulate`; ``replications`` are those of the first look.
     alpha
         Level of all decisions of the run together: with at most this probability an agent is ever
-        called better, at any look and in any panel, whose expected value is not smaller.
+        called better, at any look and in any panel, whose expected value is not smaller. With
+        ``memory``, for means of batches may then be kept, bets have half of it or less.
     most
         The cap on the replications of a panel; by default 64 times those of the first look.
     span
