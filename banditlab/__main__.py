@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
 
@@ -45,11 +45,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         return attack(words[1:])
     if first == "readme":
-        print(_readme())
-        return 0
+        return _told(lambda: f"{_readme()}\n")
     if first in ("-h", "--help"):
-        print(_door(), end="")
-        return 0
+        return _told(_door)
     if first.startswith("-"):  # the arena is what flags are for
         return _arena(words)
     print(f"error: {banditlab.registry.unknown('word', first, WORDS)}", file=sys.stderr)
@@ -60,6 +58,15 @@ def _arena(words: list[str]) -> int:
     from banditlab.cli.main import main as arena
 
     return arena(words)
+
+
+def _told(words: Callable[[], str]) -> int:
+    """Print; a reader that has seen enough, as ``head`` does, is no error of ours."""
+    from banditlab import interrupt
+    from banditlab.cli import output
+
+    output.ready()
+    return output.answered(lambda: print(words(), end="") or 0, interrupt.otherwise)
 
 
 def _door() -> str:

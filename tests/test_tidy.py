@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -168,3 +170,10 @@ def test_where_there_is_nothing_to_compare_is_said(rows, tmp_path, capsys):
     assert main(["plot", str(path), "--compare", "--out", str(tmp_path / "out")]) == 2
     assert "--compare needs two agents, and two seeds" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_reader_of_the_readme_may_stop_reading():
+    command = [sys.executable, "-m", "banditlab", "readme"]
+    run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    run.stdout.close()
+    assert run.stderr.read() == "" and run.wait(timeout=20) == 1
