@@ -425,12 +425,18 @@ class Curves:
         return {label: name for label, name in named.items() if label != name}
 
     def _levels(self, panel: Mapping[str, Any]) -> list[tuple[dict[str, Any], np.ndarray]]:
-        """The levels of a panel, and the ends of its x axis."""
+        """The levels of a panel, and the ends of its x axis.
+
+        One whose curve or point is not in this run, for the arena was changed, is left out.
+        """
         points = np.concatenate(
             [self.record(agent, panel["name"]).checkpoints for agent in self.agents(panel["name"])]
         )
         return [
-            (level, np.array([points.min(), points.max()])) for level in panel.get("levels", ())
+            (level, np.array([points.min(), points.max()]))
+            for level in panel.get("levels", ())
+            if (record := self.records.get((level["panel"], level["curve"]))) is not None
+            and level["at"] in record.checkpoints
         ]
 
     def _level(self, wanted: tuple[dict[str, Any], np.ndarray]) -> dict[str, Any]:
