@@ -349,3 +349,16 @@ def test_arrays_and_frames_can_be_played_from_python():
         }
         found.append(banditlab.simulate(arena).raw("linucb")[:, -1].tolist())
     assert found[0] == found[1]
+
+
+@pytest.mark.parametrize(
+    ("source", "more", "message"),
+    [
+        ({"x": [[1.0, 2.0], [3.0]], "label": [0, 1]}, {}, "its rows have different lengths"),
+        ({"x": [[1j, 2.0], [3.0, 4.0]], "label": [0, 1]}, {}, "x must be a matrix of numbers"),
+        ({"x": [[1.0], [2.0]], "y": [0, 1]}, {"columns": "y"}, "columns must be a mapping"),
+    ],
+)
+def test_what_is_no_matrix_or_mapping_is_said_in_our_words(source, more, message):
+    with pytest.raises(ValueError, match=message):
+        Labelled.of(source, **more)

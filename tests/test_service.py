@@ -210,3 +210,15 @@ def test_a_network_that_diverged_decides_nothing():
         for _ in range(20):
             agent.learn(block, [0, 1], [1.0, 0.0])
             agent.decide(block)
+
+
+def test_ragged_columns_and_endless_clocks_are_refused_in_our_words():
+    agent = banditlab.Agent("square_cb", n_arms=2, dim=2)
+    block, ragged = [[1.0, 0.0], [0.0, 1.0]], [[1], [1, 0]]
+    for arms, rewards, name in ((ragged, [1.0, 1.0], "arms"), ([0, 1], ragged, "rewards")):
+        with pytest.raises(ValueError, match=f"^{name} must .* got rows of different lengths"):
+            agent.learn(block, arms, rewards)
+    agent.tick(5)
+    with pytest.raises(ValueError, match="rounds must be at most"):
+        agent.tick(1 << 60)
+    assert agent.t == 5

@@ -90,18 +90,31 @@ class Labelled:
         if isinstance(source, Labelled):
             return source
         choice("missing", missing, MISSING)
+        if columns is not None and not isinstance(columns, Mapping):
+            raise ValueError(
+                f'columns must be a mapping such as {{"label": "species"}}, got {shown(columns)}'
+            )
         label = dict(columns or {}).get("label", label)
         if not isinstance(label, str) or not label:
             raise ValueError(f"label must be the name of a column, got {shown(label)}")
-        if isinstance(source, Mapping) and np.ndim(source.get("x", 0)) == 2:
+        if isinstance(source, Mapping) and _is_matrix(source.get("x", 0)):
             return _of_arrays(source, label, missing)
         return _of_table(source, label)
+
+
+def _is_matrix(x: Any) -> bool:
+    try:
+        return np.ndim(x) == 2
+    except ValueError:
+        raise ValueError("x must be a matrix: its rows have different lengths") from None
 
 
 def _of_arrays(source: Mapping[str, Any], label: str, missing: str) -> Labelled:
     if set(source) != {"x", label}:
         raise ValueError(f"the data must hold x and {label}, got {', '.join(map(str, source))}")
     try:
+        if np.iscomplexobj(source["x"]):
+            raise TypeError
         x = np.array(source["x"], dtype=np.float64)
     except (TypeError, ValueError):
         raise ValueError("x must be a matrix of numbers, a row per label") from None

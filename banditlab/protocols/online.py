@@ -64,6 +64,9 @@ def as_played(params, state, t, x, arm, reward, rng):
     return False
 
 
+LONGEST = 1 << 60  # rounds that a clock can count to
+
+
 class Many(NamedTuple):
     """Kernels of an algorithm for many arms."""
 
@@ -347,7 +350,7 @@ class OnlineAgent(BanditAgent):
 
     def tick(self, rounds: int = 1) -> None:
         """Move on by ``rounds`` without learning: for rewards that arrive late."""
-        self.t += integer("rounds", rounds, 0)
+        self.t += integer("rounds", rounds, 0, LONGEST - self.t)
 
     def decide(self, block: Any, *, floor: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
         """Arms for many rounds at once, and with which probability each of them was drawn.
@@ -397,8 +400,8 @@ class OnlineAgent(BanditAgent):
         seen = [self._offer(x) for x in _entries(block)]
         columns = {"arms": arms, "rewards": rewards, **({} if t is None else {"t": t})}
         for name, column in columns.items():
-            if np.ndim(column) != 1 or len(column) != len(seen):
-                size = f"shape {np.shape(column)}"
+            size = _shape(column)
+            if size != f"shape ({len(seen)},)":
                 raise ValueError(f"{name} must have an entry for each of {len(seen)}, got {size}")
         pulled = [self._arm(arm) for arm in arms]
         for arm, (_, offered) in zip(pulled, seen, strict=True):
@@ -494,6 +497,14 @@ class OnlineAgent(BanditAgent):
         x = self._nothing()
         self.update(x, self.act(x), low if low > -np.inf else min(high, 0.0))
         self.recommend(x)
+
+
+def _shape(column: Any) -> str:
+    """The shape of a column, in words; rows of different lengths have none."""
+    try:
+        return f"shape {np.shape(column)}"
+    except ValueError:
+        return "rows of different lengths"
 
 
 def _entries(block: Any) -> Sequence[Any]:
