@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from banditlab.protocols.gym import Deep, Learner, Setting
 from banditlab.validate import integer, nonnegative, positive
 
+label = "ATLA-PPO"
 FACTS = ("random", "mad", "sa_rl", "pa_ad", "members")
 
 

@@ -34,6 +34,7 @@ import numpy as np
 from banditlab.protocols.gym import Deep, Learner, Setting
 from banditlab.validate import choice, integer, nonnegative, positive
 
+label = "PROTECTED"
 FACTS = ("random", "mad", "sa_rl", "pa_ad", "members")
 AGAIN = 10  # updates after which it is asked anew who is best
 

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 from banditlab.protocols.gym import Deep, Learner, Setting
 from banditlab.validate import integer, nonnegative, positive
 
+label = "WocaR-PPO"
 FACTS = ("random", "mad", "sa_rl", "pa_ad", "members")
 STEPS = 10  # of projected gradients
 FOLLOW = 0.005  # how far the target moves in a minibatch
