@@ -119,7 +119,17 @@ def test_every_family_has_a_page_that_names_its_agents_and_shows_a_figure():
         assert (ROOT / "results" / figure / "figure.svg").exists(), figure
         known = {*registry.names(), *registry.problem_names()}
         for named in re.findall(r"`([a-z]\w+)`", text):
-            words = {"delta", "eta", "alpha", "sigma", "disjoint", "practical", "radius"}
+            words = {
+                "delta",
+                "eta",
+                "alpha",
+                "sigma",
+                "disjoint",
+                "practical",
+                "radius",
+                "deep",
+                "row_l2",
+            }
             assert named in known | words, f"{page.stem}: {named}"
 
 
