@@ -23,6 +23,8 @@ def made(id: str, options: Mapping[str, Any] | None = None, **more: Any) -> Any:
     except Exception as error:  # of Gymnasium, which names what to use instead, or of its maker
         said = " ".join(str(error).split()).rstrip(".")
         kind = "" if isinstance(error, gymnasium.error.Error) else f"{type(error).__name__}: "
+        if options and "unexpected keyword argument" in said:
+            raise ValueError(f"{id} does not take these options: {said}") from error
         hint = ""
         if isinstance(error, gymnasium.error.NameNotFound | gymnasium.error.NamespaceNotFound):
             hint = f"; an environment of a module of your own is written MODULE:{id}"
