@@ -79,11 +79,9 @@ def python_equals_jit(s: Subject) -> None:
 
 def stays_in_the_vocabulary(s: Subject) -> None:
     """No kernel calls a function that differs between the jit and plain Python."""
-    if alone(s):
-        return  # it has none
     fields = zip(s.algorithm._fields, s.algorithm, strict=True)
     kernels = functions(value for field, value in fields if field not in NOT_KERNELS)
-    found = list(strangers(kernels))
+    found = [] if alone(s) else list(strangers(kernels))  # who is played alone has none
     assert not found, f"{s.name}: {'; '.join(found)}"
 
 
