@@ -51,8 +51,8 @@ def write(
 
     Examples
     --------
-    >>> banditlab.report.write("results/stochastic", "/tmp/report.html")  # doctest: +SKIP
-    PosixPath('/tmp/report.html')
+    >>> banditlab.report.write("results/stochastic")  # doctest: +SKIP
+    PosixPath('results/stochastic/report.html')
     """
     root = Path(root)
     found = folders(root)
