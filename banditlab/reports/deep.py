@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from banditlab import registry
 from banditlab.protocols import gym
-from banditlab.reports.plans import Settings, hyper_of
+from banditlab.reports.plans import Settings, hyper_of, speakers
 
 STEPS, REPLICATIONS, CHECKPOINTS = 50_000, 3, 20
 CONTROL = "random_policy"
@@ -22,21 +21,8 @@ def company(agent: str | None, rivals: Sequence[str]) -> list[str]:
 
 def algorithms(names: Sequence[str], settings: Settings) -> dict[str, Any]:
     """The agents by label; ValueError for one that is unknown or no deep agent."""
-    found: dict[str, Any] = {}
-    for name in names:
-        label = Path(name).stem if name.endswith(".py") else name
-        made: Any = registry.make(name, **hyper_of(name, settings))
-        if not gym.PROTOCOL.speaks(made):
-            raise ValueError(
-                f"agent {label!r} does not learn from vectors; wanted is one such as td3"
-            )
-        if label in found:
-            raise ValueError(f"agent {label!r} is named twice")
-        found[label] = made
-    for given in settings:
-        if given not in (*names, *found):
-            raise ValueError(f"--set: {registry.unknown('agent', given, found)}")
-    return found
+    other = "does not learn from vectors; wanted is one such as td3"
+    return speakers(names, settings, gym.PROTOCOL, other)
 
 
 def is_arena(id: str, parameters: Mapping[str, Any]) -> bool:

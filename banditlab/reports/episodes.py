@@ -23,7 +23,7 @@ from banditlab.data.collect import Numbered, numbered
 from banditlab.data.gym import Named, in_words
 from banditlab.protocols import episodic
 from banditlab.reports.environment import is_arena, make_environment, round_numbers
-from banditlab.reports.plans import Progress, Settings, Stages, hyper_of
+from banditlab.reports.plans import Progress, Settings, Stages, hyper_of, speakers
 from banditlab.reports.render import name as shown
 from banditlab.reports.render import sentences, value_and_interval
 from banditlab.statistics import t_interval
@@ -50,21 +50,8 @@ def company(agent: str | None, rivals: Sequence[str]) -> list[str]:
 
 def algorithms(names: Sequence[str], settings: Settings) -> dict[str, Any]:
     """The agents by label; ValueError for one that is unknown or does not learn by playing."""
-    found: dict[str, Any] = {}
-    for name in names:
-        label = Path(name).stem if name.endswith(".py") else name
-        made: Any = registry.make(name, **hyper_of(name, settings))
-        if not episodic.PROTOCOL.speaks(made):
-            raise ValueError(
-                f"agent {label!r} does not learn by playing episodes; wanted is one such as mex_mf"
-            )
-        if label in found:
-            raise ValueError(f"agent {label!r} is named twice")
-        found[label] = made
-    for given in settings:
-        if given not in (*names, *found):
-            raise ValueError(f"--set: {registry.unknown('agent', given, found)}")
-    return found
+    other = "does not learn by playing episodes; wanted is one such as mex_mf"
+    return speakers(names, settings, episodic.PROTOCOL, other)
 
 
 def arena(

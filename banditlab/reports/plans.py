@@ -62,17 +62,18 @@ class Stages:
             self.progress(self.what, done, 1000 * self.count)
 
 
-def algorithms(names: Sequence[str], settings: Settings) -> dict[str, OfflineMDP | Offline]:
-    """The agents by label; ValueError for one that is unknown or does not plan from a log."""
-    found: dict[str, OfflineMDP | Offline] = {}
+def speakers(names: Sequence[str], settings: Settings, protocol: Any, other: str) -> dict[str, Any]:
+    """The agents that speak ``protocol``, by label.
+
+    Raises ValueError, in one line, for one that is unknown, named twice or of another protocol,
+    of which ``other`` says what that means; and for settings of an agent that is not named.
+    """
+    found: dict[str, Any] = {}
     for name in names:
         label = Path(name).stem if name.endswith(".py") else name
         algorithm: Any = registry.make(name, **hyper_of(name, settings))
-        if not offline_mdp.PROTOCOL.speaks(algorithm):
-            raise ValueError(
-                f"agent {label!r} learns while it plays; wanted is one that plans from a log, "
-                "such as vi_lcb (or, in an environment, one that plays episodes, such as mex_mb)"
-            )
+        if not protocol.speaks(algorithm):
+            raise ValueError(f"agent {label!r} {other}")
         if label in found:
             raise ValueError(f"agent {label!r} is named twice")
         found[label] = algorithm
@@ -80,6 +81,15 @@ def algorithms(names: Sequence[str], settings: Settings) -> dict[str, OfflineMDP
         if given not in (*names, *found):
             raise ValueError(f"--set: {registry.unknown('agent', given, found)}")
     return found
+
+
+def algorithms(names: Sequence[str], settings: Settings) -> dict[str, OfflineMDP | Offline]:
+    """The agents by label; ValueError for one that is unknown or does not plan from a log."""
+    other = (
+        "learns while it plays; wanted is one that plans from a log, such as vi_lcb (or, in an "
+        "environment, one that plays episodes, such as mex_mb)"
+    )
+    return speakers(names, settings, offline_mdp.PROTOCOL, other)
 
 
 def company(agent: str | None, rivals: Sequence[str]) -> list[str]:
