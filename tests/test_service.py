@@ -86,6 +86,34 @@ def test_arms_that_come_and_go_are_told_apart_by_their_features():
     assert (agent.state.factor != before).any()
 
 
+def test_a_matrix_of_one_row_is_what_all_share_or_the_one_on_offer_and_never_both():
+    apart, row = small(), [[0.6, 0.8]]
+    block = [row, row[0]]
+    assert np.array_equal(*(apart._offer(x)[0] for x in block))
+    assert {offered for _, offered in map(apart._offer, block)} == {3}  # as in act
+    apart.learn(block, [2, 2], [1.0, 1.0])
+    assert apart.act(row) == apart.decide(block)[0][0] == 2
+    joint = small(disjoint=False)
+    assert [x.tolist() for x in joint.decide([row] * 5)] == [[0] * 5, [1.0] * 5]
+    unsure = banditlab.Agent("kernel_ucb", n_arms=3, dim=2)
+    for call in (lambda: unsure.decide([row]), lambda: unsure.learn([row], [0], [1.0])):
+        with pytest.raises(ValueError, match="one row may be what all arms share, or one arm on"):
+            call()
+    assert unsure.decide([row[0], row * 3])[0].tolist() == [0, 0] and unsure.t == 0
+
+
+def test_no_place_in_an_offer_is_better_than_another():
+    """Three rows in a table of four: whichever is the first has the copy."""
+    agent = small(n_arms=4, disjoint=False, gamma=0.0)
+    rows = np.array([[1.0, 0.0], [0.0, 1.0], [0.6, 0.8]])
+    np.testing.assert_allclose(agent._chosen(*agent._offer(rows)), 1 / 3)
+    agent = taught(small(n_arms=4, disjoint=False))
+    rule = agent._chosen(*agent._offer(rows))
+    assert rule.sum() == pytest.approx(1.0) and np.ptp(rule) > 1e-3
+    for order in ([1, 2, 0], [1, 0, 2]):
+        np.testing.assert_allclose(agent._chosen(*agent._offer(rows[order])), rule[order])
+
+
 def test_rewards_that_come_late_come_with_their_rounds():
     agent = banditlab.Agent("thompson", n_arms=3, seed=0)
     arms, _ = agent.decide([None] * 6)

@@ -15,6 +15,7 @@ from banditlab.core import kernel, kernel_inline
 from banditlab.parts import network_training, networks
 from banditlab.parts.inverse_gap import (
     LEAST,
+    RIGW,
     Greed,
     clipped,
     cost_range,
@@ -99,23 +100,27 @@ def init(params, task, rng):
 
 
 @kernel
-def predict_costs(state, x, loss, clip):
+def predict_costs(state, x, loss, clip, allocation):
     """Write the predicted costs of all arms; False when the network has diverged.
 
-    With the square loss the perturbation is left out: it is the same for all arms, and gaps are
-    all that counts.
+    With the square loss the perturbation is the same for all arms: left out where gaps are all that
+    counts, it matters where predictions are clipped, as reweighted gaps always do.
     """
     learner, costs = state.learner, state.costs
     sound = network_training.estimate(learner, x, costs)
     n_signs = learner.offsets.size
+    shift = 0.0
+    for s in range(n_signs if clip or allocation == RIGW else 0):
+        shift += learner.offsets[s] / n_signs
     for k in range(costs.size):
         if loss == KL:
             f, mean = costs[k], 0.0
             for s in range(n_signs):
                 mean += networks.sigmoid(f + learner.offsets[s]) / n_signs
             costs[k] = clipped(mean if n_signs > 0 else networks.sigmoid(f), LEAST)
-        elif clip:
-            costs[k] = clipped(costs[k], 0.0)
+        else:
+            costs[k] += shift
+            costs[k] = clipped(costs[k], 0.0) if clip else costs[k]
     return sound
 
 
@@ -123,7 +128,7 @@ def predict_costs(state, x, loss, clip):
 def weigh(greed, state, x, loss, clip):
     """Fill ``state.rule``; False when the network has diverged: then it is even."""
     n_arms, n = state.rule.size, state.learner.history.seen[0] + 1
-    sound = predict_costs(state, x, loss, clip)
+    sound = predict_costs(state, x, loss, clip, greed.allocation)
     gamma = gamma_of(greed, n_arms, state.horizon[0], n, state.paid[0])
     fill_rule(greed, state.costs, gamma, state.rule)
     for k in range(0 if sound else n_arms):
@@ -149,7 +154,7 @@ def update(params, state, t, x, arm, reward, rng):
 
 @kernel
 def recommend(params, state, x, rng, out):
-    sound = predict_costs(state, x, params.loss, params.clip)
+    sound = predict_costs(state, x, params.loss, params.clip, params.allocation)
     for k in range(0 if sound else out.size):
         state.costs[k] = 0.0
     fill_best(state.costs, out)

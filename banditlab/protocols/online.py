@@ -360,6 +360,9 @@ class OnlineAgent(BanditAgent):
         block
             An entry per round, what the round shows. Where arms have features, an entry may be a
             matrix of at most n_arms rows, one for each arm that is on offer: the arm is the row.
+            Exploration is then that of n_arms arms, of which each row has its share. A matrix of
+            one row is what all arms share, as in :meth:`act`, to an agent with ``disjoint``, and
+            the one arm on offer to an agent without, which tells arms by nothing but their rows.
         floor
             The least probability of an arm on offer, at most 1 / n_arms: with probability
             ``floor`` times their number one of them is drawn evenly, else by the algorithm. What
@@ -380,10 +383,7 @@ class OnlineAgent(BanditAgent):
         offers = [self._offer(x) for x in _entries(block)]
         arms, chances = np.empty(len(offers), np.int64), np.empty(len(offers))
         for i, (seen, offered) in enumerate(offers):
-            every = self.propensities(seen if self.task.dim else seen[0, 0])
-            # Rows repeat to fill the table of arms: what falls on a copy is the row's.
-            chosen = np.bincount(np.arange(every.size) % offered, every, offered)
-            rule = (1.0 - offered * floor) * chosen + floor
+            rule = (1.0 - offered * floor) * self._chosen(seen, offered) + floor
             with quiet():
                 arms[i] = categorical(self._rng, rule)
             chances[i] = rule[arms[i]] / rule.sum()
@@ -421,14 +421,39 @@ class OnlineAgent(BanditAgent):
         n_arms, _, dim = self.task[:3]
         if dim == 0 or np.ndim(x) != 2 or not 0 < np.shape(x)[0] < n_arms:
             return self.features(x), n_arms
-        offered = np.shape(x)[0]
-        if getattr(self.algorithm.params, "disjoint", False):
+        offered, disjoint = np.shape(x)[0], getattr(self.algorithm.params, "disjoint", None)
+        if disjoint and offered == 1:
+            return self.features(x), n_arms
+        if disjoint is None and offered == 1:
+            raise ValueError(
+                f"an entry of one row may be what all arms share, or one arm on offer, to "
+                f"{self.name}: hand it over as {dim} numbers where all share it, else {n_arms} "
+                "times, once for each arm"
+            )
+        if disjoint:
             raise ValueError(
                 f"{self.name} keeps coefficients per arm: arms that come and go need features that "
                 "tell them apart, and disjoint = false"
             )
         rows = np.asarray(x)
         return self.features(rows[np.arange(n_arms) % offered]), offered
+
+    def _chosen(self, seen: np.ndarray, offered: int) -> np.ndarray:
+        """How likely each of the ``offered`` rows is chosen, of a table that repeats them.
+
+        What falls on a copy is the row's. Where some rows have a copy more than others, an
+        algorithm that draws would prefer them: so each has its turn, and the mean counts.
+        """
+        n_arms = self.task.n_arms
+        draws = self.algorithm.propensities is not deterministic
+        turns = offered if draws and n_arms % offered else 1
+        chosen = np.zeros(offered)
+        for turn in range(turns):
+            rows = (np.arange(n_arms) + turn) % offered
+            shown = seen[rows] if turn else seen
+            every = self.propensities(shown if self.task.dim else shown[0, 0])
+            chosen += np.bincount(rows, every, offered) / turns
+        return chosen
 
     def propensities(self, x: Any = None) -> np.ndarray:
         """Probabilities (n_arms,) of the arms that ``act`` would draw from now.

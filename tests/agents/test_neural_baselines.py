@@ -460,6 +460,7 @@ def test_a_decay_that_halves_the_weights_in_every_step_does_not_make_them_nan():
 
 BAD = [
     ("kernel_ucb", {"ridge": 0.0}, "ridge must be positive"),
+    ("kernel_ucb", {"ridge": 1e-6}, "ridge must be at least 0.0001, got 1e-06"),
     ("kernel_ucb", {"nu": -1.0}, "nu must be at least 0"),
     ("kernel_ucb", {"memory": 0}, "memory must be at least 1"),
     ("neural_ucb", {"ridge": 0.0}, "ridge must be positive"),

@@ -16,7 +16,8 @@ Yan, Banerjee & He 2022) compare with, the first ``memory`` rounds are remembere
 learned from later ones; ``ridge`` and ``nu`` are those of the former's scripts.
 
 The inverse grows by a row a round (block inverse), which costs O(memory^2). All arms together cost
-as much again: vectors of kernels of two arms differ only in rounds of these two.
+as much again: vectors of kernels of two arms differ only in rounds of these two. Rounds that come
+again make the inverse the less exact, the smaller ``ridge``: below LEAST too few digits are left.
 
 >>> import banditlab
 >>> agent = banditlab.Agent("kernel_ucb", n_arms=2, dim=1)
@@ -43,10 +44,13 @@ report = "contextual"  # what --log makes of a file
 trial = {"memory": 20}  # what the contract plays
 
 
+LEAST = 1e-4  # of ridge
+
+
 class KernelUCB(NamedTuple):
     """Hyper-parameters."""
 
-    ridge: float = 1.0  # > 0: lambda
+    ridge: float = 1.0  # >= LEAST: lambda
     nu: float = 0.1  # >= 0: of the bonus
     memory: int = 1000  # >= 1: rounds that are remembered; costs 8 memory^2 bytes
 
@@ -215,12 +219,20 @@ def recommend(params, state, x, rng, out):
 
 
 def kernel_ucb(ridge: float = 1.0, nu: float = 0.1, memory: int = 1000) -> Online:
-    """KernelUCB with ``ridge`` > 0, ``nu`` >= 0, that learns from its first ``memory`` >= 1 rounds.
+    """KernelUCB with ``ridge`` >= 1e-4, ``nu`` >= 0, that learns from ``memory`` >= 1 rounds.
 
-    The task must have ``dim`` >= 1. Features may differ between arms, or be one row that all arms
-    share. Ties go to the lowest arm. Raises ValueError for a number out of range.
+    These are the first. The task must have ``dim`` >= 1. Features may differ between arms, or be
+    one row that all arms share. Ties go to the lowest arm. Raises ValueError for a number out of
+    range.
     """
+    if positive("ridge", ridge) < LEAST:
+        raise ValueError(
+            f"ridge must be at least {LEAST:g}, got {ridge!r}: rounds that come again would leave "
+            "no digits of the inverse"
+        )
     params = KernelUCB(
-        positive("ridge", ridge), nonnegative("nu", nu), integer("memory", memory, 1, 20_000)
+        positive("ridge", ridge),
+        nonnegative("nu", nu),
+        integer("memory", memory, 1, 20_000),
     )
     return Online(params, init, act, update, recommend, features=True)
