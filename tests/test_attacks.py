@@ -262,6 +262,9 @@ def saved(folder, kind, **given):
         ("PPO", {"policy_kwargs": {"net_arch": [16]}}),
         ("PPO", {"policy_kwargs": {"net_arch": {"pi": [8, 4], "vf": [32]}}}),
         ("PPO", {"use_sde": True}),
+        ("PPO", {"use_sde": True, "policy_kwargs": {"squash_output": True}}),
+        ("SAC", {"use_sde": True}),
+        ("SAC", {"use_sde": True, "policy_kwargs": {"clip_mean": 0.02}}),
         ("A2C", {}),
         ("TD3", {}),
         ("SAC", {"policy_kwargs": {"net_arch": [24, 24]}}),
@@ -326,6 +329,140 @@ def test_a_crafted_pickle_runs_nothing(tmp_path):
     assert not mark.exists()
 
 
+def rewritten(source, target, weights=None, data=None, packed=None, method=zipfile.ZIP_STORED):
+    """A model with other weights, another text beside them, or another file of weights."""
+    with zipfile.ZipFile(source) as file:
+        held = {name: file.read(name) for name in file.namelist()}
+    if weights is not None:
+        buffer = io.BytesIO()
+        found = torch.load(io.BytesIO(held["policy.pth"]), weights_only=True)
+        torch.save(weights(dict(found)), buffer)
+        packed = buffer.getvalue()
+    held |= {} if data is None else {"data": data}
+    held |= {} if packed is None else {"policy.pth": packed}
+    with zipfile.ZipFile(target, "w", method) as file:
+        for name, value in held.items():
+            file.writestr(name, value)
+
+
+CRAFTED = {
+    "few bytes that stand for 8 GB": lambda: torch.zeros(1).expand(20_000, 100_000),
+    "no table": lambda: torch.zeros(3),
+    "no columns": lambda: torch.zeros(64, 0),
+    "three axes": lambda: torch.zeros(3, 3, 3),
+    "whole numbers": lambda: torch.zeros(64, 3, dtype=torch.int64),
+    "two parts": lambda: torch.zeros(64, 3, dtype=torch.complex64),
+    "nowhere": lambda: torch.zeros(64, 3, device="meta"),
+    "mostly nothing": lambda: torch.zeros(64, 3).to_sparse(),
+    "not finite": lambda: torch.full((64, 3), float("nan")),
+}
+
+
+@deep
+@sb3
+@pytest.mark.parametrize("what", CRAFTED)
+@pytest.mark.parametrize("net", ["policy", "value"])
+def test_weights_that_are_none_are_refused_before_they_take_memory(tmp_path, what, net):
+    saved(tmp_path, "PPO")
+    rewritten(
+        tmp_path / "model.zip", tmp_path / "x.zip",
+        lambda held: held | {f"mlp_extractor.{net}_net.0.weight": CRAFTED[what]()},
+    )  # fmt: skip
+    with pytest.raises(ValueError, match=r"^x\.zip"):
+        model_file.read_model(tmp_path / "x.zip")
+
+
+@deep
+@sb3
+def test_a_policy_with_parts_that_are_not_read_is_refused(tmp_path):
+    """An extractor of features of one's own changes what the networks see."""
+    saved(tmp_path, "PPO")
+    rewritten(
+        tmp_path / "model.zip", tmp_path / "x.zip",
+        lambda held: held | {"features_extractor.mine.weight": torch.eye(3)},
+    )  # fmt: skip
+    with pytest.raises(ValueError, match=r"no plain MLP .* features_extractor\.mine\.weight"):
+        model_file.read_model(tmp_path / "x.zip")
+
+
+@deep
+@sb3
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA])
+def test_a_damaged_model_is_one_line(tmp_path, method):
+    saved(tmp_path, "PPO", policy_kwargs={"net_arch": [4]})
+    rewritten(tmp_path / "model.zip", tmp_path / "y.zip", method=method)
+    whole = (tmp_path / "y.zip").read_bytes()
+    rng = np.random.default_rng(0)
+    for i in range(60):
+        broken = bytearray(whole)
+        broken[rng.integers(len(whole))] ^= int(rng.integers(1, 256))
+        broken = broken[: len(whole) if i % 3 else rng.integers(len(whole))]
+        (tmp_path / "y.zip").write_bytes(broken)
+        try:
+            model_file.read_model(tmp_path / "y.zip")
+        except ValueError as error:
+            assert str(error).startswith("y.zip") and "\n" not in str(error)
+    for packed in (b"", b"junk", pickle.dumps([1])):
+        rewritten(tmp_path / "model.zip", tmp_path / "y.zip", packed=packed)
+        with pytest.raises(ValueError, match=r"^y\.zip cannot be read"):
+            model_file.read_model(tmp_path / "y.zip")
+    for data in (b"[" * 100_000, b"1" * 9_000, b"\xff"):
+        rewritten(tmp_path / "model.zip", tmp_path / "y.zip", data=data)
+        with pytest.raises(ValueError, match=r"^y\.zip cannot be read"):
+            model_file.read_model(tmp_path / "y.zip")
+
+
+class Scale:
+    """Stands for a VecNormalize, and for its moments."""
+
+    def __init__(self, **given):
+        self.__dict__.update(given)
+
+
+@deep
+@pytest.mark.parametrize("protocol", [3, 4, 5])
+def test_a_pickled_scale_is_read_in_every_protocol_of_today(tmp_path, protocol):
+    mean, var = np.array([1.5, -2.0, 3.0], dtype=">f4"), np.arange(3)
+    held = Scale(obs_rms=Scale(mean=mean, var=var), clip_obs=np.float64(10.0))
+    (tmp_path / "x.pkl").write_bytes(pickle.dumps(held, protocol))
+    scale = model_file.read_scale(tmp_path / "x.pkl", 3)
+    assert (scale.mean == mean).all() and (scale.var == var).all()
+
+
+@deep
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"mean": np.array([object()] * 3)}, "must be numbers"),
+        ({"mean": np.zeros(3, "M8[s]")}, "must be numbers"),
+        ({"mean": list("abc")}, "must be numbers"),
+        ({"mean": Scale()}, "there is 'Scale'"),
+        ({"mean": [0.0, [0.0], 0.0]}, "holds no scale"),
+        ({"epsilon": 1e-4}, "epsilon is 0.0001, here it is 1e-08"),
+        ({"clip_obs": 5.0}, "clip_obs is 5, here it is 10"),
+        ({"clip_obs": None}, "holds no scale"),
+        ({"norm_obs": False}, "does not scale observations"),
+    ],
+)
+def test_a_pickled_scale_of_another_kind_is_one_line(tmp_path, given, said):
+    moments = {"mean": np.zeros(3), "var": np.ones(3)}
+    moments |= {name: given.pop(name) for name in list(given) if name in moments}
+    (tmp_path / "x.pkl").write_bytes(pickle.dumps(Scale(obs_rms=Scale(**moments), **given)))
+    with pytest.raises(ValueError, match=said) as caught:
+        model_file.read_scale(tmp_path / "x.pkl", 3)
+    assert "x.pkl" in str(caught.value)
+
+
+@deep
+def test_the_type_of_a_pickled_array_is_not_believed(tmp_path):
+    """Whoever lets NumPy take in a type from a pickle lets numbers be taken for addresses."""
+    held = pickle.dumps(Scale(obs_rms=Scale(mean=np.zeros(3), var=np.ones(3))), 4)
+    plain = b"J\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00t"  # size, alignment and flags of a type
+    assert plain in held
+    (tmp_path / "x.pkl").write_bytes(held.replace(plain, plain[:-2] + b"\x3ft"))
+    assert (model_file.read_scale(tmp_path / "x.pkl", 3).var == 1.0).all()
+
+
 @deep
 @pytest.mark.parametrize(
     ("mean", "var", "said"),
@@ -373,6 +510,116 @@ def test_a_row_is_the_same_twice_and_natural_returns_are_those_of_the_library(tm
             total += paid
         natural.append(total)
     assert np.allclose(once["rows"][0]["returns"], natural, rtol=1e-4)
+
+
+class Goal:
+    """Pays for actions near a goal that is drawn for each episode, and seen."""
+
+    def __new__(cls):
+        import gymnasium
+
+        class Env(gymnasium.Env):
+            observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (2,), np.float32)
+            action_space = gymnasium.spaces.Box(-3.0, 3.0, (1,), np.float32)
+
+            def reset(self, *, seed=None, options=None):
+                super().reset(seed=seed)
+                self.goal = float(self.np_random.normal())
+                return self.seen(), {}
+
+            def seen(self):
+                return np.array([self.goal, self.np_random.normal()], np.float32)
+
+            def step(self, action):
+                return self.seen(), -abs(float(action[0]) - self.goal), False, False, {}
+
+        return Env()
+
+
+@pytest.fixture
+def goal(monkeypatch):
+    import gymnasium
+
+    monkeypatch.setattr(gymnasium.envs.registration, "registry", {})
+    gymnasium.register("Goal-v0", Goal, max_episode_steps=20)
+    return "Goal-v0"
+
+
+@deep
+@sb3
+def test_whoever_sees_plain_observations_goes_on_to_see_them_all(tmp_path, goal):
+    """The goal of the one episode that is measured does not vary: its deviation says nothing."""
+    import gymnasium
+    import stable_baselines3
+
+    from banditlab.reports.attack import report
+
+    model = stable_baselines3.TD3("MlpPolicy", goal, seed=3, device="cpu")
+    model.save(tmp_path / "model.zip")
+    once = report(
+        tmp_path / "model.zip", goal, 0.1, scale_by=1, episodes=4, attacks=["none"]
+    )  # fmt: skip
+    natural = []
+    for i in range(4):
+        env = gymnasium.make(goal)
+        seen, total, over = env.reset(seed=100_000 + i)[0], 0.0, False
+        while not over:
+            seen, paid, _, over, _ = env.step(model.predict(seen, deterministic=True)[0])
+            total += paid
+        natural.append(total)
+    assert np.allclose(once["rows"][0]["returns"], natural, rtol=1e-4)
+
+
+@deep
+@sb3
+def test_robust_sarsa_is_asked_about_actions_as_it_learned_them(tmp_path, monkeypatch):
+    """TD3 acts in [-1, 1], the space goes to 2: a critic of the one says nothing of the other."""
+    from banditlab.reports import attack
+
+    saved(tmp_path, "TD3")
+    held = model_file.read_model(tmp_path / "model.zip")
+    learned_from = []
+
+    def sarsa(states, actions, rewards, after, next_actions, over, **given):
+        victim = model_file.player_of(held, Range()).victim
+        for s, a in ((states, actions), (after, next_actions)):
+            learned_from.append(torch.allclose(victim.mean(s), a, atol=1e-6))
+        return lambda s, a: a.sum(1)
+
+    monkeypatch.setattr(attacks, "sarsa", sarsa)
+    monkeypatch.setattr(attack, "SARSA_ROUNDS", 3)
+    np.savez(tmp_path / "scale.npz", mean=np.zeros(3), var=np.ones(3))
+    attack.report(
+        tmp_path / "model.zip", "Pendulum-v1", 0.1, normalizer=tmp_path / "scale.npz",
+        episodes=1, attacks=["rs"],
+    )  # fmt: skip
+    assert learned_from == [True, True]
+
+
+class Range:
+    low, high = np.array([-2.0], np.float32), np.array([2.0], np.float32)
+
+
+@deep
+@sb3
+def test_attackers_learn_in_whole_episodes(tmp_path, monkeypatch):
+    """Of 1,000 steps, as those of MuJoCo are; what comes late in one is attacked, too."""
+    from banditlab.reports import attack
+
+    saved(tmp_path, "PPO")
+    seen = []
+    plainly = learned.collect
+
+    def collect(envs, *given):
+        seen.append(plainly(envs, *given))
+        return seen[-1]
+
+    monkeypatch.setattr(learned, "collect", collect)
+    attack.report(
+        tmp_path / "model.zip", "Pendulum-v1", 0.1, scale_by=1, episodes=12, updates=1,
+        attacks=["sa_rl"], options={"max_episode_steps": 1000},
+    )  # fmt: skip
+    assert [rollout.steps for rollout in seen] == [2048] and len(seen[0].returns) == 2
 
 
 @deep

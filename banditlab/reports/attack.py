@@ -29,6 +29,7 @@ INSTALL = 'python -m pip install "banditlab-arena[deep]"'
 TOGETHER = 10  # environments that are attacked in one batch
 LONGEST = 2048  # steps of an episode, as in the paper's evaluation, where nothing else ends it
 STEPS = 2048  # of an update of an attacker that learns
+TRAINING = 2  # environments that an attacker learns in: an episode of 1,000 steps ends in an update
 SARSA_ROUNDS = 30  # of 2048 steps each, at most, that ``rs`` learns from
 
 Progress = Callable[[str, int, int], None]
@@ -165,6 +166,8 @@ def environments(id: str, options: Any, count: int, held: Any) -> Iterator[list[
             raise ValueError(
                 f"{id}: the policy acts by vectors of length {held.actions}, here {actions}"
             )
+        if held.squashed and not actions.is_bounded():
+            raise ValueError(f"{id}: the policy needs actions with bounds, these are {actions}")
         yield envs
     finally:
         for env in envs:
@@ -195,10 +198,11 @@ class _Bench:
         from banditlab.parts.deep.ppo import Running
 
         found, plain = Running(self.held.dim), self.player
-        for k in range(math.ceil(episodes / len(self.envs))):
-            n = min(len(self.envs), episodes - k * len(self.envs))
-            for rows in _seen(self.envs[:n], self.seed + 500_000 + k * n, plain.act, self.torch):
+        for k in range(0, episodes, len(self.envs)):
+            some = self.envs[: min(len(self.envs), episodes - k)]
+            for rows in _seen(some, self.seed + 500_000 + k, plain.act, self.torch):
                 found.see(rows)
+        found.clip = math.inf  # the policy sees all there is, and so do its attackers
         mean, std = (
             self.torch.as_tensor(x, dtype=self.torch.float32)
             for x in (found.mean, np.sqrt(found.var + 1e-8))
@@ -233,7 +237,7 @@ class _Bench:
             attacker = learned.Attacker(name, self.held.dim, self.held.actions, eps, self.seed + 7)
             given = Settings(lr=1e-3, value_lr=1e-3, entropy=3e-4)
             learned.train(
-                attacker, [self.player], self.envs, self.scale, updates, STEPS, given,
+                attacker, [self.player], self.envs[:TRAINING], self.scale, updates, STEPS, given,
                 self.seed + 1, lambda done: told(done, stages * updates),
             )  # fmt: skip
             attack = attacker.attack()
@@ -242,6 +246,8 @@ class _Bench:
             some = self.envs[: min(len(self.envs), episodes - k)]
             found += self._episodes(some, victim, attack, eps, self.seed + 100_000 + k, rng)
             told((stages - 1) * episodes + len(found), stages * episodes)
+        if not np.isfinite(found).all():
+            raise ValueError(f"{self.envs[0].name}: the return of an episode is {sum(found)}")
         return np.array(found)
 
     def _episodes(
@@ -271,20 +277,21 @@ class _Bench:
         from banditlab.parts.deep.ppo import collect, plainly
 
         rng = self.torch.Generator().manual_seed(self.seed + 3)
-        share = STEPS // len(self.envs)
+        envs, victim = self.envs[:TRAINING], self.player.victim
         parts = []
         rounds = SARSA_ROUNDS // 3  # each is learned from three times
         for k in range(rounds):
             rollout = collect(
-                self.envs, self.scale, lambda s, _: self.player.act(s), plainly, share,
+                envs, self.scale, lambda s, _: self.player.act(s), plainly, STEPS // len(envs),
                 self.seed + 200_000 + 100 * k, rng,
             )  # fmt: skip
-            nexts = self.player.act(rollout.after.flatten(0, 1))
-            held = (
-                rollout.states, rollout.actions, rollout.rewards, rollout.after,
-                nexts.unflatten(0, rollout.after.shape[:2]), rollout.over,
-            )  # fmt: skip
-            parts.append([x.flatten(0, 1) for x in held])
+            states, rewards, after, over = (
+                x.flatten(0, 1)
+                for x in (rollout.states, rollout.rewards, rollout.after, rollout.over)
+            )
+            with self.torch.no_grad():  # actions as the attack will ask about them: before they
+                acts, nexts = victim.mean(states), victim.mean(after)  # are stretched to the space
+            parts.append([states, acts, rewards, after, nexts, over])
             told(k + 1, rounds)
         rows = [self.torch.cat(column) for column in zip(*parts, strict=True)]
         spread = float(rows[2].std()) or 1.0

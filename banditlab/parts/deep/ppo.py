@@ -25,10 +25,13 @@ from torch import Tensor, nn
 from banditlab.parts.deep.attacks import Victim
 
 CLIP = 10.0  # of scaled observations and rewards
+SMALL = 1e-8  # what is added to variances before one divides by their root
 
 
 class Running:
     """Mean and variance of rows that come in batches (Chan, Golub & LeVeque 1979)."""
+
+    clip = CLIP
 
     def __init__(self, dim: int):
         self.mean, self.var, self.count = np.zeros(dim), np.ones(dim), 0.0
@@ -48,8 +51,8 @@ class Running:
 
     def scaled(self, rows: np.ndarray) -> np.ndarray:
         """Rows in standard deviations from the mean, clipped, float32."""
-        deviation = np.sqrt(self.var + 1e-8)
-        return np.clip((rows - self.mean) / deviation, -CLIP, CLIP).astype(np.float32)
+        deviation = np.sqrt(self.var + SMALL)
+        return np.clip((rows - self.mean) / deviation, -self.clip, self.clip).astype(np.float32)
 
 
 def layers(sizes: Sequence[int], last: float, seed: int) -> nn.Sequential:
@@ -218,7 +221,7 @@ class RewardScale:
             found[t] = running
             running = np.where(ended[t], 0.0, running)
         self.seen.see(found.reshape(-1, 1))
-        return (rollout.rewards / float(np.sqrt(self.seen.var[0] + 1e-8))).clamp(-CLIP, CLIP)
+        return (rollout.rewards / float(np.sqrt(self.seen.var[0] + SMALL))).clamp(-CLIP, CLIP)
 
 
 class Settings(NamedTuple):
