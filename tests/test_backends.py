@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -135,6 +136,17 @@ def test_an_address_where_no_cluster_answers_is_one_line_within_seconds():
     for odd in ("6379", "ray://h:1", "h:x", ":1", "h:99999"):
         with pytest.raises(ValueError, match="address must be HOST:PORT of the head"):
             ray._answers(odd)
+
+
+def test_a_cluster_of_this_machine_is_started_whatever_others_left_behind():
+    """Ray joins what RAY_ADDRESS or the file of a dead cluster names, unless it is told not to."""
+    given = {}
+    cluster = ray.Cluster(read_arena(PANELS), 2, None)
+    cluster._join(SimpleNamespace(init=given.update))
+    assert given["address"] == "local" and given["num_cpus"] == 2
+    given.clear()
+    ray.Cluster(read_arena(PANELS), 2, "head:6379")._join(SimpleNamespace(init=given.update))
+    assert given["address"] == "head:6379" and "num_cpus" not in given
 
 
 def test_compiled_code_that_is_sent_along_is_put_into_a_cache_that_lacks_it(tmp_path, monkeypatch):

@@ -102,6 +102,14 @@ def test_a_local_ray_has_the_bits_of_threads():
     assert not ray.is_initialized() and gone()
 
 
+def test_what_another_cluster_left_behind_does_not_keep_one_from_starting(monkeypatch):
+    """Ray would join what RAY_ADDRESS or its own file names, and refuse to be told of cores."""
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:61999")
+    arena = {**LONG, "horizon": 1000, "checkpoints": [1000], "replications": 2}
+    there = banditlab.simulate(arena, workers=1, backend="ray")
+    assert same(there, banditlab.simulate(arena, workers=1)) and gone()
+
+
 def test_two_nodes_have_the_bits_of_threads(box, capfd):
     there = banditlab.simulate(PANELS, backend="ray", address=box.address)
     assert f"workers: 2, the cores of the Ray cluster {box.address}" in capfd.readouterr().err

@@ -50,6 +50,18 @@ def test_what_is_no_place_is_refused_in_one_line(word, said):
         read_space([word], "ucb")
 
 
+def test_an_agent_that_is_swept_is_not_tuned():
+    """What was searched was overwritten, and the tuned one was not swept beside the other."""
+    for swept in ("ucb.alpha", "uniform.epsilon, ucb.alpha"):
+        agents = [{"name": "ucb"}, {"name": "epsilon_greedy", "label": "uniform"}]
+        arena = {**ARENA, "agents": agents, "sweep": {swept: [0.5, 1.0]}}
+        for space in (["alpha=0.05:8:log"], {"alpha": (1.0, 2.0)}):
+            with pytest.raises(ValueError, match="--tune: panel 'main' sweeps ucb.alpha, and"):
+                banditlab.tune(arena, "ucb", space)
+    other = read_arena({**ARENA, "sweep": {"problem.means": [[0.2, 0.8], [0.4, 0.6]]}})
+    search._refuse_swept("ucb", other)
+
+
 def test_values_at_a_bound_are_found():
     plain, log, whole = Range(0, 10, False, False), Range(0.1, 10, True, False), Range(1, 9, 0, 1)
     cases = [(0.05, plain, 0), (5.0, plain, None), (9.95, plain, 10), (0.104, log, 0.1)]

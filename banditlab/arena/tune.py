@@ -24,6 +24,7 @@ from banditlab import registry
 from banditlab.arena import simulate
 from banditlab.arena.backends import backend as made_backend
 from banditlab.arena.spec import AgentEntry, Arena, read_arena
+from banditlab.arena.sweep import places as swept
 from banditlab.registry import unknown
 from banditlab.validate import integer, shown
 
@@ -189,6 +190,7 @@ def asked(
     entry = next(a for p in alone.panels for a in p.agents)
     places = space if isinstance(space, Mapping) else read_space(space, entry.name)
     _refuse_ends(entry, places)
+    _refuse_swept(label, alone)
     if find_spec("optuna") is None:
         raise ValueError(
             "--tune needs the package optuna, which is not installed: "
@@ -258,6 +260,18 @@ def _refuse_ends(entry: AgentEntry, places: Mapping[str, Place]) -> None:
                 registry.make(entry.name, **{**entry.hyper, key: int(end) if whole else end})
             except ValueError as error:
                 raise ValueError(f"--tune {key}: {shown(end)} is not allowed: {error}") from None
+
+
+def _refuse_swept(label: str, alone: Arena) -> None:
+    """ValueError where a panel sweeps the agent: it would overwrite what is searched."""
+    for panel in alone.panels:
+        for place in (place for key in panel.sweep for place in swept(key)):
+            owner, _, key = place.rpartition(".")
+            if owner == label:
+                raise ValueError(
+                    f"--tune: panel {panel.name!r} sweeps {place}, and an agent that is swept "
+                    f"cannot be tuned: --set {label}.{key}=VALUE ends the sweep"
+                )
 
 
 def _search(

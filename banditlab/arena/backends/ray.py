@@ -83,7 +83,10 @@ class Cluster(Backend):
 
     def _join(self, ray: Any) -> None:
         quiet = {"logging_level": "ERROR", "log_to_driver": False}
-        given: dict[str, Any] = {"num_cpus": self.workers, "include_dashboard": False}
+        # "local": else an address that is set, or left behind, is joined with settings of a start.
+        given: dict[str, Any] = {
+            "address": "local", "num_cpus": self.workers, "include_dashboard": False,
+        }  # fmt: skip
         if self.address is not None:
             given = {"address": self.address}
         failed: list[BaseException] = []
