@@ -23,6 +23,7 @@ from typing import Any
 
 import banditlab
 from banditlab import advice, registry
+from banditlab.arena.claims import tally
 from banditlab.protocols.base import Terms
 
 ROOT = Path(__file__).parent.parent
@@ -215,12 +216,11 @@ def gallery(folder: Path, results: Path) -> None:
             continue
         name, arena = run.parent.name, about["arena"]
         shutil.copy(picture, folder / "figures" / f"{name}.svg")
-        passed = sum(check["passed"] for check in about["checks"])
         claim = arena["claim"].replace("*", r"\*")
         parts.append(
             f"\n## {name}\n\n{claim}\n\n"
             f"![{claim}](figures/{name}.svg)\n\n"
-            f"Source: {arena['source']}. {passed} of {len(about['checks'])} checks passed.\n\n"
+            f"Source: {arena['source']}. {tally(about['checks']) or 'No checks'}.\n\n"
             f"```sh\npython -m banditlab.arena --arena {name}\n```\n"
         )
     (folder / "gallery.md").write_text("".join(parts))

@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 
 from banditlab import registry, simulate
+from banditlab.arena.claims import failed, tally, verdict
 from banditlab.arena.overlays import overlays
 from banditlab.arena.spec import Arena, read_arena
 from banditlab.console import Bar
@@ -134,10 +135,9 @@ def same_curves(folder: Path) -> bool:
         curves = simulate(folder.name, progress=bar.show)
         anew = curves.save(elsewhere) / "curves.csv"
         same = anew.read_bytes() == (folder / "curves.csv").read_bytes()
-    failed = sum(not verdict["passed"] for verdict in curves.checks)
-    passed = f"{len(curves.checks) - failed} of {len(curves.checks)} checks passed"
-    print(f"{folder.name}: {'the same curves' if same else 'OTHER CURVES'}, {passed}", flush=True)
-    return same and not failed
+    said = tally(curves.checks) or "no checks"
+    print(f"{folder.name}: {'the same curves' if same else 'OTHER CURVES'}, {said}", flush=True)
+    return same and not failed(curves.checks)
 
 
 # --- the gallery --------------------------------------------------------------------------------
@@ -194,18 +194,21 @@ def _facts(folder: Path, took: float | None) -> list[str]:
     lines = [f"**Claim.** {arena['claim']}", ""]
     if arena.get("caption"):
         lines += [f"**Where to look.** {plain(arena['caption'])}", ""]
-    passed = sum(check["passed"] for check in checks)
+    passed = tally(checks) or "No checks"
     counts = sorted({panel["replications"] for panel in arena["panels"]})
     lines += [
         f"- Source: {arena['source']}",
         f"- Run: `python -m banditlab.arena --arena {arena['name']}`",
-        f"- Checks: {passed} of {len(checks)} passed; seed {arena['seed']};"
+        f"- {passed}; seed {arena['seed']};"
         f" {' to '.join(f'{x:,}' for x in counts[:: max(1, len(counts) - 1)])} replications;"
         f" {f'{took:,.2g}' if took is not None and took < 10 else f'{took:,.0f}'} CPU s"
         if took is not None
-        else f"- Checks: {passed} of {len(checks)} passed; seed {arena['seed']};"
+        else f"- {passed}; seed {arena['seed']};"
         f" {' to '.join(f'{x:,}' for x in counts[:: max(1, len(counts) - 1)])} replications",
     ]
+    for check in checks:
+        if check.get("hypothesis"):
+            lines.append(f"- Hypothesis {verdict(check)}: {check['check']}: {check['found']}")
     if differing := _code_names(arena):
         lines.append(f"- In code: {'; '.join(differing)}")
     return lines

@@ -17,6 +17,8 @@ from banditlab.arena import rows as arena_rows
 from banditlab.arena.claims import evaluate
 from banditlab.arena.overlays import overlays
 from banditlab.arena.spec import checkpoints, read_arena
+from banditlab.cli import report
+from banditlab.cli.main import main
 from banditlab.core import Task
 from banditlab.curves import Curves, Record
 from banditlab.protocols import online
@@ -334,6 +336,46 @@ def test_a_value_is_near_what_is_claimed(allowed, error, passed):
     # Each round has a claimed value of its own.
     found = evaluate({**claim, "at": [1, 4], "near": [99.0, 20 + error]}, curves)
     assert [verdict["passed"] for verdict in found] == [False, passed]
+
+
+def test_a_share_of_the_way_is_counted_from_where_it_begins():
+    curves = by_hand(base=[0, 1, 2], best=[10, 11, 15], mine=[6, 7, 8])
+    claim = {**CLAIM, "less": "best.regret", "over": "base.regret", "than": "mine.regret", "at": 4}
+    # Half of the way is 5, 6, 8.5: below 6, 7, 8 by 1, 1 and -0.5. Its mean is .5, its error .5.
+    for share, sigmas, passed in ((0.5, 0.9, True), (0.5, 1.1, False), (0.7, 0.0, False)):
+        [found] = evaluate({**claim, "share": share, "sigmas": sigmas}, curves)
+        assert found["passed"] == passed, (share, sigmas)
+    assert found["check"] == "0.7 of the way from base.regret to best.regret < mine.regret at 4"
+    [found] = evaluate({**claim, "share": 0.5, "hypothesis": True}, curves)
+    low, high = -0.5 - 4.302653 * 0.5, -0.5 + 4.302653 * 0.5  # the 97.5% quantile of t, 2 degrees
+    assert found["found"].endswith(f"difference -0.5 [{low:.4g}, {high:.4g}]")
+    [found] = evaluate({**CLAIM, "less": 0.0, "than": "base.regret", "at": 4}, curves)
+    assert found["passed"] and found["check"] == "0 < base.regret at 4"
+
+
+def test_a_hypothesis_that_does_not_hold_fails_nothing(tmp_path, capsys):
+    wrong = {"less": "uniform.regret", "than": "ucb.regret", "at": 50, "sigmas": 0}
+    arena = tmp_path / "open.toml"
+    lines = ["horizon = 50", "replications = 4", "agents = [{name = 'ucb'}, {name = 'uniform'}]",
+             "problem = { name = 'bernoulli', means = [0.1, 0.9] }"]  # fmt: skip
+    check = "[[checks]]\n" + "".join(f"{key} = {value!r}\n" for key, value in wrong.items())
+    run = ["--arena", str(arena), "--out", str(tmp_path / "out"), "--workers", "1"]
+    arena.write_text("\n".join([*lines, check + "hypothesis = true", check]))
+    assert main(run) == 1
+    said = capsys.readouterr()
+    assert said.err.count("check failed: uniform.regret < ucb.regret at 50") == 1
+    assert "0 of 1 checks passed, 0 of 1 hypotheses hold" in said.out
+    assert "hypothesis does not hold: uniform.regret < ucb.regret at 50" in said.out
+    arena.write_text("\n".join([*lines, check + "hypothesis = true"]))
+    assert main(run) == 0
+    assert "0 of 1 hypotheses hold" in capsys.readouterr().out
+    about = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert [c["hypothesis"] and not c["passed"] for c in about["checks"]] == [True]
+    page = tmp_path / "page.html"
+    assert report.main([str(tmp_path / "out"), "--out", str(page)]) == 0
+    assert "does not hold" in page.read_text() and "FAILED" not in page.read_text()
+    arena.write_text("\n".join([*lines, check + "share = 0.5"]))
+    assert main(run) == 2 and "over and a share below 1 belong together" in capsys.readouterr().err
 
 
 def test_a_claim_may_speak_of_a_reference():

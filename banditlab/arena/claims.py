@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,8 +17,35 @@ def split(dotted: str) -> tuple[str, str | None]:
     return (agent, measure) if dot else (measure, None)
 
 
+def failed(checks: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Those verdicts that say that something is wrong; hypotheses that do not hold do not."""
+    return [check for check in checks if not check["passed"] and not check.get("hypothesis")]
+
+
+def verdict(check: Mapping[str, Any]) -> str:
+    """A verdict in words."""
+    if check.get("hypothesis"):
+        return "holds" if check["passed"] else "does not hold"
+    return "passed" if check["passed"] else "FAILED"
+
+
+def tally(checks: Sequence[Mapping[str, Any]]) -> str:
+    """How many checks passed, and how many hypotheses hold: in words, empty without any."""
+    said = []
+    for kind, verb in (("checks", "passed"), ("hypotheses", "hold")):
+        of_kind = [c["passed"] for c in checks if bool(c.get("hypothesis")) == (verb == "hold")]
+        if of_kind:
+            said.append(f"{sum(of_kind)} of {len(of_kind)} {kind} {verb}")
+    return ", ".join(said)
+
+
 def evaluate(claim: Mapping[str, Any], curves: Curves) -> list[dict[str, Any]]:
     """The verdicts of one claim of the arena: passed or failed, with the numbers."""
+    verdicts = _verdicts(claim, curves)
+    return [{**v, "hypothesis": True} for v in verdicts] if claim.get("hypothesis") else verdicts
+
+
+def _verdicts(claim: Mapping[str, Any], curves: Curves) -> list[dict[str, Any]]:
     panel = claim["panel"] or None
     if claim["slope"]:
         return [_evaluate_slope(claim, curves)]
@@ -27,19 +54,26 @@ def evaluate(claim: Mapping[str, Any], curves: Curves) -> list[dict[str, Any]]:
     rounds = claim["at"] if isinstance(claim["at"], list) else [claim["at"]]
     verdicts = []
     for i, t in enumerate(rounds):
-        left = _side(claim["less"] or claim["value"], t, panel, curves)
+        left = _side(claim["less"] if _compares(claim) else claim["value"], t, panel, curves)
         where = f"{panel + ': ' if panel else ''}"
         when = f" at {t}" if t is not None else ""
-        if claim["less"]:
+        if _compares(claim):
             right = _side(claim["than"], t, panel, curves)
+            low = claim["less"] if isinstance(claim["less"], str) else f"{claim['less']:g}"
+            if claim.get("over"):
+                base = _side(claim["over"], t, panel, curves)
+                left = base + claim["share"] * (left - base)
+                low = f"{claim['share']:g} of the way from {claim['over']} to {low}"
             left, right = np.broadcast_arrays(left, right)
             name = claim["than"] if isinstance(claim["than"], str) else f"{claim['than']:g}"
-            mean, sem, _, _ = t_interval((left - right)[:, None])
+            mean, sem, lo, hi = t_interval((left - right)[:, None])
             noise = claim["sigmas"] * np.nan_to_num(sem[0])
             passed = bool(mean[0] < claim["margin"] - noise)
             room = f" + {claim['margin']:g}" if claim["margin"] else ""
-            said = f"{where}{claim['less']} < {name}{room}{when}"
+            said = f"{where}{low} < {name}{room}{when}"
             found = f"{left.mean():.4g} against {right.mean():.4g}"
+            if claim.get("hypothesis"):
+                found += f", difference {mean[0]:.4g} [{lo[0]:.4g}, {hi[0]:.4g}]"
         else:
             near = claim["near"][i] if isinstance(claim["near"], list) else claim["near"]
             mean, sem, _, _ = t_interval(left[:, None])
@@ -52,6 +86,11 @@ def evaluate(claim: Mapping[str, Any], curves: Curves) -> list[dict[str, Any]]:
     return verdicts
 
 
+def _compares(claim: Mapping[str, Any]) -> bool:
+    """Whether it says that one thing, which may be the number 0, lies below another."""
+    return bool(claim["less"] != "")
+
+
 def rehearse(claim: Mapping[str, Any], curves: Curves) -> None:
     """ValueError where a claim speaks of curves that there are not, whatever their values."""
     panel = claim["panel"] or None
@@ -62,8 +101,11 @@ def rehearse(claim: Mapping[str, Any], curves: Curves) -> None:
             curves.at(t, agent, measure, panel)
         return
     for t in rounds:
-        _side(claim["less"] or claim["value"] or claim["beats"], t, panel, curves)
-        if claim["less"] or claim["beats"]:
+        first = claim["less"] if _compares(claim) else claim["value"] or claim["beats"]
+        _side(first, t, panel, curves)
+        if claim.get("over"):
+            _side(claim["over"], t, panel, curves)
+        if _compares(claim) or claim["beats"]:
             _side(claim["than"], t, panel, curves)
 
 

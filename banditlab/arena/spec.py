@@ -251,11 +251,17 @@ class Claim(Strict):
     t-test says so at ``level``, Holm-corrected for all such checks of the arena; with ``chance``
     the one also lies below the other in at least that share of replications, by the lower end of
     the 95% interval (Clopper-Pearson).
-    ``at`` and ``near`` may be lists of equal length.
+    ``at`` and ``near`` may be lists of equal length. With ``over`` and ``share`` in (0, 1] it is
+    that share of the way from ``over`` to ``less`` that lies below ``than``: half of what PPO gains
+    over uniform actions, say. A ``hypothesis`` is written before the run, like every check, and its
+    verdict is reported like theirs, but a no is a finding: nothing fails.
     """
 
     panel: str = ""
-    less: str = ""
+    hypothesis: bool = False
+    less: str | float = ""
+    over: str = ""
+    share: float = Field(1.0, gt=0, le=1)
     than: str | float = ""
     margin: float = 0.0
     value: str = ""
@@ -272,14 +278,18 @@ class Claim(Strict):
 
     @model_validator(mode="after")
     def _one_kind(self) -> Claim:
-        if bool(self.less) + bool(self.value) + bool(self.slope) + bool(self.beats) != 1:
+        if (self.less != "") + bool(self.value) + bool(self.slope) + bool(self.beats) != 1:
             raise ValueError("a check has either less and than, or value and near")
         if self.beats and not (isinstance(self.than, str) and self.than):
             raise ValueError("than must name an agent that is beaten")
         if self.beats and isinstance(self.at, list):
             raise ValueError("at must be one round for beats")
-        if self.less and self.than == "":
+        if self.less != "" and self.than == "":
             raise ValueError("less needs than")
+        if bool(self.over) != (self.share < 1.0):
+            raise ValueError("over and a share below 1 belong together")
+        if self.over and not isinstance(self.less, str):
+            raise ValueError("over and share belong to an agent that is less")
         if isinstance(self.near, list) and (
             not isinstance(self.at, list) or len(self.near) != len(self.at)
         ):
@@ -326,7 +336,7 @@ class Arena(Strict):
         References that a check names are among it.
         """
         plain = self.model_dump(mode="json", exclude_defaults=True, exclude=LOOKS)
-        checked = {str(name) for claim in self.checks for name in (claim.less, claim.than)}
+        checked = {str(x) for claim in self.checks for x in (claim.less, claim.than, claim.over)}
         for panel, entry in zip(self.panels, plain["panels"], strict=True):
             entry["checked"] = [r.model_dump() for r in panel.references if r.label in checked]
             for key in PANEL_LOOKS & set(entry):

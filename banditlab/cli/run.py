@@ -212,6 +212,7 @@ def _simulated(
 
 def _told(args: argparse.Namespace, curves: Curves, folder: Path) -> int:
     """Show what came out; returns the exit code."""
+    from banditlab.arena.claims import failed
     from banditlab.cli.tables import show, summary
 
     try:
@@ -227,10 +228,10 @@ def _told(args: argparse.Namespace, curves: Curves, folder: Path) -> int:
         said = f"standard output: {output.cause(error)}; the curves are in {folder}"
         print(f"error: {said}", file=sys.stderr)
         return 1
-    failed = [check for check in curves.checks if not check["passed"]]
-    for check in failed:
+    wrong = failed(curves.checks)
+    for check in wrong:
         print(f"check failed: {check['check']}: {check['found']}", file=sys.stderr)
-    return 1 if failed else 0
+    return 1 if wrong else 0
 
 
 def _kept(store: Store) -> str:

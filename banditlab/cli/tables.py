@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from banditlab.arena.claims import tally, verdict
 from banditlab.arena.resolve import in_words
 from banditlab.curves import Curves
 from banditlab.words import plain
@@ -107,9 +108,12 @@ def show(curves: Curves, folder: Path, pairs: bool = False) -> None:
             console.print(_pairs_table(curves, panel))
     if tested:
         console.print("p: paired t-test against the best of the panel, Holm-corrected", style="dim")
-    passed = sum(check["passed"] for check in curves.checks)
     if curves.checks:
-        console.print(f"{passed} of {len(curves.checks)} checks passed: {curves.arena['claim']}")
+        console.print(f"{tally(curves.checks)}: {curves.arena['claim']}", highlight=False)
+    for check in curves.checks:
+        if check.get("hypothesis"):
+            said = f"hypothesis {verdict(check)}: {check['check']}: {check['found']}"
+            console.print(said, markup=False, highlight=False)
     console.print(f"figure and curves in {folder}", highlight=False)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 import banditlab
+from banditlab.arena.claims import failed, tally, verdict
 from banditlab.data import atomic
 from banditlab.plot.curves import Curve
 from banditlab.report.colors import DARK, LIGHT, legible
@@ -122,9 +123,8 @@ def _title(run: Run) -> str:
 
 
 def _header(runs: Sequence[Run], title: str) -> Html:
-    checks = [check for run in runs for check in run.about.checks]
-    passed = sum(check.passed for check in checks)
-    said = f"{passed} of {len(checks)} checks passed" if checks else "No checks"
+    checks = [check for run in runs for check in _verdicts(run)]
+    said = tally(checks) or "No checks"
     words = [
         el("div", el("h1", title), el("button", "Dark", id="theme", type="button"), class_="top"),
         el("p", f"{said}. Made by banditlab {banditlab.__version__} from the files of the runs."),
@@ -146,13 +146,15 @@ def _header(runs: Sequence[Run], title: str) -> Html:
     return el("header", words)
 
 
+def _verdicts(run: Run) -> list[dict[str, Any]]:
+    return [check.model_dump() for check in run.about.checks]
+
+
 def _badge(run: Run) -> Html:
-    checks = run.about.checks
+    checks = _verdicts(run)
     if not checks:
         return el("span", "no checks", class_="badge none")
-    passed = sum(check.passed for check in checks)
-    kind = "good" if passed == len(checks) else "bad"
-    return el("span", f"{passed}/{len(checks)} checks passed", class_=f"badge {kind}")
+    return el("span", tally(checks), class_=f"badge {'bad' if failed(checks) else 'good'}")
 
 
 # --- an arena ---------------------------------------------------------------------------------
@@ -255,25 +257,24 @@ def _numbers(values: np.ndarray) -> list[float | None]:
 
 
 def _checks(run: Run) -> Html:
-    if not run.about.checks:
+    checks = _verdicts(run)
+    if not checks:
         return el("p", "Nothing was checked: the arena has no checks, or was run with changes.")
     rows = [
         (
-            check.check,
+            check["check"],
             el(
                 "td",
-                "passed" if check.passed else "FAILED",
-                class_="good" if check.passed else "bad",
+                verdict(check),
+                class_="none" if check.get("hypothesis") else "good" if check["passed"] else "bad",
             ),
-            check.found,
-            check.why,
+            check["found"],
+            check["why"],
         )
-        for check in sorted(run.about.checks, key=lambda check: check.passed)  # stable
+        for check in sorted(checks, key=lambda check: check["passed"])  # stable
     ]
-    passed = sum(check.passed for check in run.about.checks)
     shown = table("Checks of the claim", ["check", "verdict", "found", "why"], rows, "checks")
-    name = f"Checks: {passed} of {len(rows)} passed"
-    return el("details", el("summary", name), shown, open=passed < len(rows))
+    return el("details", el("summary", tally(checks)), shown, open=bool(failed(checks)))
 
 
 def _provenance(run: Run) -> Html:

@@ -92,6 +92,7 @@ class Check(BaseModel):
     check: str
     found: str = ""
     passed: bool
+    hypothesis: bool = False
     why: str = ""
 
 
