@@ -19,6 +19,9 @@ The library that a tracker needs is imported when the tracker is opened, and nev
 
 from __future__ import annotations
 
+import base64
+import pickle
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -63,8 +66,11 @@ class Tracker:
     def scalars(self, run: str, step: int, values: Mapping[str, float]) -> None:
         """Write numbers by name. For any thread."""
 
-    def restart(self, run: str) -> None:
-        """Forget what was written of the run, here or before: it comes anew, from step 0."""
+    def restart(self, run: str, step: int = 0) -> None:
+        """Forget what was written of the run from ``step`` on, here or before: it comes anew."""
+
+    def flush(self) -> None:
+        """Write what waits."""
 
     def close(self) -> None:
         """Write what waits. Nothing may follow."""
@@ -117,10 +123,14 @@ class TensorBoard(Tracker):
         event = self._event.Event(wall_time=time.time(), step=int(step), summary=kept)
         self._of(run).add_event(event)
 
-    def restart(self, run: str) -> None:
+    def restart(self, run: str, step: int = 0) -> None:
         # Readers drop, at this mark, whatever they hold of the run from its step on.
         start = self._event.SessionLog(status=self._event.SessionLog.START)
-        self._of(run).add_event(self._event.Event(step=0, session_log=start))
+        self._of(run).add_event(self._event.Event(step=int(step), session_log=start))
+
+    def flush(self) -> None:
+        for writer in self._writers.values():
+            writer.flush()
 
     def shown(self) -> str:
         return f"tensorboard --logdir {self.folder}"
@@ -149,6 +159,24 @@ def open_tracker(kind: str, folder: str | Path) -> Tracker:
             'python -m pip install "banditlab-arena[track]"'
         )
     return TensorBoard(folder)
+
+
+def packed(tracker: Tracker | None) -> str:
+    """A tracker as text, for a process of ours; empty for None, or for one that cannot be told."""
+    if tracker is None:
+        return ""
+    try:
+        return base64.b64encode(pickle.dumps(tracker)).decode()
+    except Exception as error:  # whatever a tracker of somebody's own holds
+        name, why = type(tracker).__name__, " ".join(str(error).split())
+        print(f"{name} is not told what happens inside a replication: {why}", file=sys.stderr)
+        return ""
+
+
+def unpacked(text: str) -> Tracker | None:
+    """The tracker that was packed."""
+    found: Tracker | None = pickle.loads(base64.b64decode(text)) if text else None
+    return found
 
 
 _active: list[Tracker] = []

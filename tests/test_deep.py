@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 
 import gymnasium
@@ -16,10 +17,11 @@ import numpy as np
 import pytest
 
 import banditlab
-from banditlab import random, registry
+from banditlab import random, registry, track
 from banditlab.arena.spec import read_arena
 from banditlab.parts.sparse_velocity import TASKS, SparseVelocity
 from banditlab.protocols import gym
+from banditlab.protocols.base import Aside, Terms
 from banditlab.reports import deep
 
 ROOT = Path(__file__).parent.parent
@@ -28,13 +30,15 @@ CLIMBER, TARGET = str(HERE / "climber.py"), str(HERE / "target.py")
 POINTS = [50, 100, 300]
 
 
-def played(told=lambda steps: False, keep=None, owner="us", climber=None, **hyper):
+def played(told=lambda steps: False, keep=None, owner="us", run="", **hyper):
     """The row of replication 2 with seed 5."""
     algorithm = registry.make(CLIMBER, **hyper)
     row = np.full((len(POINTS), 8), np.nan)
     problem = registry.make_problem(TARGET)
     key = random.key(5)
-    gym.play(algorithm, problem, 300, key, 2, POINTS, row, told=told, keep=keep, owner=owner)
+    gym.play(
+        algorithm, problem, 300, key, 2, POINTS, row, told=told, keep=keep, owner=owner, run=run
+    )
     return row
 
 
@@ -171,14 +175,16 @@ def test_a_state_that_is_not_believed_is_named_and_the_row_computed_anew(tmp_pat
     row, flag = np.zeros((3, 8)), np.zeros(2, np.int64)
     task = gym.Steps(300, "")
     seconds = gym.alone(
-        algorithm, problem, task, random.key(5), 2, np.array(POINTS), flag, row, keep, "us"
-    )
+        algorithm, problem, task, random.key(5), 2, np.array(POINTS), flag, row,
+        Aside(str(keep), "us"),
+    )  # fmt: skip
     assert np.array_equal(row, played()) and seconds > 0 and flag[0] == 300
     assert "x.state" in capfd.readouterr().err and not keep.exists()
 
 
+@pytest.mark.parametrize("backend", ["threads", "processes"])
 @pytest.mark.skipif(os.name != "posix", reason="kills a process group")
-def test_a_run_that_is_killed_goes_on_and_leaves_no_process(tmp_path, curves):
+def test_a_run_that_is_killed_goes_on_and_leaves_no_process(tmp_path, curves, backend):
     """The whole way: the command line, its process, and the state of a replication in its store."""
     # Every process keeps its state in every step, and takes its time.
     (tmp_path / "sitecustomize.py").write_text(
@@ -194,7 +200,7 @@ def test_a_run_that_is_killed_goes_on_and_leaves_no_process(tmp_path, curves):
         "\n".join(lines) + f'\nagents = [{{ name = "{CLIMBER}" }}]\n[problem]\nname = "{TARGET}"\n'
     )
     words = ["-m", "banditlab.arena", "--arena", str(toml), "--out", "out", "--allow-code"]
-    words += ["--workers", "1"]
+    words += ["--workers", "1", "--backend", backend]
     env = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
     process = subprocess.Popen([sys.executable, *words], cwd=tmp_path, env=env)
     folder = tmp_path / "out" / ".partial"
@@ -220,6 +226,121 @@ def test_a_run_that_is_killed_goes_on_and_leaves_no_process(tmp_path, curves):
     again = banditlab.Curves.load(tmp_path / "out")
     assert np.array_equal(again.record("climber").values, curves.record("climber").values[:2])
     assert not folder.exists()
+
+
+# --- whoever watches ----------------------------------------------------------------------------
+
+
+class Lines(track.Tracker):
+    """Writes what it is told to a file, a line each; what comes anew is struck out by `told`."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def scalars(self, run, step, values):
+        self._add([run, step, dict(values)])
+
+    def restart(self, run, step=0):
+        self._add([run, step, None])
+
+    def _add(self, words):
+        with open(self.path, "a") as file:
+            file.write(json.dumps(words) + "\n")
+
+    def told(self):
+        """run -> (step, name) -> values told for it."""
+        found = {}
+        for line in Path(self.path).read_text().splitlines():
+            run, step, values = json.loads(line)
+            held = found.setdefault(run, {})
+            if values is None:
+                found[run] = {key: x for key, x in held.items() if key[0] < step}
+            for name, x in (values or {}).items():
+                held.setdefault((step, name), []).append(x)
+        return found
+
+
+@pytest.mark.parametrize("points", [1000, 7])
+def test_a_tracker_is_told_of_training_once_with_a_break_or_without(tmp_path, monkeypatch, points):
+    """By hand from the curve: evaluations, and the means of training between them."""
+    monkeypatch.setattr(gym, "POINTS", points)
+    whole, broken = Lines(tmp_path / "whole"), Lines(tmp_path / "broken")
+    with track.using(whole):
+        row = played(run="x")
+    for end in (155, 202, 10**6):
+        with track.using(broken), suppress(gym.Stop):
+            played(run="x", keep=tmp_path / "x.state", told=lambda t, end=end: t == end)
+    told = whole.told()["x"]
+    assert broken.told()["x"] == told and all(len(values) == 1 for values in told.values())
+    names = gym.measures_of(registry.make(CLIMBER))
+    for i, point in enumerate(POINTS):
+        for name, value in zip(names, row[i], strict=True):
+            assert told[point, f"evaluation/{name}"] == [value]
+    returns = {step: x for (step, name), [x] in told.items() if name == "train/episode_return"}
+    if points == 1000:  # each episode by itself, when it ends
+        assert list(returns) == list(range(10, 301, 10))
+        assert np.mean([returns[t] for t in (10, 20, 30, 40, 50)]) == pytest.approx(row[0, 3])
+    else:
+        assert list(returns) == [42, 84, 126, 168, 210, 252, 294, 300]
+    assert (42 if points == 7 else 10, "train/trial") in told
+
+
+@pytest.mark.parametrize("backend", ["threads", "processes"])
+def test_replications_tell_the_tracker_of_the_run_each_under_its_own_name(
+    tmp_path, curves, backend
+):
+    lines = Lines(str(tmp_path / "lines"))
+    with track.using(lines):
+        banditlab.simulate(arena(), workers=2, backend=backend)
+    told = lines.told()
+    assert sorted(told) == [f"main/climber/replication {r}" for r in (0, 1)]
+    for r in (0, 1):
+        found = told[f"main/climber/replication {r}"]
+        for i, point in enumerate(POINTS):
+            assert found[point, "evaluation/best"] == [curves.raw("climber", "best")[r, i]]
+
+
+def test_a_tracker_that_cannot_be_sent_is_named_and_the_run_goes_on(capfd, curves):
+    with track.using(track.Told(lambda *facts: None)):
+        again = banditlab.simulate(arena(replications=1))
+    assert np.array_equal(again.record("climber").values, curves.record("climber").values[:1])
+    assert "Told is not told what happens inside a replication: " in capfd.readouterr().err
+
+
+# --- whose numbers they are ---------------------------------------------------------------------
+
+
+def job_of(agent=CLIMBER, problem=TARGET):
+    given = {"id": "Pendulum-v1"} if problem == "gym_env" else {}
+    terms = Terms(registry.make(agent), registry.make_problem(problem, **given), 300)
+    return gym.PROTOCOL.loop(terms, np.array(POINTS))
+
+
+def test_other_code_of_an_agent_is_another_curve_and_a_comment_is_not(tmp_path):
+    """Else a state that was kept before the change would be gone on with after it."""
+    text = Path(CLIMBER).read_text()
+    codes = {}
+    for name, changed in {
+        "same": text, "comment": text + "# more\n", "words": text.replace('"""At work', '"""Here'),
+        "number": text.replace("-np.inf, 0.0", "-9.0, 0.0"),
+    }.items():  # fmt: skip
+        (tmp_path / name).mkdir()
+        file = tmp_path / name / "climber.py"
+        file.write_text(changed)
+        loop = job_of(str(file))
+        codes[name] = loop.code, loop.task.code
+    assert codes["same"] == codes["comment"] == codes["words"] != codes["number"]
+    assert codes["same"][0] != codes["number"][0] and codes["same"][1] != codes["number"][1]
+    assert job_of(problem="gym_env").code != codes["same"][0]
+
+
+@pytest.mark.parametrize("name", ["mex_mujoco", "spo_mujoco"])
+def test_what_version_0_3_0_has_kept_of_long_runs_is_gone_on_with(name):
+    """Where this fails, code that trains was changed. If the numbers are the same, add its digest
+    to gym.SAME; if not, the long runs begin anew, which is a decision."""
+    for entry in {a.name: a for p in read_arena(name).panels for a in p.agents}.values():
+        loop = job_of(entry.name, "gym_env")
+        assert (loop.task.code.partition(",")[0], loop.code) == gym.OLD, entry.name
 
 
 # --- what is refused, and how it is said --------------------------------------------------------

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from banditlab.compile import Pair, pair
-from banditlab.protocols.base import Loop
+from banditlab.protocols.base import Aside, Loop
 
 ROOM = 2**26  # bytes of logs that are kept for the next reader
 
@@ -123,16 +122,12 @@ class Play(NamedTuple):
                 logs = source.rows(first + start, len(rows), progress)
                 self.pair(loop.task, self.key, first + start, *given, logs, rows)
 
-    def alone(
-        self, replication: int, row: np.ndarray, progress: np.ndarray, keep: Path | None, owner: str
-    ) -> float:
+    def alone(self, replication: int, row: np.ndarray, progress: np.ndarray, aside: Aside) -> float:
         """One replication in a process of its own; see Loop.alone."""
         loop = self.loop
         assert loop.alone is not None
         nouns = (loop.algorithm, loop.problem, loop.task)
-        return loop.alone(
-            *nouns, self.key, replication, loop.checkpoints, progress, row, keep, owner
-        )
+        return loop.alone(*nouns, self.key, replication, loop.checkpoints, progress, row, aside)
 
 
 def ready(loop: Loop, key: np.ndarray, sources: Sources | None = None) -> Play:
@@ -147,5 +142,5 @@ def ready(loop: Loop, key: np.ndarray, sources: Sources | None = None) -> Play:
         nouns = (loop.algorithm,)
         example.append(source.empty(1))
     example.append(np.zeros((1, 1, len(loop.measures))))
-    made = pair(loop.run_block, nouns, tuple(example), plain=loop.python)
+    made = pair(loop.run_block, nouns, tuple(example), plain=loop.python, code=loop.code)
     return Play(made, loop, key, source)

@@ -10,6 +10,7 @@ import numpy as np
 from banditlab.arena import pieces
 from banditlab.arena.pieces import Keeper
 from banditlab.arena.store import digest_of
+from banditlab.protocols.base import Aside
 
 if TYPE_CHECKING:
     from banditlab.arena.jobs import Job
@@ -28,6 +29,8 @@ class Part(NamedTuple):
     batch: int  # replications of which a row is the mean
     width: int  # of a first call for a batch
     in_pieces: bool
+    keep: str = ""  # where a process of its own keeps its state
+    tracker: str = ""  # whom it tells of itself
 
 
 def run_block(job: Job, first: int, record: np.ndarray, progress: np.ndarray) -> float:
@@ -51,10 +54,11 @@ def play_part(
     if part.batch > 1:
         return _means(job, part, rows, progress, keeper)
     if job.loop.alone is not None:
-        # A store elsewhere has no such place: there a row that is lost is played again.
-        place = getattr(store, "state", None) if part.rows == 1 else None
-        keep = place(part.owner, part.first) if place is not None else None
-        return job.play.alone(part.first, rows[0], progress, keep, digest_of(part.owner))
+        owner = part.owner
+        who = ", ".join(word for word in (owner["agent"], owner["cell"]) if word)
+        run = f"{owner['panel']}/{who.replace('/', '_')}/replication {part.first}"
+        aside = Aside(part.keep, digest_of(owner), part.tracker, run if part.tracker else "")
+        return job.play.alone(part.first, rows[0], progress, aside)
     if part.in_pieces:
         return pieces.play(job.play, part.first, rows[0], progress, keeper)
     return run_block(job, part.first, rows, progress)

@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from banditlab import registry
+from banditlab import registry, track
 from banditlab.arena import pieces
 from banditlab.arena.jobs import Job
 from banditlab.arena.rows import BLOCK, SECONDS, Part, play_part
@@ -101,15 +101,19 @@ class _Curve:
             most = max(most, count + 1)
         self.most = 1 if self.alone else max(1, min(most, BLOCK // self.batch))
 
-    def part(self, first: int, count: int) -> Part:
-        """A block of rows, as it is to be played now."""
+    def part(self, first: int, count: int, store: Store | None, near: bool = True) -> Part:
+        """A block of rows, as it is to be played now; ``near``: on this machine."""
         pieces = bool(self.in_pieces) and count == 1
-        return Part(self.owner, first, count, self.batch, self.width, pieces)
+        part = Part(self.owner, first, count, self.batch, self.width, pieces)
+        if self.job.loop.alone is None or self.batch > 1 or not near:
+            return part
+        keep = str(store.state(self.owner, first)) if store is not None else ""
+        return part._replace(keep=keep, tracker=track.packed(track.active()))
 
     def play(self, first: int, count: int, progress: np.ndarray, store: Store | None) -> float:
         """Fill a block of rows; returns the CPU time in seconds."""
         rows = self.values[first : first + count]
-        return play_part(self.job, self.part(first, count), rows, progress, store)
+        return play_part(self.job, self.part(first, count, store), rows, progress, store)
 
     def named(self, error: BaseException) -> BaseException:
         """What a block has raised; for want of memory, in a line that says whose."""

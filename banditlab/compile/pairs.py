@@ -114,16 +114,21 @@ _lock = threading.RLock()  # two threads that want the same pair compile it once
 
 
 def pair(
-    loop: Callable[..., Any], nouns: tuple[Any, ...], args: tuple[Any, ...], plain: bool = False
+    loop: Callable[..., Any],
+    nouns: tuple[Any, ...],
+    args: tuple[Any, ...],
+    plain: bool = False,
+    code: str = "",
 ) -> Pair:
     """``loop(*nouns, *args)`` as a function of ``args``; ``plain``: never compiled.
 
     ``nouns`` are NamedTuples of kernels and data such as an algorithm and a problem; ``args`` is
-    an example of the call's arguments, read for its types only.
+    an example of the call's arguments, read for its types only. ``code`` names what a plain loop
+    does, where that is not the text of its files.
     """
     text, data, space = _source(loop, nouns)
     found = Found({}, _files(loop, *nouns)) if plain else reached((*space.values(), *data, *args))
-    code = found.digest(text)
+    code = code or found.digest(text)
     if plain or jit_disabled():
         function = partial(_plainly, loop, nouns, len(data))
         return Pair(f"{PLAIN}{code}", lambda: function, data, code)

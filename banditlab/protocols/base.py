@@ -92,6 +92,15 @@ class Pieces(NamedTuple):
     problem: Any
 
 
+class Aside(NamedTuple):
+    """What a replication with a process of its own does beside playing; it changes no number."""
+
+    keep: str = ""  # file in which it keeps its state, and goes on from; empty: none
+    owner: str = ""  # what such a file must belong to
+    tracker: str = ""  # whom it tells of itself meanwhile, see banditlab.track.packed
+    run: str = ""  # under which name
+
+
 class Loop(NamedTuple):
     """What is compiled to make a curve, and the checkpoints and measures that it records."""
 
@@ -111,9 +120,9 @@ class Loop(NamedTuple):
     finish: Callable[[np.ndarray, np.ndarray], tuple[tuple[str, ...], np.ndarray]] | None = None
     pieces: Pieces | None = None  # None: a replication is played in one go
     python: bool = False  # whether run_block is Python that is called as it stands, not compiled
-    # (algorithm, problem, task, key, replication, checkpoints, progress, row, keep, owner) ->
-    # seconds of CPU time: plays one replication into row (checkpoints, measures) in a process of
-    # its own, which keeps its state in the file ``keep`` and goes on from one of the same owner.
+    code: str = ""  # then a name of what decides its numbers; empty: the text of its files is
+    # (algorithm, problem, task, key, replication, checkpoints, progress, row, aside) -> seconds of
+    # CPU time: plays one replication into row (checkpoints, measures) in a process of its own.
     alone: Callable[..., float] | None = None
 
 

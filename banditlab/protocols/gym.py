@@ -2,8 +2,8 @@
 
 The file holds, top to bottom, what an algorithm brings (:class:`Deep`) and what it becomes where it
 plays (:class:`Learner`), what a problem brings (:class:`Environment`), one replication (`play`),
-the process that it is played in (:class:`Child`, `child`), the face for other code
-(:class:`GymAgent`), and what all of it is called (``PROTOCOL``).
+how that gets a process of its own (`alone`), the face for other code (:class:`GymAgent`), and what
+all of it is called (``PROTOCOL``).
 
 One file, though long: it is one protocol, read from top to bottom.
 
@@ -29,45 +29,54 @@ goes on bit for bit: on one thread, a run that was killed gives the curve of one
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
 import importlib.util
 import io
 import json
 import math
-import os
-import queue
-import subprocess
 import sys
 import tempfile
-import threading
 import time
 import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from functools import cache
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import gymnasium
 import numpy as np
 
-from banditlab import random, registry
+from banditlab import random, registry, track
 from banditlab.agent import Agent
+from banditlab.compile import spoken
 from banditlab.data import atomic
-from banditlab.protocols.base import Contract, Loop, Measure, Protocol, Terms
+from banditlab.protocols.base import Aside, Contract, Loop, Measure, Protocol, Terms
+from banditlab.protocols.loops import apart
+from banditlab.protocols.loops.apart import Stop
 from banditlab.random import AGENT, NATURE, OBSERVATION, stream
 from banditlab.validate import integer, shown
 
-BEAT = 0.2  # seconds between two words about how far a replication is
 EVERY = 10.0  # seconds between two states that are kept, at least
 SHARE = 20.0  # and at least so many times as long as it takes to keep one
 MANY = 50  # checkpoints: a list of more is one that nobody has written down
 FEW = 20  # checkpoints, when nobody has said which
-# Before anything is imported: threads that wait for each other burn what other replications need.
-ONE_THREAD = dict.fromkeys(
-    ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS"), "1"
+POINTS = 1000  # that a tracker is told of a replication, about
+# The names under which version 0.3.0 kept replications, and the code that gives the same numbers:
+# what was begun there is gone on with here.
+OLD = ("a595cb1aee8c2954", "13bc94633814f69cd2b9505af5bce25c")
+SAME = frozenset(
+    {
+        "6cca1f9f3fc78219",  # td3
+        "50ccae7b128312bf",  # mex_td3
+        "461c0799775c58f0",  # sac
+        "04da7d6904ba3262",  # ppo
+        "c631fc650c3ac26d",  # spo_ppo
+        "610c12a4ee292c98",  # rm_ppo
+        "e556e628f966a171",  # spo_sac
+        "8986fc691dfc61a2",  # random_policy
+    }
 )
+NOTHING = Aside()  # beside playing
 COMMON = ("return", "gap", "regret", "training_return", "length", "in_band")  # measures of all
 INSTALL = 'python -m pip install "banditlab-arena[deep]"'
 
@@ -107,6 +116,14 @@ class Learner:
     def ended(self) -> list[float]:
         """Returns of the training episodes that ended since this was last asked."""
         return []
+
+    def waiting(self) -> Sequence[float]:
+        """What `ended` would return; nothing is taken."""
+        return ()
+
+    def losses(self) -> Mapping[str, float]:
+        """What training has said of itself last, by name, for whoever watches; nothing is taken."""
+        return {}
 
     def facts(self, observations: np.ndarray) -> dict[str, float]:
         """The algorithm's own measures, on observations of evaluation episodes."""
@@ -171,10 +188,6 @@ def bare(env: Any) -> Any:
 # --- one replication ----------------------------------------------------------------------------
 
 
-class Stop(Exception):
-    """The replication is to end now; its state is kept."""
-
-
 class Trial(NamedTuple):
     """What a policy did in some episodes."""
 
@@ -233,7 +246,7 @@ def play(
     told: Callable[[int], bool] = lambda steps: False,
     keep: Path | None = None,
     owner: str = "",
-    tracked: Callable[[int, Mapping[str, float]], None] | None = None,
+    run: str = "",
 ) -> None:
     """Play one replication into ``row`` (checkpoints, measures).
 
@@ -243,8 +256,8 @@ def play(
         Called with the steps so far wherever the learner's state is whole; true: stop.
     keep
         A file for the state; one that is there and of the same ``owner`` is gone on from.
-    tracked
-        Called at each checkpoint, with the steps and the measures by name.
+    run
+        The name under which the active tracker is told of it; empty: it is not.
 
     Raises
     ------
@@ -255,27 +268,32 @@ def play(
     seeds = [_seed(eyes) for _ in range(problem.params.episodes)]
     given = setting(problem, horizon, key, replication)
     learner = algorithm.learner(algorithm.params, given)
-    names = measures_of(algorithm)
     envs = [make(problem) for _ in seeds]
     if keep is not None and not learner.exact:
         keep = None  # it could not go on to the same numbers
-    done = _restore(learner, keep, owner, row) if keep is not None else 0
+    done, noted = _restore(learner, keep, owner, row) if keep is not None else (0, [])
+    tracker = track.active() if run else None
+    notes = Notes(tracker, run, horizon, learner, noted) if tracker is not None else None
     kept_at, wait = time.monotonic(), EVERY
 
     def pulse() -> None:
         nonlocal done, kept_at, wait
+        if notes is not None:
+            notes.look(learner)
         while done < len(checkpoints) and learner.steps >= checkpoints[done]:
             values = measured(algorithm, problem, learner, envs, seeds)
             reached = learner.steps
             while done < len(checkpoints) and reached >= checkpoints[done]:
                 row[done] = values
                 done += 1
-            if tracked is not None:
-                tracked(reached, dict(zip(names, values.tolist(), strict=True)))
+            if notes is not None:
+                notes.evaluated(reached, measures_of(algorithm), values)
         stop = told(learner.steps)
         if keep is not None and (stop or time.monotonic() - kept_at >= wait):
             began = time.monotonic()
-            _keep(learner, keep, owner, row[:done])
+            if notes is not None:
+                notes.settle()
+            _keep(learner, keep, owner, row[:done], notes.returns if notes is not None else [])
             kept_at = time.monotonic()
             wait = max(EVERY, SHARE * (kept_at - began))
         if stop:
@@ -287,6 +305,55 @@ def play(
     finally:
         for env in envs:
             env.close()
+
+
+class Notes:
+    """What a tracker is told of a replication under way, by step.
+
+    ``train/episode_return`` is the mean of the episodes that ended since the last note, the rest of
+    ``train/`` what the library logs; ``evaluation/`` are the measures at checkpoints. Whoever goes
+    on from a kept state tells again what came after it, and nothing twice.
+    """
+
+    def __init__(
+        self, tracker: track.Tracker, run: str, horizon: int, learner: Learner, noted: list[float]
+    ):
+        self.tracker, self.run, self.horizon = tracker, run, horizon
+        self.every = max(1, horizon // POINTS)
+        self.next = (learner.steps // self.every + 1) * self.every  # steps of the next note
+        self.returns = noted  # of episodes that no note has told yet
+        self.seen = len(learner.waiting())  # of its episodes
+        tracker.restart(run, learner.steps + 1 if learner.steps else 0)
+
+    def look(self, learner: Learner) -> None:
+        """Where a learner's state is whole: a note, if it is time for one."""
+        waiting = learner.waiting()
+        self.returns.extend(waiting[self.seen :])
+        self.seen = len(waiting)
+        steps = learner.steps
+        if steps < min(self.next, self.horizon):
+            return
+        self.next = (steps // self.every + 1) * self.every
+        said = dict(learner.losses())
+        if self.returns:
+            said["episode_return"] = float(np.mean(self.returns))
+            self.returns = []
+        self.tell("train", steps, said)
+
+    def evaluated(self, steps: int, names: Sequence[str], values: np.ndarray) -> None:
+        """A checkpoint, at which the learner was asked for its episodes."""
+        self.seen = 0
+        self.tell("evaluation", steps, dict(zip(names, values.tolist(), strict=True)))
+
+    def tell(self, what: str, steps: int, found: Mapping[str, float]) -> None:
+        """Numbers, if there are any."""
+        known = {f"{what}/{name}": x for name, x in found.items() if math.isfinite(x)}
+        if known:
+            self.tracker.scalars(self.run, steps, known)
+
+    def settle(self) -> None:
+        """Before a state is kept: what was told up to it is written."""
+        self.tracker.flush()
 
 
 def measured(
@@ -327,9 +394,13 @@ def _seed(rng: np.ndarray) -> int:
         return int(random.next_word(rng) >> np.uint64(33))
 
 
-def _keep(learner: Learner, path: Path, owner: str, rows: np.ndarray) -> None:
+def _keep(
+    learner: Learner, path: Path, owner: str, rows: np.ndarray, noted: Sequence[float] = ()
+) -> None:
     """Write learner and rows in one file, which appears whole or not at all."""
-    about = {"owner": owner, "steps": learner.steps, "rows": _words(rows)}
+    about = {
+        "owner": owner, "steps": learner.steps, "rows": _words(rows), "noted": list(noted)
+    }  # fmt: skip
     data = io.BytesIO()
     with tempfile.TemporaryDirectory() as name, zipfile.ZipFile(data, "w") as file:
         learner.save(Path(name))
@@ -344,13 +415,14 @@ def _words(rows: np.ndarray) -> list[list[str]]:
     return [[repr(float(x)) for x in values] for values in rows]
 
 
-def _restore(learner: Learner, path: Path, owner: str, row: np.ndarray) -> int:
-    """Go on from a file, if it is whole and of this owner; returns the checkpoints that it holds.
+def _restore(learner: Learner, path: Path, owner: str, row: np.ndarray) -> tuple[int, list[float]]:
+    """Go on from a file, if it is whole and of this owner.
 
-    One that is not is named and not used.
+    Returns the checkpoints that it holds, and the episodes that no note has told. A file that is
+    not believed is named and not used.
     """
     if not path.is_file():
-        return 0
+        return 0, []
     try:
         with zipfile.ZipFile(path) as file, tempfile.TemporaryDirectory() as name:
             about = json.loads(file.read("about.json"))
@@ -364,13 +436,14 @@ def _restore(learner: Learner, path: Path, owner: str, row: np.ndarray) -> int:
                     raise ValueError(f"it holds {member!r}")
                 (Path(name) / member).write_bytes(file.read(member))
             rows = np.array([[float(x) for x in values] for values in about["rows"]])
+            noted = [float(x) for x in about.get("noted", ())]  # 0.3.0 kept none
             learner.load(Path(name))
     except (OSError, KeyError, ValueError, TypeError, zipfile.BadZipFile) as error:
         why = " ".join(str(error).split())
         raise Unusable(f"{path.name} in {path.parent} is not used, for {why}") from error
     if len(rows):
         row[: len(rows)] = rows
-    return len(rows)
+    return len(rows), noted
 
 
 class Unusable(Exception):
@@ -380,152 +453,25 @@ class Unusable(Exception):
 # --- the process of a replication ---------------------------------------------------------------
 
 
-class Order(NamedTuple):
-    """What a process is told to play, as plain data."""
-
-    agent: tuple[str, dict[str, Any]]  # name, hyper-parameters
-    problem: tuple[str, dict[str, Any]]
-    horizon: int
-    key: list[int]
-    replication: int
-    checkpoints: list[int]
-    keep: str
-    owner: str
-    track: str
-
-
-class Child:
-    """A replication in a process of its own, as its parent sees it."""
-
-    def __init__(self, order: Order):
-        self.order = order
-        self.seconds = 0.0  # CPU time, when it has ended
-
-    def run(self, row: np.ndarray, progress: np.ndarray) -> None:
-        """Fill ``row`` (checkpoints, measures); for ``progress`` see online.run_block."""
-        begun = progress[0]
-        words: queue.Queue[str | None] = queue.Queue()
-        with self._process() as process:
-            reader = threading.Thread(target=self._hear, args=(process.stdout, words), daemon=True)
-            reader.start()
-            asked = False
-            found: dict[str, Any] = {}
-            while True:
-                with suppress(queue.Empty):
-                    line = words.get(timeout=BEAT)
-                    if line is None:
-                        break
-                    found = json.loads(line)
-                    if "steps" in found:
-                        progress[0] = begun + min(found["steps"], self.order.horizon)
-                if progress[1] != 0 and not asked:
-                    asked = True
-                    with suppress(OSError):
-                        process.stdin.write(b"stop\n")
-                        process.stdin.flush()
-            code = process.wait()
-        if "error" in found:
-            kind = ValueError if found["expected"] else RuntimeError
-            raise kind(found["error"])
-        if "rows" in found:
-            row[:] = [[float(x) for x in values] for values in found["rows"]]
-            progress[0] = begun + self.order.horizon
-            self.seconds = float(found["seconds"])
-        elif not asked:
-            raise RuntimeError(
-                f"the process of replication {self.order.replication} of {self.order.agent[0]} "
-                f"ended with code {code}"
-            )
-
-    @contextmanager
-    def _process(self) -> Iterator[Any]:
-        """The process; whoever leaves in a hurry takes it along."""
-        code = f"import sys; sys.path[:] = {sys.path!r}\nfrom {__name__} import child; child()"
-        process = subprocess.Popen(
-            [sys.executable, "-c", code],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env={**os.environ, **ONE_THREAD},
-        )
-        assert process.stdin is not None
-        try:
-            with suppress(BrokenPipeError):
-                process.stdin.write(json.dumps(self.order).encode() + b"\n")
-                process.stdin.flush()
-            yield process
-        finally:
-            if process.poll() is None:
-                process.kill()
-            with suppress(OSError):
-                process.stdin.close()
-            process.wait()
-
-    @staticmethod
-    def _hear(pipe: Any, words: queue.Queue[str | None]) -> None:
-        with pipe:
-            for line in pipe:
-                words.put(line.decode())
-        words.put(None)
-
-
-def child() -> None:
-    """What the process of a replication does: reads an order, plays, and says how it went.
-
-    What others print on standard output would be taken for words of ours, so it goes to standard
-    error. The process ends when its parent does, for then its standard input is closed.
-    """
-    out = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)
-    order = Order(*json.loads(sys.stdin.readline()))
-    stop = threading.Event()
-
-    def listen() -> None:
-        if sys.stdin.readline():
-            stop.set()
-            sys.stdin.readline()
-        os._exit(1)  # nobody listens any more
-
-    threading.Thread(target=listen, daemon=True).start()
-    said = [0.0]
-
-    def told(steps: int) -> bool:
-        now = time.monotonic()
-        if now - said[0] >= BEAT:
-            said[0] = now
-            out.write(json.dumps({"steps": steps}) + "\n")
-        return stop.is_set()
-
-    answer: dict[str, Any]
-    try:
-        answer = {"rows": _obeyed(order, told), "seconds": time.process_time()}
-    except Stop:
-        answer = {"stopped": True}
-    except ValueError as error:
-        answer = {"error": " ".join(str(error).split()), "expected": True}
-    except Exception as error:
-        where = " ".join(str(error).split())
-        answer = {"error": f"{type(error).__name__}: {where}", "expected": False}
-    out.write(json.dumps(answer) + "\n")
-    out.flush()
-    os._exit(0)  # not the long way: libraries may hold threads
-
-
-def _obeyed(order: Order, told: Callable[[int], bool]) -> list[list[str]]:
-    """The rows of a replication."""
-    algorithm: Any = registry.make(order.agent[0], **order.agent[1])
-    problem = registry.make_problem(order.problem[0], **order.problem[1])
-    row = np.zeros((len(order.checkpoints), len(measures_of(algorithm))))
+def played(words: Mapping[str, Any], told: Callable[[int], bool]) -> list[list[str]]:
+    """The rows of a replication, in its process; see :mod:`banditlab.protocols.loops.apart`."""
+    algorithm: Any = registry.make(words["agent"][0], **words["agent"][1])
+    problem = registry.make_problem(words["problem"][0], **words["problem"][1])
+    points, keep = words["checkpoints"], Path(words["keep"]) if words["keep"] else None
+    row = np.zeros((len(points), len(measures_of(algorithm))))
+    key = np.array(words["key"], dtype=np.uint64)
+    what = (algorithm, problem, words["horizon"], key, words["replication"], points, row)
     given: dict[str, Any] = {
-        "told": told, "keep": Path(order.keep) if order.keep else None, "owner": order.owner
+        "told": told, "keep": keep, "owner": words["owner"], "run": words["run"]
     }  # fmt: skip
-    key = np.array(order.key, dtype=np.uint64)
-    what = (algorithm, problem, order.horizon, key, order.replication, order.checkpoints, row)
-    try:
-        play(*what, **given)
-    except Unusable as error:
-        print(f"{error}: computed anew", file=sys.stderr)
-        given["keep"].unlink(missing_ok=True)
-        play(*what, **given)
+    tracker = track.unpacked(words["tracker"])
+    with track.using(tracker) if tracker else nullcontext():
+        try:
+            play(*what, **given)
+        except Unusable as error:
+            print(f"{error}: computed anew", file=sys.stderr)
+            Path(words["keep"]).unlink(missing_ok=True)
+            play(*what, **given)
     return _words(row)
 
 
@@ -538,24 +484,24 @@ def alone(
     checkpoints: np.ndarray,
     progress: np.ndarray,
     row: np.ndarray,
-    keep: Path | None = None,
-    owner: str = "",
+    aside: Aside = NOTHING,
 ) -> float:
     """One replication in a process of its own into ``row``; returns its CPU time in seconds."""
-    order = Order(
-        _recipe("agent", algorithm),
-        _recipe("problem", problem),
-        task.horizon,
-        [int(word) for word in key],
-        int(replication),
-        [int(t) for t in checkpoints],
-        str(keep.resolve()) if keep else "",
-        owner,
-        "",
-    )
-    process = Child(order)
-    process.run(row, progress)
-    return process.seconds
+    words = {
+        "agent": _recipe("agent", algorithm),
+        "problem": _recipe("problem", problem),
+        "horizon": task.horizon,
+        "key": [int(word) for word in key],
+        "replication": int(replication),
+        "checkpoints": [int(t) for t in checkpoints],
+        **aside._asdict(),
+    }
+    who = f"replication {replication} of {words['agent'][0]}"
+    order = apart.Order(f"{__name__}:{played.__name__}", words, task.horizon, who)
+    found, seconds = apart.play(order, progress)
+    if found is not None:
+        row[:] = [[float(x) for x in values] for values in found]
+    return seconds
 
 
 def run_block(algorithm, problem, task, key, first, log_rounds, checkpoints, progress, record):
@@ -592,22 +538,24 @@ class Steps(NamedTuple):
 
 def task(terms: Terms) -> Steps:
     """How long, and by which code."""
-    return Steps(terms.horizon, _code(terms.algorithm.needs))
+    return Steps(terms.horizon, _code(terms.algorithm, terms.problem)[1])
 
 
-@cache
-def _code(needs: tuple[str, ...]) -> str:
-    """A hash of this file, of the deep agents and of what they share; versions of packages."""
-    root = Path(__file__).parent.parent
-    found = hashlib.sha256()
-    files = [file for room in ("agents", "parts") for file in (root / room / "deep").glob("*.py")]
-    for file in (Path(__file__), *sorted(files)):
-        found.update(file.read_bytes())
+def _code(algorithm: Deep, problem: Environment) -> tuple[str, str]:
+    """Names of the code that decides the numbers: alone, and with the versions of packages.
+
+    It is what the algorithm and the problem say and import of us, and what this file says of a
+    replication. Libraries count by their versions; other modules that a file of one's own imports
+    are not looked into.
+    """
+    nouns = (algorithm.params, algorithm.learner, problem.params, problem.make)
+    found = spoken.digest(nouns, (play, measured, evaluate, setting, make, bare, _seed))
+    name, loop = OLD if found in SAME else (found, found)
     versions = []
-    for package in ("gymnasium", "mujoco", *needs):
+    for package in ("gymnasium", "mujoco", *algorithm.needs):
         with suppress(importlib.metadata.PackageNotFoundError):
             versions.append(f"{package} {importlib.metadata.version(package)}")
-    return f"{found.hexdigest()[:16]}, {', '.join(versions)}"
+    return loop, f"{name}, {', '.join(versions)}"
 
 
 def loop(terms: Terms, checkpoints: np.ndarray) -> Loop:
@@ -621,6 +569,7 @@ def loop(terms: Terms, checkpoints: np.ndarray) -> Loop:
         checkpoints,
         names,
         python=True,
+        code=_code(terms.algorithm, terms.problem)[0],
         alone=alone,
     )
 
@@ -676,8 +625,9 @@ class GymAgent(Agent):
         self.problem = registry.make_problem("gym_env", id=id) if isinstance(id, str) else id
         if not isinstance(self.problem, Environment):
             raise ValueError(f"id must be that of a Gymnasium environment, got {shown(id)}")
-        refuse(Terms(self.algorithm, self.problem, horizon, who=self.name))
-        self.task = Steps(horizon, _code(self.algorithm.needs))
+        terms = Terms(self.algorithm, self.problem, horizon, who=self.name)
+        refuse(terms)
+        self.task = task(terms)
         self.state = ()
         self.learner: Learner = self.algorithm.learner(
             self.algorithm.params, setting(self.problem, horizon, self._key, 0)

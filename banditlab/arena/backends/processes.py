@@ -107,7 +107,7 @@ class Process(Hand):
         """As `Hand.play`, there."""
         if self.process is None:
             self.ready(lambda: self._closed)
-        part = curve.part(first, count)
+        part = curve.part(first, count, store)
         kept = store.packed(part.owner, first) if store is not None and count == 1 else None
         self._send(Order(part, tuple(made.code for made in curve.job.play.pairs), kept))
         wish = 0

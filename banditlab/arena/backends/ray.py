@@ -64,6 +64,7 @@ class Cluster(Backend):
         self.alive: set[Actor] = set()
         self._ours = False  # whether we have joined, and have to leave
         self._sent: dict[str, Any] = {}  # compiled pairs in Ray's store, by name
+        self._warned = False
         self._guard = threading.Lock()
 
     def start(self) -> None:
@@ -129,6 +130,19 @@ class Cluster(Backend):
                     self._sent[made.name] = None if content is None else ray.put(content)
                 found[made.name] = self._sent[made.name]
         return found
+
+    def warn(self, curve: Curve) -> None:
+        """Say, once, what replications with a process of their own do not do on other machines."""
+        if self.address is None or curve.job.loop.alone is None:
+            return
+        with self._guard:
+            warned, self._warned = self._warned, True
+        if not warned:
+            print(
+                f"protocol {curve.job.panel.protocol} on a Ray cluster keeps no state of a "
+                "replication under way, which is lost with its worker, and tells no tracker of it",
+                file=sys.stderr,
+            )
 
     def close(self) -> None:
         """Leave the cluster, which ends the actors."""
@@ -227,7 +241,8 @@ class Actor(Hand):
 
         if self.actor is None:
             self.ready(lambda: bool(progress[1]))
-        part = curve.part(first, count)
+        self.cluster.warn(curve)
+        part = curve.part(first, count, store, near=self.cluster.address is None)
         kept = store.packed(part.owner, first) if store is not None and count == 1 else None
         code = tuple(made.code for made in curve.job.play.pairs)
         number = next(self._orders)

@@ -109,6 +109,10 @@ class Robust(Learner):
         ended, self._ended = self._ended, []
         return ended
 
+    def waiting(self) -> list[float]:
+        """Those returns, without taking them."""
+        return self._ended
+
     def facts(self, observations: np.ndarray) -> dict[str, float]:
         """What the best member of the set earns under each attack."""
         team = self.team()

@@ -109,6 +109,20 @@ class SB3(Learner):
         ended, self.inner.ended = self.inner.ended, []
         return list(ended)
 
+    def waiting(self) -> list[float]:
+        """Those returns, without taking them."""
+        ended: list[float] = self.inner.ended
+        return ended
+
+    def losses(self) -> dict[str, float]:
+        """What the library logs of its updates."""
+        logged = self.model.logger.name_to_value
+        return {
+            name.removeprefix("train/"): float(value)
+            for name, value in logged.items()
+            if name.startswith("train/") and isinstance(value, int | float | np.number)
+        }
+
     def save(self, folder: Path) -> None:
         """See :mod:`banditlab.parts.deep.checkpoint`."""
         checkpoint.save(self.model, folder)

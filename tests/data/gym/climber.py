@@ -62,6 +62,12 @@ class Climbing(Learner):
         ended, self.done = self.done, []
         return ended
 
+    def waiting(self):
+        return self.done
+
+    def losses(self):
+        return {"trial": self.trial}
+
     def facts(self, observations):
         return {"best": self.best, "seen": float(len(observations))}
 
