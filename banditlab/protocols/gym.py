@@ -66,14 +66,14 @@ POINTS = 1000  # that a tracker is told of a replication, about
 OLD = ("a595cb1aee8c2954", "13bc94633814f69cd2b9505af5bce25c")
 SAME = frozenset(
     {
-        "6cca1f9f3fc78219",  # td3
-        "50ccae7b128312bf",  # mex_td3
-        "461c0799775c58f0",  # sac
-        "04da7d6904ba3262",  # ppo
-        "c631fc650c3ac26d",  # spo_ppo
-        "610c12a4ee292c98",  # rm_ppo
-        "e556e628f966a171",  # spo_sac
-        "8986fc691dfc61a2",  # random_policy
+        "a6b71336be804a92",  # td3
+        "d8d1f875b3f44778",  # mex_td3
+        "898247c2849803f3",  # sac
+        "ce4d83dd31f79543",  # ppo
+        "623f26c4e86efe5f",  # spo_ppo
+        "e923627473ae2772",  # rm_ppo
+        "56c0c6acf7ea2876",  # spo_sac
+        "48308e15622856e3",  # random_policy
     }
 )
 NOTHING = Aside()  # beside playing
@@ -271,9 +271,9 @@ def play(
     envs = [make(problem) for _ in seeds]
     if keep is not None and not learner.exact:
         keep = None  # it could not go on to the same numbers
-    done, noted = _restore(learner, keep, owner, row) if keep is not None else (0, [])
+    done, untold = _restore(learner, keep, owner, row) if keep is not None else (0, {})
     tracker = track.active() if run else None
-    notes = Notes(tracker, run, horizon, learner, noted) if tracker is not None else None
+    notes = Notes(tracker, run, horizon, learner, untold) if tracker is not None else None
     kept_at, wait = time.monotonic(), EVERY
 
     def pulse() -> None:
@@ -291,9 +291,8 @@ def play(
         stop = told(learner.steps)
         if keep is not None and (stop or time.monotonic() - kept_at >= wait):
             began = time.monotonic()
-            if notes is not None:
-                notes.settle()
-            _keep(learner, keep, owner, row[:done], notes.returns if notes is not None else [])
+            untold = notes.settled(learner) if notes is not None else {}
+            _keep(learner, keep, owner, row[:done], untold)
             kept_at = time.monotonic()
             wait = max(EVERY, SHARE * (kept_at - began))
         if stop:
@@ -316,12 +315,18 @@ class Notes:
     """
 
     def __init__(
-        self, tracker: track.Tracker, run: str, horizon: int, learner: Learner, noted: list[float]
+        self,
+        tracker: track.Tracker,
+        run: str,
+        horizon: int,
+        learner: Learner,
+        untold: dict[str, Any],
     ):
         self.tracker, self.run, self.horizon = tracker, run, horizon
         self.every = max(1, horizon // POINTS)
         self.next = (learner.steps // self.every + 1) * self.every  # steps of the next note
-        self.returns = noted  # of episodes that no note has told yet
+        self.returns: list[float] = untold.get("returns", [])  # of episodes since the last note
+        self.losses: dict[str, float] = untold.get("losses", {})  # the latest of each name
         self.seen = len(learner.waiting())  # of its episodes
         tracker.restart(run, learner.steps + 1 if learner.steps else 0)
 
@@ -334,7 +339,8 @@ class Notes:
         if steps < min(self.next, self.horizon):
             return
         self.next = (steps // self.every + 1) * self.every
-        said = dict(learner.losses())
+        self.losses.update(learner.losses())
+        said = dict(self.losses)
         if self.returns:
             said["episode_return"] = float(np.mean(self.returns))
             self.returns = []
@@ -351,9 +357,11 @@ class Notes:
         if known:
             self.tracker.scalars(self.run, steps, known)
 
-    def settle(self) -> None:
-        """Before a state is kept: what was told up to it is written."""
+    def settled(self, learner: Learner) -> dict[str, Any]:
+        """Before a state is kept: what was told is written; returns what will yet be told."""
         self.tracker.flush()
+        self.losses.update(learner.losses())
+        return {"returns": self.returns, "losses": self.losses}
 
 
 def measured(
@@ -395,11 +403,11 @@ def _seed(rng: np.ndarray) -> int:
 
 
 def _keep(
-    learner: Learner, path: Path, owner: str, rows: np.ndarray, noted: Sequence[float] = ()
+    learner: Learner, path: Path, owner: str, rows: np.ndarray, untold: Mapping[str, Any]
 ) -> None:
     """Write learner and rows in one file, which appears whole or not at all."""
     about = {
-        "owner": owner, "steps": learner.steps, "rows": _words(rows), "noted": list(noted)
+        "owner": owner, "steps": learner.steps, "rows": _words(rows), "untold": untold
     }  # fmt: skip
     data = io.BytesIO()
     with tempfile.TemporaryDirectory() as name, zipfile.ZipFile(data, "w") as file:
@@ -415,14 +423,16 @@ def _words(rows: np.ndarray) -> list[list[str]]:
     return [[repr(float(x)) for x in values] for values in rows]
 
 
-def _restore(learner: Learner, path: Path, owner: str, row: np.ndarray) -> tuple[int, list[float]]:
+def _restore(
+    learner: Learner, path: Path, owner: str, row: np.ndarray
+) -> tuple[int, dict[str, Any]]:
     """Go on from a file, if it is whole and of this owner.
 
-    Returns the checkpoints that it holds, and the episodes that no note has told. A file that is
-    not believed is named and not used.
+    Returns the checkpoints that it holds, and what its notes have not told. A file that is not
+    believed is named and not used.
     """
     if not path.is_file():
-        return 0, []
+        return 0, {}
     try:
         with zipfile.ZipFile(path) as file, tempfile.TemporaryDirectory() as name:
             about = json.loads(file.read("about.json"))
@@ -436,14 +446,14 @@ def _restore(learner: Learner, path: Path, owner: str, row: np.ndarray) -> tuple
                     raise ValueError(f"it holds {member!r}")
                 (Path(name) / member).write_bytes(file.read(member))
             rows = np.array([[float(x) for x in values] for values in about["rows"]])
-            noted = [float(x) for x in about.get("noted", ())]  # 0.3.0 kept none
+            untold = dict(about.get("untold", {}))  # 0.3.0 kept none
             learner.load(Path(name))
     except (OSError, KeyError, ValueError, TypeError, zipfile.BadZipFile) as error:
         why = " ".join(str(error).split())
         raise Unusable(f"{path.name} in {path.parent} is not used, for {why}") from error
     if len(rows):
         row[: len(rows)] = rows
-    return len(rows), noted
+    return len(rows), untold
 
 
 class Unusable(Exception):
@@ -656,7 +666,7 @@ class GymAgent(Agent):
 
     def save(self, path: str | Path) -> None:
         """Write all that decides what happens next to ``path``, without pickle."""
-        _keep(self.learner, Path(path), self._owner, np.zeros((0, 0)))
+        _keep(self.learner, Path(path), self._owner, np.zeros((0, 0)), {})
 
     def restore(self, path: str | Path) -> Self:
         """Become what an agent of the same settings has saved; returns the agent."""
