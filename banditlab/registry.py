@@ -212,6 +212,12 @@ def label(name: str) -> str:
     return Path(name).stem.replace("_", " ")
 
 
+def gives_up(algorithm: Any) -> str:
+    """Why an algorithm gives up, in the words of its file (``gives_up``); empty if it has none."""
+    home = sys.modules.get(type(getattr(algorithm, "params", None)).__module__)
+    return str(getattr(home, "gives_up", ""))
+
+
 def trial(name: str) -> dict[str, Any]:
     """Hyper-parameters for the contract suite, where the usual ones of an agent's file are slow."""
     return dict(getattr(_module("agent", name), "trial", {}))

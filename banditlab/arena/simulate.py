@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from banditlab import interrupt
+from banditlab import interrupt, registry
 from banditlab.arena import memory as bounds
 from banditlab.arena.backends import backend as made_backend
 from banditlab.arena.backends.base import Backend
@@ -218,7 +218,9 @@ def _tell_who_gave_up(jobs: list[Job], done: list[Record]) -> None:
         if lost.any():
             who = f"{job.panel.name}, {job.agent.label}"
             word = "replications" if record.batch == 1 else "batches of replications"
-            print(f"{who}: {lost.sum()} of {lost.size} {word} gave up: nan", file=sys.stderr)
+            why = registry.gives_up(job.loop.algorithm)
+            found = f"nan; {why}" if why else "nan"
+            print(f"{who}: {lost.sum()} of {lost.size} {word} gave up: {found}", file=sys.stderr)
 
 
 Swept = list[tuple[Panel, Cell]]  # the panels of an arena, and what there is to run for each

@@ -167,6 +167,7 @@ def scheduled(
     attacker = min(integer("attacker", attacker, 0, max(last, 1)), last)
     length = integer("block", block, 0, LONGEST) or (50 if schedule == "prob_switch" else 200)
     for name, told, default, who in (
+        ("block", block, 0, ("periodic", "prob_switch", "cycle")),
         ("attacker", attacker, min(1, last), ("static", "periodic", "prob_switch")),
         ("p", p, 0.5, ("prob_switch",)),
         ("rate", rate, 0.01, ("adaptive",)),

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from banditlab import random
+from banditlab import random, registry
 from banditlab.agent import BanditAgent, quiet
 from banditlab.core import kernel, kernel_inline
 from banditlab.data.log import Log
@@ -43,10 +43,10 @@ from banditlab.validate import between, integer
 from banditlab.validate import shown as words
 
 ANY_REWARD = (-np.inf, np.inf)
-# What an act of -1 means.
+# What an act of -1 means, of an algorithm whose file has no ``gives_up`` that says it.
 GAVE_UP = (
-    "gave up: its predictions diverged or no longer depend on the features; take a smaller lr, or "
-    "rows of features of length 1"
+    "its predictions diverged or no longer depend on the features; take a smaller lr, or rows of "
+    "features of length 1"
 )
 UNIT_REWARD = (0.0, 1.0)
 
@@ -324,7 +324,7 @@ class OnlineAgent(BanditAgent):
             seen = self.features(x)
             arm = self.algorithm.act(self.algorithm.params, self.state, self.t, seen, self._rng)
         if arm < 0:
-            raise ValueError(f"{self.name} {GAVE_UP}")
+            raise ValueError(self._gave_up())
         return int(arm)
 
     def update(self, x: Any, arm: int, reward: float, *, t: int | None = None) -> None:
@@ -470,8 +470,11 @@ class OnlineAgent(BanditAgent):
             else:
                 known.propensities(known.params, self.state, self.t, seen, out)
         if np.isnan(out).any():
-            raise ValueError(f"{self.name} {GAVE_UP}")
+            raise ValueError(self._gave_up())
         return out
+
+    def _gave_up(self) -> str:
+        return f"{self.name} gave up: {registry.gives_up(self.algorithm) or GAVE_UP}"
 
     def means(self, x: Any = None) -> np.ndarray:
         """Mean reward (n_arms,) of each arm so far, in context ``x``; nan where it has none.

@@ -320,10 +320,34 @@ def test_what_is_no_number_eliminates_nobody():
         arm = wild.act(x)
         wild.update(x, arm, 1.5e308 if arm % 2 else -1.5e308)
     assert wild.state.active.any()
-    other = banditlab.Agent("phased_elim", n_arms=4, dim=2, horizon=1000)
-    for t in range(100):  # features that change are not its setting, but no reason to break
-        other.update(x * (t % 3 == 0), other.act(x), 1.0)
-    assert other.state.active.any()
+
+
+def test_a_plan_is_not_followed_where_features_change(capsys):
+    """Silently it fitted rewards of some features to others."""
+    x = np.array([[1, 0], [0, 1], [0.5, 0.5], [0.2, 0.9]])
+    one = banditlab.Agent("phased_elim", n_arms=4, dim=2, horizon=1000)
+    arm = one.act(x)
+    one.update(x, arm, 1.0)
+    for other in (x + 1e-9, x[1], x[::-1]):
+        with pytest.raises(ValueError, match="phased_elim gave up: the features of its arms chan"):
+            one.act(other)
+    assert one.act(x) >= 0  # it has not seen a reward of others
+    # An arm that is never pulled has other features when a phase ends.
+    two = banditlab.Agent("phased_elim", n_arms=4, dim=2, horizon=1000)
+    two.act(x)
+    spare = int(np.flatnonzero(two.state.left == 0)[0])
+    while two.state.size[0] == 16 and two.state.ready[0] == 1:
+        last = two.state.left.sum() == 1
+        two.update(x + (np.arange(4) == spare)[:, None] * last, two.act(x), 1.0)
+    with pytest.raises(ValueError, match="phased_elim gave up"):
+        two.act(x)
+    arena = {
+        "horizon": 50, "replications": 2, "agents": [{"name": "phased_elim"}],
+        "problem": {"name": "synthetic_contextual", "dim": 2, "n_arms": 3},
+    }  # fmt: skip
+    assert np.isnan(simulate(arena, workers=1).raw("phased_elim", "regret")[:, -1]).all()
+    said = capsys.readouterr().err
+    assert "2 of 2 replications gave up: nan; the features of its arms changed" in said
 
 
 def test_optimism_about_errors_costs_and_never_ends():

@@ -6,7 +6,10 @@ n the least of these, ``delta = 1 / (2 T K)`` and ``c = width gamma^2 sqrt(ln(1/
 arm of least p is dropped, with all challenges of it, as soon as ``p_min + c < p_max - c``. gamma
 says how far the arms are from an order: 1 in one of strength, 1.5 in all that have a winner and
 some transitivity. The paper's width is 3, with which no arm is dropped within 20,000 duels; 1 is
-that of the programs that people compare with, as are the challenges of oneself.
+that of the program of Komiyama et al. (2015), whose arms do not challenge themselves.
+
+Who challenges is drawn among those compared least, as in the paper; of several arms of least p the
+lowest is dropped, as in that program.
 
 >>> import banditlab
 >>> agent = banditlab.Agent("btm", n_arms=2, horizon=1000, seed=1)

@@ -13,7 +13,8 @@ active:
 
 ``delta`` is 1 / (K T) by default. Nothing here knows how wrong the linear model is: if by eps, the
 regret grows by a further term of order eps T sqrt(d) log T. With sigma = ``noise`` = 0 an arm must
-be best to stay, up to 1e-10.
+be best to stay, up to 1e-10. A plan is for the features that it was made with: where an arm that is
+to be pulled, or any arm at the end of a phase, has others by now, the agent gives up.
 
 >>> import banditlab
 >>> agent = banditlab.Agent("phased_elim", n_arms=3, dim=2, horizon=1000, noise=0.1)
@@ -40,9 +41,11 @@ from banditlab.protocols.online import Online
 from banditlab.validate import below_one, nonnegative
 
 label = "phased elimination"
+gives_up = "the features of its arms changed, and its plan is for those of the first round"
 
 SLACK = 1e-10  # predictions that differ by less are one
 UNKNOWN_HORIZON = 1_000_000
+PLANNED, BROKEN = 1, -1  # of a plan: it is made; features have changed since
 
 
 class PhasedElim(NamedTuple):
@@ -61,8 +64,9 @@ class Phase(NamedTuple):
     sums: np.ndarray  # (n_arms,) float64: rewards of this phase
     scores: np.ndarray  # (n_arms,) float64: predictions of the last phase; 0 before
     size: np.ndarray  # (1,) int64: m
-    ready: np.ndarray  # (1,) int64: 1 once there is a plan
+    ready: np.ndarray  # (1,) int64: 0 without a plan, else PLANNED or BROKEN
     width: np.ndarray  # (1,) float64: log(1 / delta)
+    first: np.ndarray  # (n_arms, dim) float64: features of the first round, once there is a plan
 
 
 @kernel
@@ -92,7 +96,18 @@ def init(params, task, rng):
         np.full(1, first_size(task.dim)),
         np.zeros(1, np.int64),
         np.full(1, -numeric.log(delta)),
+        np.zeros((n, task.dim)),
     )
+
+
+@kernel
+def changed(state, x, arm):
+    """Whether the features of ``arm`` are not those of the first round."""
+    shown = arm if x.shape[0] > 1 else 0
+    for j in range(x.shape[1]):
+        if x[shown, j] != state.first[arm, j]:
+            return True
+    return False
 
 
 @kernel
@@ -115,7 +130,6 @@ def plan(state, x):
         # Less 1e-9: a weight that is 1/3 but for rounding gets its third, not one more.
         n = int(math.ceil(weights[i] * state.size[0] - 1e-9)) if weights[i] > 0.0 else 0
         state.left[k], state.pulls[k], state.sums[k] = n, 0.0, 0.0
-    state.ready[0] = 1
 
 
 @kernel
@@ -141,11 +155,15 @@ def conclude(params, state, x):
 @kernel
 def act(params, state, t, x, rng):
     if state.ready[0] == 0:
+        for k in range(state.active.size):
+            for j in range(x.shape[1]):
+                state.first[k, j] = x[k if x.shape[0] > 1 else 0, j]
         plan(state, x)
+        state.ready[0] = PLANNED
     for k in range(state.left.size):
         if state.left[k] > 0:
-            return k
-    return 0
+            return -1 if state.ready[0] == BROKEN or changed(state, x, k) else k
+    return -1 if state.ready[0] == BROKEN else 0
 
 
 @kernel
@@ -157,7 +175,10 @@ def update(params, state, t, x, arm, reward, rng):
         open_pulls = 0
         for k in range(state.left.size):
             open_pulls += state.left[k]
-        if open_pulls == 0:
+        for k in range(state.left.size if open_pulls == 0 else 0):
+            if state.active[k] == 1 and changed(state, x, k):
+                state.ready[0] = BROKEN
+        if open_pulls == 0 and state.ready[0] == PLANNED:
             conclude(params, state, x)
             plan(state, x)
 
@@ -170,8 +191,9 @@ def recommend(params, state, x, rng, out):
 def phased_elim(noise: float = 1.0, delta: float = 0.0) -> Online:
     """Phased elimination for rewards with ``noise`` >= 0, 0 <= ``delta`` < 1 (0: 1 / (K T)).
 
-    Features may be rank-deficient, and must stay as they are over the rounds. A horizon that is not
-    known counts as a million rounds. Raises ValueError for a number out of range.
+    Features may be rank-deficient, and must stay as they are over the rounds: where they change the
+    agent gives up. A horizon that is not known counts as a million rounds. Raises ValueError for a
+    number out of range.
     """
     params = PhasedElim(nonnegative("noise", noise), below_one("delta", delta))
     return Online(params, init, act, update, recommend, features=True)
