@@ -589,7 +589,7 @@ def test_the_adaptive_attacker_answers_what_was_played():
         ({"schedule": "cycle", "attacker": -1}, "attacker must be"),
         ({"schedule": "cycle", "attacker": 2}, "attacker is for schedule static or periodic or"),
         ({"schedule": "periodic", "p": 0.4}, "p is for schedule prob_switch, not for 'periodic'"),
-        ({"schedule": "static", "block": 9}, "block is for schedule periodic or prob_switch or cyc"),
+        ({"schedule": "static", "block": 9}, "block is for schedule periodic or prob_switch"),
         ({"schedule": "adaptive", "block": 9}, "block is for schedule"),
         ({"schedule": "static", "rate": 0.1}, "rate is for schedule adaptive, not for 'static'"),
         ({"schedule": "adaptive", "rate": 0.0}, "rate must"),
