@@ -7,15 +7,13 @@ everything that its machine code depends on.
 
 from __future__ import annotations
 
-import gc
 import inspect
 import itertools
 import os
 import secrets
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -82,18 +80,6 @@ def _source(loop: Callable[..., Any], nouns: tuple[Any, ...]) -> tuple[str, tupl
         f"def pair({', '.join(arguments + given)}):\n    return loop({', '.join(tuples + given)})\n"
     )
     return text, tuple(data), space
-
-
-@contextmanager
-def _no_garbage_collection() -> Iterator[None]:
-    """The compiler's objects live as long as it works: going through them takes a tenth of it."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 class Pair(NamedTuple):
@@ -184,7 +170,7 @@ def _read_or_compile(
     function: Any = FromPython(around["pair"], targetoptions=options)
     function._cache = Shelf(lambda _: place, bare=False)
     try:
-        with store.claimed(name), _no_garbage_collection():
+        with store.claimed(name):
             function.compile(types)
     except NumbaError as error:
         raise explained(error, space) from error

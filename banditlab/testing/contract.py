@@ -24,11 +24,9 @@ import numpy as np
 from banditlab import random, registry
 from banditlab.agent import Agent, leaves, quiet
 from banditlab.arena.play import ready
-from banditlab.compile import NOT_KERNELS, compiled
+from banditlab.compile import NOT_KERNELS
 from banditlab.compile.fingerprint import functions
-from banditlab.core import Task, jit_disabled
-from banditlab.protocols import online
-from banditlab.protocols.loops import lanes
+from banditlab.core import jit_disabled
 from banditlab.testing.subject import (
     ROUNDS,
     SEED,
@@ -39,6 +37,7 @@ from banditlab.testing.subject import (
     plain_run,
     run,
     subject,
+    want_plain,
     world_of,
 )
 from banditlab.testing.vocabulary import strangers
@@ -112,27 +111,34 @@ def replications_do_not_depend_on_blocks(s: Subject) -> None:
     )
 
 
-def lanes_equal_scalar(s: Subject) -> None:
-    """Replications played in lock-step have the bits of those played one by one."""
+LANES: dict[str, Any] = {"rounds": 600, "first": 2, "count": 5}  # 600: past piecewise's breaks
+
+
+def in_lanes(s: Subject) -> Iterator[Subject]:
+    """The agent on each problem that it can play in lanes."""
     if getattr(s.algorithm, "lanes", None) is None:
         return
     for name in registry.problem_names():
-        problem = registry.make_problem(name, **registry.example("problem", name))
-        accepted = s.algorithm.rewards
-        if getattr(problem, "lanes", None) is None or problem.rewards[0] < accepted[0]:
-            continue
-        points = np.array([1, 7, 600], dtype=np.int64)  # 600: past the breaks of piecewise
-        one_by_one, together = np.zeros((2, 5, points.size, len(online.PROTOCOL.names)))
-        for record, loop, nouns in (
-            (one_by_one, online.run_block, (s.algorithm, problem)),
-            (together, lanes.run_block, (s.algorithm.lanes, problem.lanes)),
-        ):
-            n_arms, n_contexts, dim = problem.shape
-            task = Task(n_arms, n_contexts, dim, int(points[-1]))
-            args = (task, random.key(SEED), 2, 0, points, np.zeros(2, np.int64), record)
-            with np.errstate(all="ignore"):
-                compiled(loop, nouns, args)(*args)
-        assert np.array_equal(one_by_one, together), f"{s.name}: lanes differ on {name}"
+        parameters = registry.example("problem", name)
+        on = s._replace(problem_name=name, parameters=parameters)
+        laned = getattr(on.problem, "lanes", None) is not None
+        if laned and on.problem.rewards[0] >= s.algorithm.rewards[0]:
+            yield on
+
+
+def lanes_equal_scalar(s: Subject) -> None:
+    """Replications played in lock-step have the bits of those that plain Python plays one by one.
+
+    In plain Python the lanes are played, too: there an index past the end is noticed.
+    """
+    subjects = list(in_lanes(s))
+    want_plain(subjects, **LANES)
+    want_plain(subjects, **LANES, lanes=True)
+    for on in subjects:
+        one_by_one, together = plain_run(on, **LANES), run(on, **LANES, lanes=True)
+        assert loop_of(on, ROUNDS, lanes=True).lockstep
+        assert np.array_equal(one_by_one, together), f"{s.name}: lanes differ on {on.problem_name}"
+        assert np.array_equal(one_by_one, plain_run(on, **LANES, lanes=True))
 
 
 def interactive_equals_fused(s: Subject) -> None:

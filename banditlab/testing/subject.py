@@ -7,6 +7,7 @@ import pickle
 import subprocess
 import sys
 import tempfile
+import traceback
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -65,10 +66,10 @@ def facing(name: str, parameters: dict[str, Any]) -> Subject:
     return Subject(probe, {}, registry.make(probe), name, parameters)
 
 
-def loop_of(s: Subject, rounds: int) -> Loop:
-    """What is compiled: replications one by one, never in lanes."""
+def loop_of(s: Subject, rounds: int, lanes: bool = False) -> Loop:
+    """What is compiled: replications one by one, or, if asked for and there are any, in lanes."""
     algorithm = s.algorithm
-    if getattr(algorithm, "lanes", None) is not None:
+    if not lanes and getattr(algorithm, "lanes", None) is not None:
         algorithm = algorithm._replace(lanes=None)
     points = np.unique(np.geomspace(1, rounds, 8).astype(np.int64))
     points = s.protocol.contract.points(points)
@@ -84,62 +85,88 @@ def alone(s: Subject) -> bool:
 
 
 def run(
-    s: Subject, rounds: int = ROUNDS, first: int = 0, count: int = 3, seed: int = SEED
+    s: Subject,
+    rounds: int = ROUNDS,
+    first: int = 0,
+    count: int = 3,
+    seed: int = SEED,
+    lanes: bool = False,
 ) -> np.ndarray:
     """Records (replications, checkpoints, measures) of replications first .. first + count - 1."""
-    loop = loop_of(s, rounds)
+    loop = loop_of(s, rounds, lanes)
     record = np.zeros((count, loop.checkpoints.size, len(loop.measures)))
     ready(loop, random.key(seed))(first, record, np.zeros(2, np.int64))
     return record
 
 
-# Records of plain Python, by subject; those wanted are run by one child process, the next time
-# that one of them is asked for.
-_plain: dict[str, np.ndarray] = {}
-_wanted: dict[str, tuple[str, dict[str, Any], str, dict[str, Any]]] = {}
+class Plain(NamedTuple):
+    """What a child process without the jit is to run."""
+
+    name: str
+    hyper: dict[str, Any]
+    problem_name: str
+    parameters: dict[str, Any]
+    given: dict[str, Any]  # to `run`
+
+    def run(self) -> np.ndarray | str:
+        """The records, or where and why there are none."""
+        try:
+            algorithm = registry.make(self.name, **self.hyper)
+            s = Subject(self.name, self.hyper, algorithm, self.problem_name, self.parameters)
+            return run(s, **self.given)
+        except Exception as error:  # the others are wanted all the same
+            at = traceback.extract_tb(error.__traceback__)[-1]
+            return f"{Path(at.filename).name}, line {at.lineno}: {type(error).__name__}: {error}"
 
 
-def _key(s: Subject) -> tuple[str, tuple[str, dict[str, Any], str, dict[str, Any]]]:
-    facts = (s.name, s.hyper, s.problem_name, s.parameters)
-    return repr(facts), facts
+# What came of plain Python, by what was asked. What is wanted is run by one child process, the next
+# time that a part of it is asked for.
+_plain: dict[str, np.ndarray | str] = {}
+_wanted: dict[str, Plain] = {}
 
 
-def want_plain(subjects: Iterable[Subject]) -> None:
-    """Let the next child process that runs plain Python run these subjects too.
+def _asked(s: Subject, given: dict[str, Any]) -> dict[str, Plain]:
+    asked = Plain(s.name, s.hyper, s.problem_name, s.parameters, given)
+    return {repr(asked): asked}
+
+
+def want_plain(subjects: Iterable[Subject], **given: Any) -> None:
+    """Let the next child process that runs plain Python run these subjects too, see `run`.
 
     But for those that have processes of their own, where nothing is compiled.
     """
-    _wanted.update(_key(s) for s in subjects if not alone(s))
+    for s in subjects:
+        if not alone(s):
+            _wanted.update(_asked(s, given))
 
 
-def plain_run(s: Subject) -> np.ndarray:
-    """`run` in a child process without the jit."""
-    key, facts = _key(s)
+def plain_run(s: Subject, **given: Any) -> np.ndarray:
+    """`run` in a child process without the jit, where no index past the end goes unnoticed.
+
+    Raises AssertionError with the line that failed, if one did.
+    """
+    ((key, asked),) = _asked(s, given).items()
     if key not in _plain:
-        wanted = {**{k: v for k, v in _wanted.items() if k not in _plain}, key: facts}
+        wanted = {**{k: v for k, v in _wanted.items() if k not in _plain}, key: asked}
         with tempfile.TemporaryDirectory() as folder:
-            asked, out = Path(folder) / "asked", Path(folder) / "plain.npz"
-            asked.write_bytes(pickle.dumps(list(wanted.values())))
-            code = (
-                "import sys; from banditlab.testing import subject; subject.run_all(*sys.argv[1:])"
-            )
+            file = Path(folder) / "plain"
+            file.write_bytes(pickle.dumps(list(wanted.values())))
+            code = "import sys; from banditlab.testing import subject; subject.run_all(sys.argv[1])"
             subprocess.run(
-                [sys.executable, "-c", code, str(asked), str(out)],
+                [sys.executable, "-c", code, str(file)],
                 env={**os.environ, "NUMBA_DISABLE_JIT": "1"},
                 check=True,
             )
-            with np.load(out) as records:
-                _plain.update({key: records[str(i)] for i, key in enumerate(wanted)})
-    return _plain[key]
+            _plain.update(zip(wanted, pickle.loads(file.read_bytes()), strict=True))
+    found = _plain[key]
+    assert not isinstance(found, str), f"{s.name}, as plain Python: {found}"
+    return found
 
 
-def run_all(asked: str, out: str) -> None:
-    """What the child process does."""
-    records = {}
-    for i, (name, hyper, problem, parameters) in enumerate(pickle.loads(Path(asked).read_bytes())):
-        s = Subject(name, hyper, registry.make(name, **hyper), problem, parameters)
-        records[str(i)] = run(s)
-    np.savez(out, **records)  # type: ignore[arg-type]
+def run_all(file: str) -> None:
+    """What the child process does: what came of it stands then where stood what was asked."""
+    asked: list[Plain] = pickle.loads(Path(file).read_bytes())
+    Path(file).write_bytes(pickle.dumps([each.run() for each in asked]))
 
 
 def agent_of(s: Subject, rounds: int = ROUNDS) -> Agent:
