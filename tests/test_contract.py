@@ -37,7 +37,7 @@ def on_terms(name):
     return hasattr(registry.make_problem(name, **registry.example("problem", name)), "look_price")
 
 
-@pytest.mark.parametrize("name", filter(on_terms, registry.problem_names()))
+@pytest.mark.parametrize("name", [name for name in registry.problem_names() if on_terms(name)])
 def test_terms_are_arguments(name):
     terms = {"price": 2.0, "look_price": 0.5, "budget": 7, "extra": True}
     problem = registry.make_problem(name, **registry.example("problem", name), **terms)
