@@ -7,15 +7,9 @@
 A name, or a file such as ``"./my_agent.py"``.
 """
 
-from banditlab.testing.contract import (
-    ALGORITHM_CHECKS,
-    LANES,
-    algorithm_checks,
-    check_algorithm,
-    in_lanes,
-)
+from banditlab.testing.contract import ALGORITHM_CHECKS, algorithm_checks, check_algorithm
 from banditlab.testing.problems import check_problem, problem_checks
-from banditlab.testing.subject import plain_run, want_plain
+from banditlab.testing.subject import LANES, in_lanes, plain_run, want_plain
 
 __all__ = [
     "ALGORITHM_CHECKS",

@@ -28,11 +28,13 @@ from banditlab.compile import NOT_KERNELS
 from banditlab.compile.fingerprint import functions
 from banditlab.core import jit_disabled
 from banditlab.testing.subject import (
+    LANES,
     ROUNDS,
     SEED,
     Subject,
     agent_of,
     alone,
+    in_lanes,
     loop_of,
     plain_run,
     run,
@@ -109,21 +111,6 @@ def replications_do_not_depend_on_blocks(s: Subject) -> None:
     assert np.array_equal(whole[3:], run(s, first=3, count=2), equal_nan=True), (
         f"{s.name}: blocks matter"
     )
-
-
-LANES: dict[str, Any] = {"rounds": 600, "first": 2, "count": 5}  # 600: past piecewise's breaks
-
-
-def in_lanes(s: Subject) -> Iterator[Subject]:
-    """The agent on each problem that it can play in lanes."""
-    if getattr(s.algorithm, "lanes", None) is None:
-        return
-    for name in registry.problem_names():
-        parameters = registry.example("problem", name)
-        on = s._replace(problem_name=name, parameters=parameters)
-        laned = getattr(on.problem, "lanes", None) is not None
-        if laned and on.problem.rewards[0] >= s.algorithm.rewards[0]:
-            yield on
 
 
 def lanes_equal_scalar(s: Subject) -> None:

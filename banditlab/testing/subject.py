@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +21,7 @@ from banditlab.protocols.base import Loop, Protocol, Terms
 
 SEED = 20260101
 ROUNDS = 60
+LANES: dict[str, Any] = {"rounds": 600, "first": 2, "count": 5}  # 600: past piecewise's breaks
 
 
 class Subject(NamedTuple):
@@ -82,6 +83,18 @@ def alone(s: Subject) -> bool:
     They take minutes there, and may need packages that are not installed.
     """
     return loop_of(s, ROUNDS).alone is not None
+
+
+def in_lanes(s: Subject) -> Iterator[Subject]:
+    """The agent on each problem that it can play in lanes."""
+    if getattr(s.algorithm, "lanes", None) is None:
+        return
+    for name in registry.problem_names():
+        parameters = registry.example("problem", name)
+        on = s._replace(problem_name=name, parameters=parameters)
+        laned = getattr(on.problem, "lanes", None) is not None
+        if laned and on.problem.rewards[0] >= s.algorithm.rewards[0]:
+            yield on
 
 
 def run(
