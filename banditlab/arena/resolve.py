@@ -235,7 +235,7 @@ def _span(panel: Panel) -> Span | None:
     met = [cell.panels[0] for cell in cells(panel) if cell.x == last]
     spans = [measure.span(resolver.terms(p, entry)) for p in met for entry in p.agents]
     low, high = min(s[0] for s in spans), max(s[1] for s in spans)
-    return (low, high) if math.isfinite(low) and math.isfinite(high) else None
+    return (low, high) if -math.inf < low < high < math.inf else None
 
 
 def read_span(span: Any) -> Span:

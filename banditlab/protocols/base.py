@@ -60,6 +60,16 @@ def as_all_rewards(terms: Terms) -> tuple[float, float]:
     return 0.0, terms.horizon * as_rewards(terms)[1]
 
 
+def rounds(terms: Terms) -> tuple[float, float]:
+    """The range of what is counted, once a round at most."""
+    return 0.0, float(terms.horizon)
+
+
+def changes(terms: Terms) -> tuple[float, float]:
+    """The range of what is counted between one round and the next."""
+    return 0.0, float(max(terms.horizon - 1, 0))
+
+
 def share(terms: Terms) -> tuple[float, float]:
     """The range of a share, a probability or an error."""
     return 0.0, 1.0

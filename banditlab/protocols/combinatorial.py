@@ -31,7 +31,9 @@ from banditlab.protocols.base import (
     Measure,
     Protocol,
     Terms,
+    as_rewards,
     at_the_end,
+    rounds,
     share,
 )
 from banditlab.random import AGENT, NATURE, stream
@@ -297,9 +299,9 @@ PROTOCOL = Protocol(
     algorithm=Combinatorial,
     problem=Subsets,
     measures=(
-        Measure("queries", "queries until it stops"),
-        Measure("first", "queries until the first reward"),
-        Measure("simple_regret", "simple regret", unit="reward"),
+        Measure("queries", "queries until it stops", span=rounds),
+        Measure("first", "queries until the first reward", span=rounds),
+        Measure("simple_regret", "simple regret", unit="reward", span=as_rewards),
         Measure("error", "error probability", interval="clopper_pearson", span=share),
     ),
     xlabel="queries",

@@ -26,8 +26,8 @@ import numpy as np
 from banditlab import random
 from banditlab.agent import Agent, quiet
 from banditlab.core import kernel, kernel_inline
-from banditlab.protocols.base import Contract, Loop, Measure, Protocol, Terms, refused
-from banditlab.protocols.policies import PolicySet
+from banditlab.protocols.base import Contract, Loop, Measure, Protocol, Terms, refused, rounds
+from banditlab.protocols.policies import PolicySet, returns
 from banditlab.random import AGENT, NATURE, categorical, stream
 from banditlab.robust.dominance import TOLERANCE, as_payoffs
 from banditlab.robust.games import mixed_gap, prune, pure_gap, spread
@@ -269,17 +269,23 @@ def chance(problem: PolicySet) -> float:
         return 0.1 * float(np.ptp(problem.init(problem.params, nature).payoffs))
 
 
+def gaps(terms: Terms) -> tuple[float, float]:
+    """The range of a gap: what one mean return may be above another."""
+    low, high = returns(terms)
+    return 0.0, high - low
+
+
 PROTOCOL = Protocol(
     name="discovery",
     algorithm=Discovery,
     problem=PolicySet,
     measures=(
-        Measure("gap", "mixed gap of the set", unit="return"),
-        Measure("pure_gap", "pure gap of the set"),
-        Measure("natural", "return without attack of the last policy"),
-        Measure("worst", "worst return of the last policy"),
-        Measure("size", "policies in the set"),
-        Measure("kept", "policies that the others do not dominate"),
+        Measure("gap", "mixed gap of the set", unit="return", span=gaps),
+        Measure("pure_gap", "pure gap of the set", span=gaps),
+        Measure("natural", "return without attack of the last policy", span=returns),
+        Measure("worst", "worst return of the last policy", span=returns),
+        Measure("size", "policies in the set", span=rounds),
+        Measure("kept", "policies that the others do not dominate", span=rounds),
         Measure("computed", "gaps computed to choose"),
     ),
     xlabel="policies",

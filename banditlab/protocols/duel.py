@@ -53,6 +53,7 @@ from banditlab.protocols.base import (
     Terms,
     bandit_task,
     refused,
+    rounds,
 )
 from banditlab.random import AGENT, NATURE, shuffle, stream
 from banditlab.validate import integer
@@ -502,17 +503,58 @@ def luck_does_not_depend_on_the_pair(name: str, problem: Preferences) -> None:
     assert ends[0] == ends[1], f"{name}: what judge draws depends on the pair"
 
 
+def margin(terms: Terms) -> float:
+    """By how much a preference differs from 1/2 at most."""
+    return float(np.abs(terms.problem.params.matrices - 0.5).max())
+
+
+def in_hindsight(terms: Terms) -> tuple[float, float]:
+    """The range of the von Neumann regret.
+
+    Against all that was played the best of K arms does no worse than their mean; and where one
+    matrix is in force, the arms played are a mixture against itself, which earns nothing.
+    """
+    most, (phases, K, _) = terms.horizon * margin(terms), terms.problem.params.matrices.shape
+    return -most * (K - 1.0) / K if phases > 1 else 0.0, most
+
+
+def strong(terms: Terms) -> tuple[float, float]:
+    """The range of the regret to a winner in whom both sides of a duel fall short."""
+    return 0.0, 2.0 * terms.problem.scale * weak(terms)[1]
+
+
+def weak(terms: Terms) -> tuple[float, float]:
+    """The range of the regret to a winner in whom one side counts."""
+    return 0.0, terms.horizon * margin(terms)
+
+
+def borda(terms: Terms) -> tuple[float, float]:
+    """The range of the Borda regret: scores have mean 1/2 over the arms, in every phase."""
+    matrices = terms.problem.params.matrices
+    K = matrices.shape[1]
+    scores = (matrices.sum(axis=2) - 0.5) / max(K - 1, 1)
+    most = float(scores.max())
+    low = -terms.horizon * (most - 0.5) if len(matrices) > 1 else 0.0
+    return low, terms.horizon * (most - float(scores.min()))
+
+
+def exploitability(terms: Terms) -> tuple[float, float]:
+    """The range of the exploitability of what is recommended, over all rounds."""
+    low, high = in_hindsight(terms)
+    return 2.0 * low / max(terms.horizon, 1), 2.0 * high / max(terms.horizon, 1)
+
+
 PROTOCOL = Protocol(
     name="duel",
     algorithm=Duel,
     problem=Preferences,
     measures=(
-        Measure("vn", "von Neumann regret", unit="preference"),
-        Measure("strong", "strong Condorcet regret", unit="preference"),
-        Measure("weak", "weak Condorcet regret", unit="preference"),
-        Measure("copeland", "Copeland regret", unit="score"),
-        Measure("borda", "Borda regret", unit="score"),
-        Measure("exploitability", unit="preference"),
+        Measure("vn", "von Neumann regret", unit="preference", span=in_hindsight),
+        Measure("strong", "strong Condorcet regret", unit="preference", span=strong),
+        Measure("weak", "weak Condorcet regret", unit="preference", span=weak),
+        Measure("copeland", "Copeland regret", unit="score", span=rounds),
+        Measure("borda", "Borda regret", unit="score", span=borda),
+        Measure("exploitability", unit="preference", span=exploitability),
     ),
     xlabel="duel",
     rounds=True,

@@ -38,7 +38,16 @@ from banditlab import random
 from banditlab.agent import LARGEST, Agent, quiet
 from banditlab.core import kernel, kernel_inline
 from banditlab.machine import check_room
-from banditlab.protocols.base import Contract, Loop, Measure, Pieces, Protocol, Terms, refused
+from banditlab.protocols.base import (
+    Contract,
+    Loop,
+    Measure,
+    Pieces,
+    Protocol,
+    Terms,
+    refused,
+    rounds,
+)
 from banditlab.protocols.online import ANY_REWARD
 from banditlab.random import AGENT, NATURE, stream
 from banditlab.validate import flag, integer, number
@@ -639,15 +648,29 @@ def chance(problem: EpisodicMDP) -> float:
     return BRIEF * gap(problem, evenly(problem))
 
 
+def gaps(terms: Terms) -> tuple[float, float]:
+    """The range of what a rule loses in an episode, which may end and earn nothing from then on."""
+    problem = terms.problem
+    low, high = problem.rewards
+    if problem.ends:
+        low, high = min(low, 0.0), max(high, 0.0)
+    return 0.0, float(min(problem.steps * high, problem.most) - problem.steps * low)
+
+
+def all_gaps(terms: Terms) -> tuple[float, float]:
+    """The range of what is lost in all episodes."""
+    return 0.0, terms.horizon * gaps(terms)[1]
+
+
 PROTOCOL = Protocol(
     name="episodic",
     algorithm=Episodic,
     problem=EpisodicMDP,
     measures=(
-        Measure("regret", unit="reward"),
-        Measure("gap", "sub-optimality", unit="reward"),
-        Measure("bad", "bad episodes"),
-        Measure("solved", "episodes until solved"),
+        Measure("regret", unit="reward", span=all_gaps),
+        Measure("gap", "sub-optimality", unit="reward", span=gaps),
+        Measure("bad", "bad episodes", span=rounds),
+        Measure("solved", "episodes until solved", span=rounds),
     ),
     xlabel="episode",
     rounds=True,

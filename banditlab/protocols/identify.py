@@ -38,6 +38,7 @@ from banditlab.protocols.base import (
     at_the_end,
     bandit_task,
     refused,
+    rounds,
     share,
 )
 from banditlab.protocols.online import ANY_REWARD, Problem
@@ -376,7 +377,7 @@ PROTOCOL = Protocol(
     measures=(
         Measure("error", "error probability", interval="clopper_pearson", span=share),
         Measure("simple_regret", "simple regret", unit="reward", span=as_rewards),
-        Measure("pulls", "pulls until it stops"),
+        Measure("pulls", "pulls until it stops", span=rounds),
         Measure("epsilon", "privacy spent, epsilon"),
         Measure("released", "released mean of the arm named"),
     ),

@@ -41,6 +41,8 @@ from banditlab.protocols.base import (
     Terms,
     bandit_task,
     refused,
+    rounds,
+    share,
 )
 from banditlab.protocols.online import Online
 from banditlab.random import AGENT, NATURE, OBSERVATION, stream
@@ -469,17 +471,43 @@ def losses_are_sound(name: str, problem: Losses) -> None:
         assert 0 <= clipped <= losses.size
 
 
+def without_fees(terms: Terms) -> tuple[float, float]:
+    """The range of the regret without switches.
+
+    The best of K arms loses what their mean does at most, and that is more than the best arm of
+    each round by no more than (K - 1) / K of the range of a loss.
+    """
+    K, (low, high) = terms.problem.shape[0], terms.problem.rewards
+    most = terms.horizon * float(high - low)
+    return -most * (K - 1.0) / K, most
+
+
+def observed(terms: Terms) -> tuple[float, float]:
+    """The range of the observations that are not free."""
+    problem = terms.problem
+    most = terms.horizon * problem.shape[0]
+    return 0.0, float(most if problem.budget < 0 else min(problem.budget, most))
+
+
+def with_fees(terms: Terms) -> tuple[float, float]:
+    """The range of the regret with all that is paid for switches and observations."""
+    low, high = without_fees(terms)
+    problem = terms.problem
+    fees = (problem.price * terms.horizon, problem.look_price * observed(terms)[1])
+    return low + min(0.0, *fees), high + max(0.0, *fees, sum(fees))
+
+
 PROTOCOL = Protocol(
     name="observe",
     algorithm=Observe,
     problem=Losses,
     measures=(
-        Measure("regret", "regret, switches paid", unit="loss"),
-        Measure("loss_regret", "regret without switches", unit="loss"),
-        Measure("switches", "switches of arm"),
-        Measure("observations"),
+        Measure("regret", "regret, switches paid", unit="loss", span=with_fees),
+        Measure("loss_regret", "regret without switches", unit="loss", span=without_fees),
+        Measure("switches", "switches of arm", span=rounds),  # perhaps one in the first round
+        Measure("observations", span=observed),
         Measure("denied"),
-        Measure("clipped"),
+        Measure("clipped", span=share),
     ),
     xlabel="round",
     rounds=True,

@@ -521,11 +521,19 @@ def chance(problem: LoggedMDP) -> float:
     return gap(truth, uniform_policy(truth.mdp)) / 2.0
 
 
+def gaps(terms: Terms) -> tuple[float, float]:
+    """The range of what a policy falls short by: an episode may end, and earn nothing from then."""
+    mdp = case(terms.problem).mdp
+    steps = mdp.horizon if mdp.horizon > 0 else 1.0 / (1.0 - mdp.gamma)
+    low, high = terms.problem.rewards
+    return 0.0, float(steps * (max(high, 0.0) - min(low, 0.0)))
+
+
 PROTOCOL = Protocol(
     name="offline_mdp",
     algorithm=OfflineMDP,
     problem=LoggedMDP,
-    measures=(Measure("gap", "sub-optimality", unit="reward"),),
+    measures=(Measure("gap", "sub-optimality", unit="reward", span=gaps),),
     xlabel="logged rows",
     loop=loop,
     guests={Offline: Guest(loop)},  # a rule answers state by state

@@ -35,6 +35,7 @@ from banditlab.protocols.base import (
     Terms,
     as_all_rewards,
     bandit_task,
+    changes,
     refused,
 )
 from banditlab.protocols.loops import lanes
@@ -634,14 +635,20 @@ def luck_does_not_depend_on_the_arm(name: str, problem: Problem) -> None:
     assert ends[0] == ends[1], f"{name}: what pull draws depends on the arm; use random.fork"
 
 
+def income(terms: Terms) -> tuple[float, float]:
+    """The range of all rewards, added up."""
+    low, high = terms.problem.rewards
+    return float(terms.horizon * low), float(terms.horizon * high)
+
+
 PROTOCOL = Protocol(
     name="online",
     algorithm=Online,
     problem=Problem,
     measures=(
         Measure("regret", "pseudo-regret", unit="reward", span=as_all_rewards),
-        Measure("reward"),
-        Measure("switches"),
+        Measure("reward", span=income),
+        Measure("switches", span=changes),
     ),
     xlabel="round",
     rounds=True,

@@ -42,6 +42,8 @@ from banditlab.protocols.base import (
     Protocol,
     Terms,
     bandit_task,
+    changes,
+    share,
 )
 from banditlab.protocols.online import Online, OnlineAgent
 from banditlab.random import AGENT, NATURE, stream
@@ -242,17 +244,32 @@ def means_are_those_of_play(name: str, problem: PolicySet) -> None:
         assert off <= allowed, f"{name}: policy {arm} earns {paid.mean()}, stated otherwise"
 
 
+def regrets(terms: Terms) -> tuple[float, float]:
+    """The range of the regret.
+
+    The best of n fixed policies earns what their mean does at least, and that is less than the best
+    policy of each episode by no more than (n - 1) / n of the range of a return.
+    """
+    n = terms.problem.shape[0]
+    return -terms.horizon * (n - 1.0) / n, float(terms.horizon)
+
+
+def returns(terms: Terms) -> tuple[float, float]:
+    """The range of a return."""
+    return float(terms.problem.low), float(terms.problem.high)
+
+
 PROTOCOL = Protocol(
     name="policies",
     algorithm=Online,
     problem=PolicySet,
     measures=(
-        Measure("regret", "regret to the best fixed policy", unit="return"),
-        Measure("return", "mean return so far"),
-        Measure("switches"),
-        Measure("attacked", "share of episodes attacked"),
-        Measure("clipped", "share of returns clipped"),
-        Measure("on_best", "share on the best policy"),
+        Measure("regret", "regret to the best fixed policy", unit="return", span=regrets),
+        Measure("return", "mean return so far", span=returns),
+        Measure("switches", span=changes),
+        Measure("attacked", "share of episodes attacked", span=share),
+        Measure("clipped", "share of returns clipped", span=share),
+        Measure("on_best", "share on the best policy", span=share),
     ),
     xlabel="episode",
     rounds=True,
