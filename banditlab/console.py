@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import time
 import traceback
+from collections import deque
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -22,10 +25,47 @@ def places(error: BaseException) -> list[str]:
     return [f"{Path(frame.filename).name}:{frame.lineno}" for frame in frames[: -FRAMES - 1 : -1]]
 
 
-class Bar:
-    """A progress bar with the time left on standard error, once a run takes two seconds."""
+class Pace:
+    """How fast a run is, and when it will be over, from what it did lately.
 
-    def __init__(self, quiet: bool):
+    Agents differ in speed, and one that goes on from a kept state comes a long way at once.
+    """
+
+    WINDOW = 60.0  # seconds that count
+
+    def __init__(self, clock: Callable[[], float]):
+        self.clock = clock
+        self._seen: deque[tuple[float, int]] = deque()  # clock and rounds done
+
+    def see(self, done: int) -> None:
+        """So many rounds are done now."""
+        now = self.clock()
+        if len(self._seen) > 1 and now - self._seen[-2][0] < self.WINDOW / 200:
+            self._seen.pop()  # few are enough, of which the last is the latest
+        self._seen.append((now, done))
+        while len(self._seen) > 2 and now - self._seen[1][0] >= self.WINDOW:
+            self._seen.popleft()
+
+    @property
+    def speed(self) -> float:
+        """Rounds a second; 0 where that is not known."""
+        if not self._seen:
+            return 0.0
+        (began, before), (now, done) = self._seen[0], self._seen[-1]
+        return (done - before) / (now - began) if now > began else 0.0
+
+    def said(self, counted: str) -> str:
+        """``1,234 steps/s``, or nothing."""
+        return f"{short(self.speed)} {counted}/s" if counted and self.speed > 0 else ""
+
+
+class Bar:
+    """A progress bar with the time left on standard error, once a run takes two seconds.
+
+    ``counted``: what it counts, whose number a second it shows, such as steps.
+    """
+
+    def __init__(self, quiet: bool, counted: str = "", console: Any = None):
         from rich.console import Console
         from rich.progress import (
             BarColumn,
@@ -38,18 +78,20 @@ class Bar:
 
         self.bar = Progress(
             TextColumn("{task.description}"),
-            BarColumn(),
+            BarColumn(20 if counted else 40),
             TaskProgressColumn(),
+            TextColumn("{task.fields[speed]}"),
             TextColumn("elapsed"),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
-            console=Console(stderr=True),
+            console=console or Console(stderr=True),
             transient=True,
         )
         shown = self.bar.console.is_terminal or self.bar.console.is_jupyter
         self.off = quiet or not shown  # a file has no use for a bar
         self.task: Any = None
+        self.counted, self.pace = counted, Pace(time.monotonic)
         self._stack = ExitStack()
 
     def __enter__(self) -> Bar:
@@ -70,8 +112,10 @@ class Bar:
             return
         if self.task is None:  # not before: an error found at once is one line, with nothing above
             self.bar.start()
-            self.task = self.bar.add_task(what, total=total)
-        self.bar.update(self.task, description=what, completed=done)
+            self.task = self.bar.add_task(what, total=total, speed="")
+        self.pace.see(done)
+        speed = self.pace.said(self.counted)
+        self.bar.update(self.task, description=what, completed=done, speed=speed)
 
 
 def short(value: float) -> str:

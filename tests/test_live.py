@@ -1,14 +1,17 @@
 """The dashboard of a run: what it shows where, and how seldom it looks."""
 
 import io
+import re
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from rich.console import Console
 
+from banditlab.arena.spec import read_arena
 from banditlab.cli.live import LINES, SHARE, Live, both, said, span
 from banditlab.cli.main import main
+from banditlab.console import Bar, Pace
 from banditlab.curves import Record
 from banditlab.track import Event, Unfinished
 
@@ -71,6 +74,44 @@ def test_lines_where_there_is_no_terminal():
         "20%, 0:16 elapsed, 1:04 left",  # nothing new of ucb
     ]
     assert clock.looks == 1 and "\x1b" not in file.getvalue()
+
+
+def test_the_pace_is_that_of_the_last_minute():
+    """An earlier run's steps come at once, and agents differ: neither counts for long."""
+    clock = Clock()
+    live, _ = dashboard(clock, counted="steps")
+    done = 0
+    live.watch(Event("", done, 100_000, ()))
+    assert live.pace() == "0%, 0:00 elapsed, starting"
+    for tick in range(1, 601):  # two minutes: 10 steps a second, after a jump, then 20
+        clock.now += 0.2
+        done += 2 if tick <= 300 else 4
+        done += 30_000 if tick == 10 else 0
+        live.watch(Event("", done, 100_000, ()))
+        if tick == 300:
+            assert live.pace() == "31%, 1:00 elapsed, 2:16 left, 510 steps/s"
+    assert live.speed.speed == pytest.approx(20, rel=0.01)
+    assert len(live.speed._seen) < 250
+
+
+def test_what_is_counted_is_called_so_where_all_panels_count_the_same():
+    assert read_arena("deep_smoke").counted == "steps"
+    assert read_arena("stochastic").counted == "rounds"
+    assert read_arena({"problem": "gaussian", "agents": ["dp_bai"], "protocol": "identify"}
+                      ).counted == ""  # fmt: skip
+
+
+def test_the_bar_says_how_fast_and_whose_turn_it_is():
+    console = Console(file=(file := io.StringIO()), width=80, force_terminal=True)
+    bar, clock = Bar(quiet=False, counted="steps", console=console), Clock()
+    bar.pace = Pace(clock)
+    with bar:
+        bar.show("Pendulum-v1: td3", 0, 5000)
+        clock.now += 2.0
+        bar.show("Pendulum-v1: td3", 2500, 5000)
+        bar.bar.refresh()
+        said = file.getvalue()
+    assert "td3" in said and "50% 1,250 steps/s elapsed" in re.sub(r"\x1b\[[0-9;]*m", "", said)
 
 
 def test_a_table_on_a_terminal_that_goes_away_at_the_end():

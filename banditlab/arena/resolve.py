@@ -88,7 +88,7 @@ def until_resolved(
     players(read)  # what is wrong with it is said at once
     with ExitStack() as stack:
         if progress is None:
-            progress = stack.enter_context(Bar(quiet=False)).show
+            progress = stack.enter_context(Bar(quiet=False, counted=read.counted)).show
         if keep is None:
             keep = Path(stack.enter_context(TemporaryDirectory(prefix="banditlab-"))) / "store"
         if not isinstance(keep, Store):

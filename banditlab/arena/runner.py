@@ -247,6 +247,9 @@ class Runner:
             if self._broken is not None:
                 raise self._broken
             done = self._done + sum(int(block.flag[0]) for block in self._blocks)
+            if self._blocks:
+                job = self._blocks[0].curve.job
+                self.what = f"{job.panel.name}: {job.agent.label}"
         if self.progress is not None:
             self.progress(self.what, min(done, self.total), self.total)
 

@@ -116,7 +116,7 @@ def simulate(
     players = made_backend(arena, backend, workers, address)
     if progress is not None:
         return run(arena, players, progress, keep, memory, watch)
-    with Bar(quiet=False) as bar:
+    with Bar(quiet=False, counted=arena.counted) as bar:
         return run(arena, players, bar.show, keep, memory, watch)
 
 

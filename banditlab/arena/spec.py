@@ -326,6 +326,13 @@ class Arena(Strict):
         """What was left out of the arena that was read, in words for who runs it."""
         return self._notes
 
+    @property
+    def counted(self) -> str:
+        """What all its horizons count, such as steps; empty where panels differ."""
+        words = {registry.protocol(panel.protocol).xlabel for panel in self.panels}
+        word = words.pop() if len(words) == 1 else ""
+        return "" if not word.isalpha() else word if word.endswith("s") else f"{word}s"
+
     def resolved(self) -> dict[str, Any]:
         """The whole arena as plain data, with its defaults."""
         return self.model_dump(mode="json")

@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from typing import Any, NamedTuple
 
 from banditlab import interrupt
-from banditlab.console import around, short
+from banditlab.console import Pace, around, short
 
 EVERY = 0.5  # seconds between two drawings
 LINES = 10.0  # and between two reports where there is no terminal
@@ -36,6 +36,7 @@ class Live:
         self,
         arena: Any,
         quiet: bool = False,
+        counted: str = "",
         console: Any = None,
         clock: Callable[[], float] = time.monotonic,
     ):
@@ -43,6 +44,7 @@ class Live:
 
         self.console = console or Console(stderr=True)
         self.off = quiet
+        self.counted, self.speed = counted, Pace(clock)
         self.clock = clock
         # Agents of swept panels have a curve for each value, which are shown as they come.
         self.measures: dict[str, str] = {panel.name: panel.measure for panel in arena.panels}
@@ -52,7 +54,7 @@ class Live:
         }  # fmt: skip
         self.title = arena.title or arena.name
         self.done = self.total = 0  # rounds
-        self._first: tuple[float, int] | None = None  # clock and rounds at the first call
+        self._began: float | None = None  # clock at the first call
         self._next = 0.0  # when to look again
         self._told: dict[tuple[str, str], int] = {}  # replications that a line has spoken of
         self._live: Any = None
@@ -77,10 +79,11 @@ class Live:
     def watch(self, event: Any) -> None:
         """What a run calls with a :class:`banditlab.track.Event`."""
         now = self.clock()
-        if self._first is None:
-            self._first = now, event.done
+        if self._began is None:
+            self._began = now
             self._next = now + PATIENCE
         self.done, self.total = event.done, event.total
+        self.speed.see(event.done)
         if self.off or now < self._next:
             return
         for curve in event.curves:
@@ -159,12 +162,12 @@ class Live:
 
     def pace(self) -> str:
         """How much is done, how long that took, and how long the rest will take."""
-        assert self._first is not None
-        began, before = self._first  # what an earlier run has kept took no time
-        elapsed, made = self.clock() - began, self.done - before
+        assert self._began is not None
         share = self.done / self.total if self.total else 0.0
-        left = f"{span(elapsed * (self.total - self.done) / made)} left" if made > 0 else "starting"
-        return f"{share:.0%}, {span(elapsed)} elapsed, {left}"
+        speed = self.speed.speed  # lately: what an earlier run has kept took no time
+        left = f"{span((self.total - self.done) / speed)} left" if speed > 0 else "starting"
+        said = (f"{share:.0%}", f"{span(self.clock() - self._began)} elapsed", left)
+        return ", ".join([*said, *filter(None, [self.speed.said(self.counted)])])
 
 
 def span(seconds: float) -> str:

@@ -173,8 +173,8 @@ def _simulated(
         return f"interrupted; {said}"
 
     with interrupt.hook(ended):
-        live = Live(arena, args.quiet) if args.live else None
-        bar = live or Bar(quiet=args.quiet)
+        live = Live(arena, args.quiet, arena.counted) if args.live else None
+        bar = live or Bar(quiet=args.quiet, counted=arena.counted)
         loading = Thread(target=_load_what_saves)
 
         def told(what: str, done: int, total: int) -> None:
