@@ -540,7 +540,9 @@ class Goal:
 def goal(monkeypatch):
     import gymnasium
 
-    monkeypatch.setattr(gymnasium.envs.registration, "registry", {})
+    monkeypatch.setattr(
+        gymnasium.envs.registration, "registry", dict(gymnasium.envs.registration.registry)
+    )
     gymnasium.register("Goal-v0", Goal, max_episode_steps=20)
     return "Goal-v0"
 
@@ -630,6 +632,7 @@ def test_attackers_learn_in_whole_episodes(tmp_path, monkeypatch):
         ("Pendulum-v1 --eps 0.1", "give either normalizer"),
         ("Pendulum-v1 --eps -1 --scale-by 1", "eps must be at least 0"),
         ("MountainCarContinuous-v0 --eps 1 --scale-by 1", "vectors of length 3"),
+        ("banditlab/HopperVelSparse-v0 --eps 1 --scale-by 1", "vectors of length 3"),
         ("Pendulum-v1 --eps 1 --scale-by 1 --attack x", "attacks must be"),
         ("Pendulum-v1 --eps 1 --scale-by 1 --attack min_q", "needs a policy"),
         ("Pendulum-v1 --eps 1 --scale-by 1 --set a.b=1", "--set is for env"),

@@ -53,6 +53,8 @@ class SparseVelocity(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArg
     where no velocity is told.
     """
 
+    kept = ()  # nothing changes; see banditlab.parts.deep.checkpoint
+
     def __init__(self, env: Any, v_goal: float, radius: float, c: float, terminates: bool = False):
         RecordConstructorArgs.__init__(
             self, v_goal=v_goal, radius=radius, c=c, terminates=terminates

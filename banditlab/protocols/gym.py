@@ -665,7 +665,15 @@ class GymAgent(Agent):
         return evaluate(self.learner.act, envs, range(seed, seed + episodes))
 
     def save(self, path: str | Path) -> None:
-        """Write all that decides what happens next to ``path``, without pickle."""
+        """Write all that decides what happens next to ``path``, without pickle.
+
+        Raises ValueError in the middle of a training whose environments cannot be put down.
+        """
+        if not self.learner.exact and self.learner.steps < self.task.horizon:
+            raise ValueError(
+                f"{self.name} cannot be saved before it has learned: the state of its environments "
+                "cannot be read"
+            )
         _keep(self.learner, Path(path), self._owner, np.zeros((0, 0)), {})
 
     def restore(self, path: str | Path) -> Self:

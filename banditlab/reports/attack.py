@@ -153,6 +153,8 @@ def environments(id: str, options: Any, count: int, held: Any) -> Iterator[list[
     """``count`` environments that the policy fits; ValueError if it does not."""
     from gymnasium import spaces
 
+    import banditlab.parts.sparse_velocity  # noqa: F401  (registers its ids)
+
     envs = []
     try:
         for _ in range(count):

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import gymnasium
 import numpy as np
 import torch
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, VecNormalize
@@ -40,10 +41,27 @@ WRAPPER = (
     "last_u",
     "steps_beyond_terminated",
 )
+# Where environments of Gymnasium live of which nothing else changes, and wrappers of that kind.
+READABLE = ("gymnasium.envs.mujoco.", "gymnasium.envs.classic_control.")
+PLAIN = ("TimeLimit", "OrderEnforcing", "PassiveEnvChecker")
 # What mj_step leaves behind beside its state, and some environments read before they step.
 DERIVED = (
     "xpos", "xipos", "cfrc_ext", "cinert", "cvel", "qfrc_actuator", "sensordata", "subtree_com",
 )  # fmt: skip
+
+
+def readable(env: Any) -> bool:
+    """Whether all that changes in an environment, and in what wraps it, can be kept.
+
+    It can where Gymnasium's own is looked through, and where a class names it, in ``kept``; what
+    others leave in their fields nobody knows.
+    """
+    return all(
+        "kept" in vars(type(layer))
+        or type(layer).__module__.startswith(READABLE)
+        or (type(layer).__module__.startswith("gymnasium.") and type(layer).__name__ in PLAIN)
+        for layer in _layers(env)
+    )
 
 
 def save(model: Any, folder: Path) -> None:
@@ -87,7 +105,7 @@ def save(model: Any, folder: Path) -> None:
         if isinstance(layer, VecNormalize):
             for name, value in _normaliser(layer).items():
                 arrays[f"vector{i}.{name}"] = np.asarray(value)
-    for i, env in enumerate(model.env.unwrapped.envs):
+    for i, env in enumerate(_envs(model)):
         _save_env(f"env{i}", env, arrays, plain)
     np.savez(folder / "arrays.npz", **arrays)  # type: ignore[arg-type]
     (folder / "plain.json").write_text(json.dumps(plain, default=_as_plain))
@@ -127,7 +145,7 @@ def load(model: Any, folder: Path) -> None:
         _take(f"vector{i}", layer, arrays, plain)
         if isinstance(layer, VecNormalize):
             _normalise(layer, {name: arrays[f"vector{i}.{name}"] for name in _normaliser(layer)})
-    for i, env in enumerate(model.env.unwrapped.envs):
+    for i, env in enumerate(_envs(model)):
         _load_env(f"env{i}", env, arrays, plain)
     for space, words in zip(
         (model.action_space, model.env.action_space), plain["spaces"], strict=True
@@ -152,6 +170,15 @@ def _at(value: Any, path: str) -> Any:
     for name in path.split("."):
         value = getattr(value, name)
     return value
+
+
+def _envs(model: Any) -> list[Any]:
+    """The environments that it trains in; none where there is one that cannot be read.
+
+    Then only the end of a training is kept, after which no environment matters.
+    """
+    envs = list(getattr(model.env.unwrapped, "envs", []))  # EnvPool has none
+    return envs if all(map(readable, envs)) else []
 
 
 def _stream(space: Any) -> Any:
@@ -202,7 +229,7 @@ def _normalise(layer: VecNormalize, found: dict[str, np.ndarray]) -> None:
 def _layers(env: Any) -> Iterator[Any]:
     """An environment, and what it wraps."""
     yield env
-    while hasattr(env, "env"):
+    while isinstance(env, gymnasium.Wrapper):
         env = env.env
         yield env
 
@@ -216,7 +243,7 @@ def _physics(bare: Any) -> tuple[Any, int]:
 
 
 def _is_mujoco(bare: Any) -> bool:
-    return hasattr(bare, "data") and hasattr(bare, "model")
+    return type(getattr(bare, "model", None)).__name__ == "MjModel" and hasattr(bare, "data")
 
 
 def _save_env(place: str, env: Any, arrays: dict[str, np.ndarray], plain: dict[str, Any]) -> None:
@@ -230,8 +257,8 @@ def _save_env(place: str, env: Any, arrays: dict[str, np.ndarray], plain: dict[s
         mujoco.mj_getState(bare.model, bare.data, arrays[f"{place}.physics"], kind)
         for name in DERIVED:
             arrays[f"{place}.{name}"] = getattr(bare.data, name).copy()
-    elif getattr(bare, "state", None) is not None:  # classic control
-        arrays[f"{place}.state"] = np.asarray(bare.state, dtype=np.float64)
+    elif type(bare).__module__.startswith(READABLE):  # classic control
+        arrays[f"{place}.state"] = np.asarray(bare.state)  # of its own precision
         plain[f"{place}.tuple"] = isinstance(bare.state, tuple)
     for depth, layer in enumerate(_layers(env)):
         fields = {name: vars(layer)[name] for name in WRAPPER if name in vars(layer)}

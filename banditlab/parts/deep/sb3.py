@@ -72,7 +72,9 @@ class SB3(Learner):
         if normalize:
             gamma = given.get("gamma", 0.99)
             env = VecNormalize(env, norm_reward=norm_reward, gamma=gamma)
-        self.exact = self.inner.exact
+        self.exact = self.inner.exact and all(
+            checkpoint.readable(one) for one in getattr(self.inner, "envs", [])
+        )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # of float64 spaces that become float32
             self.model: Any = kind("MlpPolicy", env, seed=setting.seed, device="cpu", **given)
