@@ -2,7 +2,8 @@
 
 Written to a folder as ``curves.csv`` (tidy means and bands), ``run.json`` (the resolved arena, its
 hash, versions, checks, and what the figure needs), ``raw.parquet`` (every replication),
-``run.local.json`` (wall time and machine), ``figure.png`` and ``figure.svg``. One file, though
+``run.local.json`` (wall time and machine), ``figure.png`` and ``figure.svg``; where agents keep the
+returns of single episodes, as sets of policies under attack do, ``returns.csv``. One file, though
 long: it is one noun, and half of it says what its methods take and give.
 """
 
@@ -115,6 +116,9 @@ class Curves:
     # What banditlab.until_resolved found, by panel.
     resolved: dict[str, dict[str, Any]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)  # of results from elsewhere: what was cut
+    # Returns of single episodes, by curve: its panel and agent, and columns of one row an episode.
+    # What was loaded has none.
+    returns: list[dict[str, Any]] = field(default_factory=list)
 
     def panels(self) -> list[str]:
         """Names of the panels, in order."""
@@ -365,6 +369,21 @@ class Curves:
                     column.append(np.broadcast_to(np.asarray(value), record.checkpoints.shape))
         return pd.DataFrame({name: np.concatenate(parts) for name, parts in columns.items()})
 
+    def returns_frame(self) -> pd.DataFrame:
+        """Returns of single episodes, as :mod:`banditlab.data.returns` reads them.
+
+        Columns: panel, agent, replication, policy ("protected 0/1" is the first that replication 0
+        found), condition, episode, return. Empty where no agent keeps any.
+        """
+        import pandas as pd
+
+        parts = []
+        for found in self.returns:
+            whose = zip(found["replication"], found["policy"], strict=True)
+            names = [f"{found['agent']} {replication}/{k}" for replication, k in whose]
+            parts.append(pd.DataFrame({**found, "policy": names}))
+        return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
     @cached_property
     def figure_panels(self) -> list[dict[str, Any]]:
         """What :func:`banditlab.plot.draw` needs to know beside the frame, one entry per panel."""
@@ -532,6 +551,7 @@ class Curves:
             "peak_memory_bytes": peak_memory(),
         }
         text = frame.to_csv(index=False, float_format="%.8g", lineterminator="\n")
+        singles = self.returns_frame()
         shown = about["figure"]
         figure = draw(frame, shown["panels"], shown["title"] or None, bands, style=style)
         with Together(folder) as files:
@@ -539,6 +559,11 @@ class Curves:
             files.text("run.json", json.dumps(about, indent=1) + "\n")
             files.text("run.local.json", json.dumps(local, indent=1) + "\n")
             write_raw(files.path("raw.parquet"), self.records)
+            if len(singles):
+                files.text(
+                    "returns.csv",
+                    singles.to_csv(index=False, float_format="%.8g", lineterminator="\n"),
+                )
             for kind in ("png", "svg"):
                 write(figure, files.path(f"figure.{kind}"), kind)
         return folder

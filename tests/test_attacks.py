@@ -588,8 +588,8 @@ def test_robust_sarsa_is_asked_about_actions_as_it_learned_them(tmp_path, monkey
             learned_from.append(torch.allclose(victim.mean(s), a, atol=1e-6))
         return lambda s, a: a.sum(1)
 
-    monkeypatch.setattr(attacks, "sarsa", sarsa)
-    monkeypatch.setattr(attack, "SARSA_ROUNDS", 3)
+    monkeypatch.setattr(learned, "sarsa", sarsa)
+    monkeypatch.setattr(learned, "SARSA_ROUNDS", 3)
     np.savez(tmp_path / "scale.npz", mean=np.zeros(3), var=np.ones(3))
     attack.report(
         tmp_path / "model.zip", "Pendulum-v1", 0.1, normalizer=tmp_path / "scale.npz",

@@ -206,6 +206,12 @@ def _run(
     for key, rivals in _curves(swept):
         seconds[key] = seconds.get(key, 0.0) + sum(runner.curves[i].seconds for i in rivals)
     curves = Curves(arena.resolved(), _records(swept, done), beside, seconds, hash=arena.hash())
+    curves.returns = [
+        {"panel": job.panel.name, "agent": record._replace(cell=name).named(job.agent.label),
+         **job.loop.returns(runner.values(i))}
+        for i, (job, record, name) in enumerate(zip(jobs, done, names, strict=True))
+        if job.loop.returns is not None and many[i] == 1
+    ]  # fmt: skip
     for claim in curves.arena["checks"]:
         curves.checks.extend(evaluate(claim, curves))
     return curves

@@ -134,6 +134,9 @@ class Loop(NamedTuple):
     # (algorithm, problem, task, key, replication, checkpoints, progress, row, aside) -> seconds of
     # CPU time: plays one replication into row (checkpoints, measures) in a process of its own.
     alone: Callable[..., float] | None = None
+    # (record (replications, checkpoints, measures)) -> columns by name, one row an episode: single
+    # returns for a table beside the curves. None: it keeps none.
+    returns: Callable[[np.ndarray], dict[str, np.ndarray]] | None = None
 
 
 class Guest(NamedTuple):

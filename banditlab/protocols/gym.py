@@ -21,6 +21,10 @@ states for every agent and at every checkpoint. What is recorded:
 - ``in_band``: share of their steps that the environment marks, ``info["in_band"]``;
 - and the facts that the algorithm names itself. What is not known is nan.
 
+An algorithm that ends with several policies may also keep single returns of each, under several
+conditions (:class:`Table`): they become ``returns.csv``, which
+:mod:`banditlab.problems.return_pool` plays from.
+
 Networks are trained by libraries that keep global random streams, and threads that spin where there
 are fewer cores than they think: each replication has a process of its own with one thread. It hears
 when to stop, tells how far it is, and keeps its whole state now and then in one file, from which it
@@ -32,6 +36,7 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import io
+import itertools
 import json
 import math
 import sys
@@ -40,6 +45,7 @@ import time
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -100,6 +106,8 @@ class Learner:
     steps: int = 0  # taken in all environments so far
     paid: float = 0.0  # rewards of all of them
     exact: bool = True  # whether `save` and `load` go on bit for bit
+    # (policies, conditions, episodes): what the algorithm's `Table` asks for, once `facts` knows it
+    returns: np.ndarray | None = None
 
     def learn(self, pulse: Callable[[], None]) -> None:
         """Train until the horizon, from wherever it is.
@@ -138,6 +146,14 @@ class Learner:
         raise NotImplementedError
 
 
+class Table(NamedTuple):
+    """Episodes of which every single return is kept, at the last checkpoint."""
+
+    policies: int
+    conditions: tuple[str, ...]
+    episodes: int  # of each policy under each condition
+
+
 class Deep(NamedTuple):
     """An algorithm that learns to act in an environment."""
 
@@ -149,6 +165,7 @@ class Deep(NamedTuple):
     discrete: bool = False  # whether it can choose among actions without an order
     continuous: bool = True  # whether it can choose vectors
     rewards: tuple[float, float] = (-np.inf, np.inf)
+    returns: Table | None = None  # single returns that it keeps beside its measures
 
 
 class Environment(NamedTuple):
@@ -248,7 +265,7 @@ def play(
     owner: str = "",
     run: str = "",
 ) -> None:
-    """Play one replication into ``row`` (checkpoints, measures).
+    """Play one replication into ``row`` (checkpoints, columns), see `columns_of`.
 
     Parameters
     ----------
@@ -283,8 +300,9 @@ def play(
         while done < len(checkpoints) and learner.steps >= checkpoints[done]:
             values = measured(algorithm, problem, learner, envs, seeds)
             reached = learner.steps
+            singles = _singles(algorithm, learner)
             while done < len(checkpoints) and reached >= checkpoints[done]:
-                row[done] = values
+                row[done] = np.concatenate([values, singles])
                 done += 1
             if notes is not None:
                 notes.evaluated(reached, measures_of(algorithm), values)
@@ -390,6 +408,53 @@ def measures_of(algorithm: Deep) -> tuple[str, ...]:
     return (*COMMON, *algorithm.facts)
 
 
+def columns_of(algorithm: Deep) -> tuple[str, ...]:
+    """What a row holds: the measures, and single returns by policy, condition and episode."""
+    table = algorithm.returns
+    if table is None:
+        return measures_of(algorithm)
+    cells = itertools.product(range(table.policies), table.conditions, range(table.episodes))
+    return (*measures_of(algorithm), *(f"{k + 1} {name} {i}" for k, name, i in cells))
+
+
+def _singles(algorithm: Deep, learner: Learner) -> np.ndarray:
+    """Single returns in the order of `columns_of`; nan for those that there are not."""
+    table, found = algorithm.returns, learner.returns
+    if table is None:
+        return np.empty(0)
+    kept = np.full((table.policies, len(table.conditions), table.episodes), np.nan)
+    if found is not None:
+        kept[: len(found)] = found
+    return kept.ravel()
+
+
+def curves_only(algorithm: Deep, record: np.ndarray, points: np.ndarray) -> Any:
+    """Measures and their values (replications, checkpoints, measures), without single returns."""
+    names = measures_of(algorithm)
+    return names, record[:, :, : len(names)]
+
+
+def returns_of(algorithm: Deep, record: np.ndarray) -> dict[str, np.ndarray]:
+    """The single returns of a record (replications, checkpoints, columns), one row an episode.
+
+    Columns: replication, policy (from 1, in the order in which they were found), condition,
+    episode, return.
+    """
+    table = algorithm.returns
+    assert table is not None
+    shape = (len(record), table.policies, len(table.conditions), table.episodes)
+    values = record[:, -1, len(measures_of(algorithm)) :].ravel()
+    known = ~np.isnan(values)
+    replication, policy, condition, episode = (x.ravel()[known] for x in np.indices(shape))
+    return {
+        "replication": replication,
+        "policy": policy + 1,
+        "condition": np.array(table.conditions)[condition],
+        "episode": episode,
+        "return": values[known],
+    }
+
+
 def setting(problem: Environment, horizon: int, key: np.ndarray, replication: int) -> Setting:
     """What a learner is told in a replication."""
     luck, nature = stream(key, replication, AGENT), stream(key, replication, NATURE)
@@ -468,7 +533,7 @@ def played(words: Mapping[str, Any], told: Callable[[int], bool]) -> list[list[s
     algorithm: Any = registry.make(words["agent"][0], **words["agent"][1])
     problem = registry.make_problem(words["problem"][0], **words["problem"][1])
     points, keep = words["checkpoints"], Path(words["keep"]) if words["keep"] else None
-    row = np.zeros((len(points), len(measures_of(algorithm))))
+    row = np.zeros((len(points), len(columns_of(algorithm))))
     key = np.array(words["key"], dtype=np.uint64)
     what = (algorithm, problem, words["horizon"], key, words["replication"], points, row)
     given: dict[str, Any] = {
@@ -570,17 +635,19 @@ def _code(algorithm: Deep, problem: Environment) -> tuple[str, str]:
 
 def loop(terms: Terms, checkpoints: np.ndarray) -> Loop:
     """Nothing is compiled: replications are processes."""
-    names = measures_of(terms.algorithm)
+    algorithm, singles = terms.algorithm, terms.algorithm.returns is not None
     return Loop(
         run_block,
-        terms.algorithm,
+        algorithm,
         terms.problem,
         task(terms),
         checkpoints,
-        names,
+        columns_of(algorithm),
         python=True,
-        code=_code(terms.algorithm, terms.problem)[0],
+        code=_code(algorithm, terms.problem)[0],
         alone=alone,
+        finish=partial(curves_only, algorithm) if singles else None,
+        returns=partial(returns_of, algorithm) if singles else None,
     )
 
 

@@ -30,7 +30,6 @@ TOGETHER = 10  # environments that are attacked in one batch
 LONGEST = 2048  # steps of an episode, as in the paper's evaluation, where nothing else ends it
 STEPS = 2048  # of an update of an attacker that learns
 TRAINING = 2  # environments that an attacker learns in: an episode of 1,000 steps ends in an update
-SARSA_ROUNDS = 30  # of 2048 steps each, at most, that ``rs`` learns from
 
 Progress = Callable[[str, int, int], None]
 
@@ -233,7 +232,10 @@ class _Bench:
         victim = self.player.victim
         stages = 1 if attack else 2
         if name == "rs":
-            q = self._sarsa(lambda done, of: told(done, stages * of))
+            q = learned.sarsa_of(
+                self.player, self.envs[:TRAINING], self.scale, self.seed,
+                lambda done, of: told(done, stages * of),
+            )  # fmt: skip
             victim, attack = victim._replace(q=q), attacks.min_q
         elif attack is None:
             attacker = learned.Attacker(name, self.held.dim, self.held.actions, eps, self.seed + 7)
@@ -272,33 +274,6 @@ class _Bench:
             if not running:
                 break
         return [float(x) for x in earned]
-
-    def _sarsa(self, told: Callable[[int, int], None]) -> Any:
-        """Q of the policy from what it does without attack, see ``attacks.sarsa``."""
-        from banditlab.parts.deep import attacks
-        from banditlab.parts.deep.ppo import collect, plainly
-
-        rng = self.torch.Generator().manual_seed(self.seed + 3)
-        envs, victim = self.envs[:TRAINING], self.player.victim
-        parts = []
-        rounds = SARSA_ROUNDS // 3  # each is learned from three times
-        for k in range(rounds):
-            rollout = collect(
-                envs, self.scale, lambda s, _: self.player.act(s), plainly, STEPS // len(envs),
-                self.seed + 200_000 + 100 * k, rng,
-            )  # fmt: skip
-            states, rewards, after, over = (
-                x.flatten(0, 1)
-                for x in (rollout.states, rollout.rewards, rollout.after, rollout.over)
-            )
-            with self.torch.no_grad():  # actions as the attack will ask about them: before they
-                acts, nexts = victim.mean(states), victim.mean(after)  # are stretched to the space
-            parts.append([states, acts, rewards, after, nexts, over])
-            told(k + 1, rounds)
-        rows = [self.torch.cat(column) for column in zip(*parts, strict=True)]
-        spread = float(rows[2].std()) or 1.0
-        rows[2] = rows[2] / spread
-        return attacks.sarsa(*rows, seed=self.seed + 5, iterations=SARSA_ROUNDS)
 
 
 def _seen(envs: list[Named], seed: int, act: Any, torch: Any) -> Iterator[np.ndarray]:

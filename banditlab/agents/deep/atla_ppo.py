@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from banditlab.parts.deep.judged import FACTS, table
 from banditlab.protocols.gym import Deep, Learner, Setting
 from banditlab.validate import integer, nonnegative, positive
 
 label = "ATLA-PPO"
-FACTS = ("random", "mad", "sa_rl", "pa_ad", "members")
 
 
 class ATLA(NamedTuple):
@@ -110,4 +110,5 @@ def atla_ppo(
         integer("attacks", attacks, 0),
         integer("episodes", episodes, 1),
     )
-    return Deep(params, learner, needs=("torch",), facts=FACTS)
+    kept = table(1, params.attacks, params.episodes)
+    return Deep(params, learner, needs=("torch",), facts=FACTS, returns=kept)

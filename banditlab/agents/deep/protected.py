@@ -31,11 +31,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from banditlab.parts.deep.judged import FACTS, table
 from banditlab.protocols.gym import Deep, Learner, Setting
 from banditlab.validate import choice, integer, nonnegative, positive
 
 label = "PROTECTED"
-FACTS = ("random", "mad", "sa_rl", "pa_ad", "members")
 AGAIN = 10  # updates after which it is asked anew who is best
 
 
@@ -220,4 +220,5 @@ def protected(
         integer("attacks", attacks, 0),
         integer("episodes", episodes, 1),
     )
-    return Deep(params, learner, needs=("torch",), facts=FACTS)
+    kept = table(params.iterations + 1, params.attacks, params.episodes)
+    return Deep(params, learner, needs=("torch",), facts=FACTS, returns=kept)

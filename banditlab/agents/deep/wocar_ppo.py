@@ -17,11 +17,11 @@ from __future__ import annotations
 import copy
 from typing import Any, NamedTuple
 
+from banditlab.parts.deep.judged import FACTS, table
 from banditlab.protocols.gym import Deep, Learner, Setting
 from banditlab.validate import integer, nonnegative, positive
 
 label = "WocaR-PPO"
-FACTS = ("random", "mad", "sa_rl", "pa_ad", "members")
 STEPS = 10  # of projected gradients
 FOLLOW = 0.005  # how far the target moves in a minibatch
 
@@ -159,4 +159,5 @@ def wocar_ppo(
         integer("attacks", attacks, 0),
         integer("episodes", episodes, 1),
     )
-    return Deep(params, learner, needs=("torch",), facts=FACTS)
+    kept = table(1, params.attacks, params.episodes)
+    return Deep(params, learner, needs=("torch",), facts=FACTS, returns=kept)

@@ -19,8 +19,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from banditlab.parts.deep.attacks import FIXED, Attack
-from banditlab.parts.deep.learned import KINDS, Attacker, Player, train
+from banditlab.parts.deep.attacks import FIXED, Attack, Victim, min_q
+from banditlab.parts.deep.judged import CONDITIONS, CONSTANT
+from banditlab.parts.deep.learned import KINDS, STEPS, Attacker, Player, sarsa_of, train
 from banditlab.parts.deep.ppo import (
     Actor,
     Batch,
@@ -41,10 +42,9 @@ from banditlab.protocols.gym import Learner, Setting
 
 torch.set_num_threads(1)
 
-STEPS = 2048  # of an update
 ENVS = 2  # side by side: an episode of 1,000 steps ends within an update
-CONSTANT = ("random", "mad")  # attacks that are judged at every checkpoint
-FACTS = (*CONSTANT, *KINDS, "members")
+# How attackers learn that judge a set.
+STRONG = Settings(lr=1e-2, value_lr=1e-3, clip=0.4, entropy=3e-4)
 
 
 class Common(NamedTuple):
@@ -74,6 +74,7 @@ class Robust(Learner):
         self.pupil = Pupil(Actor(self.dim, self.actions, setting.seed), first)
         self.judge = Judge(Critic(self.dim, setting.seed + 1), first)
         self.members: list[Actor] = []  # those whose training is over
+        self.bench: list[Any] = []  # environments of judgements, when there has been one
         self.update = 0  # how many are done
         self.rollouts = 0  # how many were collected: each seeds its episodes
         self.steps, self.paid, self._ended = 0, 0.0, [0.0][:0]
@@ -114,11 +115,13 @@ class Robust(Learner):
         return self._ended
 
     def facts(self, observations: np.ndarray) -> dict[str, float]:
-        """What the best member of the set earns under each attack."""
+        """What the best member of the set earns under each attack; see `judged.FACTS`."""
         team = self.team()
-        found = {name: self.judged(FIXED[name], team) for name in CONSTANT}
         if self.steps >= self.setting.horizon and self.given.attacks > 0:
-            found |= {kind: self.hurt(kind, team) for kind in KINDS}
+            self.returns = self.tried(team)
+            found = self.at_the_end(team, self.returns.mean(axis=2))
+        else:
+            found = {name: self.judged(FIXED[name], team) for name in CONSTANT}
         return {**found, "members": float(len(team))}
 
     # --- parts
@@ -188,14 +191,23 @@ class Robust(Learner):
 
     def under(self, attack: Attack, actor: Actor) -> float:
         """The mean return of a policy under an attack; touches no stream of the training."""
-        envs: list[Any] = [self.setting.make() for _ in range(self.given.episodes)]
+        return float(self.episodes(attack, victim_of(actor)).mean())
+
+    def episodes(self, attack: Attack, victim: Victim) -> np.ndarray:
+        """Returns (episodes,) of a policy without noise under an attack.
+
+        The start states are the same for all policies and attacks, and none of the training's.
+        """
+        if not self.bench:
+            self.bench = [self.setting.make() for _ in range(self.given.episodes)]
         rng = torch.Generator().manual_seed(self.setting.seed)
-        victim, space = victim_of(actor), envs[0].action_space
+        act, space = _quietly(victim.mean), self.bench[0].action_space
+        envs = self.bench
         rows = [env.reset(seed=self.setting.env_seed - 1 - i)[0] for i, env in enumerate(envs)]
         earned, running = np.zeros(len(envs)), list(range(len(envs)))
         while running:
             s = torch.from_numpy(self.scale.scaled(np.stack([rows[i] for i in running])))
-            wanted = _quietly(actor)(attack(victim, s, self.given.eps, rng)).numpy()
+            wanted = act(attack(victim, s, self.given.eps, rng)).numpy()
             left = []
             for i, action in zip(running, wanted, strict=True):
                 action = np.clip(action, space.low, space.high)
@@ -204,24 +216,63 @@ class Robust(Learner):
                 if not (terminated or truncated):
                     left.append(i)
             running = left
-        for env in envs:
-            env.close()
-        return float(earned.mean())
+        return earned
 
-    def hurt(self, kind: str, team: list[Actor]) -> float:
-        """The mean return of the best of ``team`` under an attacker trained against all of it."""
+    def tried(self, team: list[Actor]) -> np.ndarray:
+        """Returns (policies, CONDITIONS, episodes) of each policy under each attack.
+
+        Attackers that learn are trained against the whole set; the Q of ``rs`` is each policy's.
+        """
+        learned = {kind: self.trained(kind, team) for kind in KINDS}
+        found = np.empty((len(team), len(CONDITIONS), self.given.episodes))
+        for k, actor in enumerate(team):
+            victim = victim_of(actor)
+            for j, name in enumerate(CONDITIONS):
+                if name == "rs":
+                    found[k, j] = self.episodes(min_q, victim._replace(q=self.sarsa(actor)))
+                else:
+                    found[k, j] = self.episodes(learned.get(name) or FIXED[name], victim)
+        return found
+
+    def at_the_end(self, team: list[Actor], means: np.ndarray) -> dict[str, float]:
+        """`judged.FACTS` from the mean returns (policies, CONDITIONS); see there."""
+        best = means.max(axis=0)
+        first = dict(zip(CONDITIONS, means[0].tolist(), strict=True))
+        alone, found = first["pa_ad"], math.nan
+        size = abs(first["none"]) or math.nan
+        if len(team) > 1:
+            alone = self.under(self.trained("pa_ad", team[:1]), team[0])
+            found = (first["none"] - means[1:, 0].max()) / size
+        return {
+            **dict(zip(CONDITIONS[1:], best[1:].tolist(), strict=True)),
+            "natural": float(best[0]),
+            "natural_first": first["none"],
+            "lost": (first["none"] - float(best[0])) / size,
+            "lost_found": float(found),
+            "pa_ad_first": first["pa_ad"],
+            "pa_ad_alone": alone,
+        }
+
+    def trained(self, kind: str, team: list[Actor]) -> Attack:
+        """An attacker trained against all of ``team``, as it is judged."""
         attacker = Attacker(kind, self.dim, self.actions, self.given.eps, self.setting.seed + 5)
         envs = [self.setting.make() for _ in range(ENVS)]
-
-        players = [Player(victim_of(actor), _quietly(actor)) for actor in team]
-        strong = Settings(lr=1e-2, value_lr=1e-3, clip=0.4, entropy=3e-4)
+        players = [_player(actor) for actor in team]
         train(
-            attacker, players, envs, self.scale, self.given.attacks, STEPS, strong,
+            attacker, players, envs, self.scale, self.given.attacks, STEPS, STRONG,
             self.setting.seed + 6,
         )  # fmt: skip
         for env in envs:
             env.close()
-        return self.judged(attacker.attack(), team)
+        return attacker.attack()
+
+    def sarsa(self, actor: Actor) -> Callable[[Tensor, Tensor], Tensor]:
+        """The Q of a policy that ``rs`` attacks by."""
+        envs = [self.setting.make() for _ in range(ENVS)]
+        q = sarsa_of(_player(actor), envs, self.scale, self.setting.seed + 7)
+        for env in envs:
+            env.close()
+        return q
 
     # --- what is kept
 
@@ -278,12 +329,16 @@ class Robust(Learner):
         """Take up what `plainly_kept` gave, before weights are read."""
 
 
-def _quietly(actor: Actor) -> Callable[[Tensor], Tensor]:
+def _quietly(mean: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
     """The mean action, of which nobody wants a gradient."""
 
     def act(s: Tensor) -> Tensor:
         with torch.no_grad():
-            mean: Tensor = actor(s)
-        return mean
+            return mean(s)
 
     return act
+
+
+def _player(actor: Actor) -> Player:
+    """A policy of ours as attackers that learn meet it."""
+    return Player(victim_of(actor), _quietly(actor))

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from banditlab.parts.deep.attacks import Attack, Victim, towards
+from banditlab.parts.deep.attacks import Attack, Victim, sarsa, towards
 from banditlab.parts.deep.ppo import (
     Actor,
     Batch,
@@ -27,10 +27,13 @@ from banditlab.parts.deep.ppo import (
     Settings,
     batch_of,
     collect,
+    plainly,
 )
 
 KINDS = ("sa_rl", "pa_ad")
 AGAIN = 10  # updates after which it is asked anew who of a set is best
+STEPS = 2048  # of an update, and of a round that robust Sarsa learns from
+SARSA_ROUNDS = 30  # at most
 
 
 class Player(NamedTuple):
@@ -144,3 +147,36 @@ def mean_return(rollout: Rollout) -> float:
     if rollout.returns:
         return float(sum(rollout.returns) / len(rollout.returns))
     return float(rollout.rewards.sum() / rollout.rewards.shape[1])
+
+
+def sarsa_of(
+    player: Player,
+    envs: Sequence[Any],
+    scale: Running,
+    seed: int,
+    told: Callable[[int, int], None] = lambda done, of: None,
+) -> Callable[[Tensor, Tensor], Tensor]:
+    """Q of a fixed victim from what it does without attack, for ``rs``: see `attacks.sarsa`.
+
+    ``told`` hears how many rounds of 2,048 steps are collected, and of how many.
+    """
+    rng = torch.Generator().manual_seed(seed + 3)
+    parts = []
+    rounds = SARSA_ROUNDS // 3  # each is learned from three times
+    for k in range(rounds):
+        rollout = collect(
+            envs, scale, lambda s, _: player.act(s), plainly, STEPS // len(envs),
+            seed + 200_000 + 100 * k, rng,
+        )  # fmt: skip
+        states, rewards, after, over = (
+            x.flatten(0, 1)
+            for x in (rollout.states, rollout.rewards, rollout.after, rollout.over)
+        )
+        with torch.no_grad():  # actions as the attack will ask about them: before they are
+            acts, nexts = player.victim.mean(states), player.victim.mean(after)  # stretched
+        parts.append([states, acts, rewards, after, nexts, over])
+        told(k + 1, rounds)
+    rows = [torch.cat(column) for column in zip(*parts, strict=True)]
+    spread = float(rows[2].std()) or 1.0
+    rows[2] = rows[2] / spread
+    return sarsa(*rows, seed=seed + 5, iterations=SARSA_ROUNDS)
