@@ -14,6 +14,7 @@ from pathlib import Path
 
 import gymnasium
 import numpy as np
+import pandas as pd
 import pytest
 
 import banditlab
@@ -90,6 +91,58 @@ def test_replications_are_those_of_the_function(curves):
 def test_curves_are_the_same_for_any_number_of_workers(curves):
     again = banditlab.simulate(arena(), workers=2)
     assert np.array_equal(again.record("climber").values, curves.record("climber").values[:2])
+
+
+def test_single_returns_become_a_table_that_a_problem_plays_from(tmp_path):
+    """Two policies of the three that it has room for, by what the climber says that it played."""
+    agents = [{"name": CLIMBER, "keeps": 2}, {"name": CLIMBER, "label": "plain"}]
+    curves = banditlab.simulate(arena(agents=agents))
+    curves.save(tmp_path)
+    table = pd.read_csv(tmp_path / "returns.csv")
+    best = curves.raw("climber", "best")[:, -1]
+    assert len(set(best)) == 2
+    expected = [
+        ("main", "climber", r, f"climber {r}/{k + 1}", condition, i, best[r] * (k + 1) * share + i)
+        for r in range(2)
+        for k in range(2)
+        for condition, share in (("none", 1.0), ("half", 0.5))
+        for i in range(2)
+    ]
+    columns = "panel agent replication policy condition episode return".split()
+    assert list(table.columns) == columns
+    assert table[columns[:-1]].to_numpy().tolist() == [list(row[:-1]) for row in expected]
+    assert table["return"].to_numpy() == pytest.approx([row[-1] for row in expected], rel=1e-7)
+    rows = {"agent": "climber", "replication": 1, "condition": ["half", "none"]}
+    problem = banditlab.make_problem("return_pool", log=tmp_path / "returns.csv", rows=rows)
+    b = best[1]
+    means = [[b + 0.5, 0.5 * b + 0.5], [2 * b + 0.5, b + 0.5]]  # none first
+    assert problem.params.payoffs == pytest.approx(np.array(means), rel=1e-6)
+    # They are no curves, and change none.
+    assert curves.measures() == list(gym.measures_of(registry.make(CLIMBER)))
+    assert np.array_equal(curves.record("climber").values, curves.record("plain").values)
+    assert set(pd.read_csv(tmp_path / "curves.csv")["measure"]) <= set(curves.measures())
+
+
+def test_where_nobody_keeps_returns_there_is_no_table(curves, tmp_path):
+    curves.save(tmp_path)
+    assert not (tmp_path / "returns.csv").exists() and curves.returns_frame().empty
+
+
+def test_single_returns_survive_being_put_down(tmp_path):
+    """A state that is kept holds whole rows, and a process its single returns."""
+    points = [100, 200, 300]
+    algorithm = registry.make(CLIMBER, keeps=1)
+    what = (algorithm, registry.make_problem(TARGET), 300, random.key(5), 0, points)
+    rows = [np.zeros((3, len(gym.columns_of(algorithm)))) for _ in range(2)]
+    gym.play(*what, rows[0])
+    with pytest.raises(gym.Stop):
+        gym.play(*what, rows[1], told=lambda steps: steps > 220, keep=tmp_path / "k", owner="us")
+    gym.play(*what, rows[1], keep=tmp_path / "k", owner="us")
+    assert np.array_equal(rows[0], rows[1], equal_nan=True)
+    known = ~np.isnan(rows[0][:, -6:])
+    assert known[-1].sum() == 4 and not known[:-1].any() and known[-1, :4].all()
+    # In the place of two that were not found there is nothing, and nothing in the table.
+    assert len(gym.returns_of(algorithm, rows[0][None])["return"]) == 4
 
 
 class Counting(gymnasium.Env):

@@ -646,6 +646,46 @@ def test_clipped_noise_has_the_mean_that_is_stated():
     assert policy_set.clipped_mean(7.0, 0.0, 0.0, 6.0) == 6.0
 
 
+SEEDS = {  # two policies, two conditions, two seeds, an episode each: the seed is in the hundreds
+    "policy": ["b", "a"] * 4, "condition": ["mad", "mad", "none", "none"] * 2,
+    "seed": [1] * 4 + [2] * 4, "return": [121, 111, 120, 110, 221, 211, 220, 210],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("rows", "means"),
+    [
+        ({"seed": 1}, [[120, 121], [110, 111]]),  # b came first
+        ({"seed": "2", "policy": ["a", "b"]}, [[220, 221], [210, 211]]),
+        ({"condition": "mad", "seed": [1, 2]}, [[171], [161]]),
+        ({}, [[170, 171], [160, 161]]),
+    ],
+)
+def test_a_pool_is_of_the_rows_that_are_wanted(rows, means):
+    pool = banditlab.make_problem("return_pool", log=SEEDS, rows=rows)
+    found = pool.params.payoffs
+    assert sorted(found.tolist()) == sorted(means)
+
+
+def test_a_policy_for_ever_is_played_for_ever():
+    pool = banditlab.make_problem("return_pool", log=SEEDS, rows={"seed": 1}, block=3)
+    means = pool.params.payoffs
+    arena = {
+        "protocol": "policies", "horizon": 9,
+        "problem": {"name": "return_pool", "log": SEEDS, "rows": {"seed": 1}, "block": 3},
+        "checkpoints": [9], "replications": 2,
+        "agents": [{"name": "static", "arm": k, "label": str(k)} for k in range(2)],
+    }  # fmt: skip
+    curves = banditlab.simulate(arena)
+    for k in range(2):  # attacked in 3 episodes, none in 3, attacked in 3
+        by_hand = (6 * means[k, 1] + 3 * means[k, 0]) / 9
+        assert curves.raw(str(k), "return") == pytest.approx(np.full((2, 1), by_hand))
+    drawn = {banditlab.Agent("static", n_arms=3, seed=seed).act() for seed in range(30)}
+    assert drawn == {0, 1, 2}
+    with pytest.raises(ValueError, match="arm must be below 2, the number of arms, got 2"):
+        banditlab.Agent("static", n_arms=2, arm=2)
+
+
 def test_a_pool_has_the_means_of_its_cells():
     made = banditlab.make_problem("return_pool", pool=[[[9, 8], [1, 2, 3]], [[5], [5, 6]]])
     assert made.params.payoffs.tolist() == [[8.5, 2.0], [5.0, 5.5]]
@@ -664,6 +704,11 @@ def test_a_pool_has_the_means_of_its_cells():
         ({"pool": [[[1.0]], [[1.0], [2.0]]]}, r"pool\[1\] must have a list of returns for each"),
         ({"pool": [[[1.0]], [[1.0]]]}, "low must be below high"),
         ({"pool": [[[1.0]], [[2.0]]], "low": 3}, "low must be below high"),
+        ({"pool": [[[1.0]], [[2.0]]], "rows": {"seed": 1}}, "rows must say which rows of log"),
+        ({"log": SEEDS, "rows": "seed"}, "rows must say which rows of log"),
+        ({"log": SEEDS, "rows": {"seed": 9}}, "rows: no row that is left has seed 9"),
+        ({"log": SEEDS, "rows": {"sed": 1}}, "sed"),
+        ({"log": SEEDS, "rows": {"policy": "a"}}, "at least 2 are needed"),
     ],
 )
 def test_bad_pools_are_refused(given, said):

@@ -7,13 +7,14 @@ the one on which the returns are best, which is said.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from banditlab.data.table import named, read_table
+from banditlab.data.table import Table, named, read_table
 from banditlab.data.values import ids, numbers
 
 COLUMNS = ("policy", "condition", "return")
@@ -45,14 +46,21 @@ class Returns:
         return np.asarray(sums / self.counts)
 
 
-def read_returns(source: Any, columns: Mapping[str, str] | None = None) -> Returns:
+def read_returns(
+    source: Any,
+    columns: Mapping[str, str] | None = None,
+    rows: Mapping[str, Any] | None = None,
+) -> Returns:
     """The table ``source``, see :mod:`banditlab.data.table`; ``columns`` are its names by ours.
 
-    Raises ValueError, in one line, for what is no such table, for fewer than two policies, and for
-    a policy that has no episode under some condition.
+    ``rows`` says which of its rows count: those that hold, in each column named, the value given,
+    or one of several. Raises ValueError, in one line, for what is no such table, for fewer than two
+    policies, and for a policy that has no episode under some condition.
     """
-    table = read_table(source, "table of returns", columns=columns, known=COLUMNS, required=COLUMNS)
+    wanted = (*COLUMNS, *(name for name in rows or {} if name not in COLUMNS))
+    table = read_table(source, "table of returns", columns=columns, known=wanted, required=wanted)
     with named(table.where):
+        table = _only(table, rows or {})
         notes = list(table.notes)
         if table.passed_over:  # it may tell apart what must not be taken together
             first = ", ".join(table.passed_over[:5])
@@ -86,6 +94,21 @@ def read_returns(source: Any, columns: Mapping[str, str] | None = None) -> Retur
             policies, tuple(conditions[j] for j in order), found[sorted_rows],
             offsets.astype(np.int64), table.where, notes,
         )  # fmt: skip
+
+
+def _only(table: Table, rows: Mapping[str, Any]) -> Table:
+    """The rows of a table that hold the values wanted; values are compared as they are written."""
+    keep = np.ones(table.rows, dtype=bool)
+    for name, wanted in rows.items():
+        several = wanted if isinstance(wanted, list | tuple) else [wanted]
+        keep &= np.isin([str(x) for x in table[name]], [str(x) for x in several])
+        if not keep.any():
+            said = " or ".join(str(x) for x in several)
+            raise ValueError(f"rows: no row that is left has {name} {said}")
+    if not rows:
+        return table
+    columns = {name: np.asarray(column)[keep] for name, column in table.columns.items()}
+    return dataclasses.replace(table, columns=columns, rows=int(keep.sum()))
 
 
 def _clean(

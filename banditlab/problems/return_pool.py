@@ -11,7 +11,7 @@ those of the cells (policy, attacker), errors of estimation included. See
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ import numpy as np
 from banditlab.data.returns import Returns, read_returns
 from banditlab.parts.policy_set import Attacked, answer, attack, bounds, init, play, scheduled
 from banditlab.protocols.policies import PolicySet
+from banditlab.validate import shown
 
 example = {"pool": [[[0.9, 0.8, 1.0], [0.1, 0.2]], [[0.5, 0.4, 0.6], [0.6, 0.5]]], "block": 50}
 
@@ -48,6 +49,7 @@ def _from_lists(pool: Any) -> Returns:
 def return_pool(
     pool: Any = None,
     log: Any = None,
+    rows: Mapping[str, Any] | None = None,
     low: float | None = None,
     high: float | None = None,
     schedule: str = "periodic",
@@ -60,14 +62,18 @@ def return_pool(
     """Episodes of ``pool[i][j]``, the returns of policy i against attacker j, or of a file.
 
     ``log``: a file or frame with the columns policy, condition and return instead, see
-    :mod:`banditlab.data.returns`. Returns outside [``low``, ``high``], by default the least and the
-    largest recorded, are clipped. ``schedule``, ``attacker``, ``block``, ``p``, ``columns`` and
+    :mod:`banditlab.data.returns`; ``rows`` says which of its rows count, such as ``{"replication":
+    0, "condition": ["none", "mad"]}``: then there are two attackers, 0 being none. Returns outside
+    [``low``, ``high``], by default the least and the largest recorded, are clipped.
+    ``schedule``, ``attacker``, ``block``, ``p``, ``columns`` and
     ``rate`` say who attacks when: see :mod:`banditlab.parts.policy_set`. Raises ValueError naming
     what is wrong.
     """
     if (pool is None) == (log is None):
         raise ValueError("either pool or log must be given")
-    found = _from_lists(pool) if log is None else read_returns(log)
+    if rows is not None and (log is None or not isinstance(rows, Mapping)):
+        raise ValueError(f"rows must say which rows of log: {{column: value}}, got {shown(rows)}")
+    found = _from_lists(pool) if log is None else read_returns(log, rows=rows)
     low, high = bounds(
         found.pool.min() if low is None else low, found.pool.max() if high is None else high
     )

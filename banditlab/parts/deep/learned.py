@@ -169,8 +169,7 @@ def sarsa_of(
             seed + 200_000 + 100 * k, rng,
         )  # fmt: skip
         states, rewards, after, over = (
-            x.flatten(0, 1)
-            for x in (rollout.states, rollout.rewards, rollout.after, rollout.over)
+            x.flatten(0, 1) for x in (rollout.states, rollout.rewards, rollout.after, rollout.over)
         )
         with torch.no_grad():  # actions as the attack will ask about them: before they are
             acts, nexts = player.victim.mean(states), player.victim.mean(after)  # stretched

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from banditlab.protocols.gym import Deep, Learner
+from banditlab.protocols.gym import Deep, Learner, Table
 
 is_baseline = True
 
@@ -18,6 +18,7 @@ class Climber(NamedTuple):
 
     step: float = 0.3  # standard deviation of a change
     wrong: str = ""  # how it goes wrong, if it does
+    keeps: int = 0  # episodes of each of two policies under two conditions that it says it played
 
 
 class Climbing(Learner):
@@ -69,6 +70,9 @@ class Climbing(Learner):
         return {"trial": self.trial}
 
     def facts(self, observations):
+        if self.params.keeps and self.steps >= self.horizon:
+            policy, condition, episode = np.indices((2, 2, self.params.keeps))
+            self.returns = self.best * (1 + policy) * (1 - 0.5 * condition) + episode
         return {"best": self.best, "seen": float(len(observations))}
 
     def save(self, folder):
@@ -98,6 +102,8 @@ def learner(params, setting):
     return Climbing(params, setting)
 
 
-def climber(step=0.3, wrong=""):
+def climber(step=0.3, wrong="", keeps=0):
     """Climb by changes of size ``step``."""
-    return Deep(Climber(float(step), wrong), learner, needs=(), facts=("best", "seen"))
+    table = Table(3, ("none", "half"), keeps) if keeps else None
+    params = Climber(float(step), wrong, keeps)
+    return Deep(params, learner, needs=(), facts=("best", "seen"), returns=table)
