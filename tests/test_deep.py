@@ -118,7 +118,7 @@ def test_single_returns_become_a_table_that_a_problem_plays_from(tmp_path):
     means = [[b + 0.5, 0.5 * b + 0.5], [2 * b + 0.5, b + 0.5]]  # none first
     assert problem.params.payoffs == pytest.approx(np.array(means), rel=1e-6)
     # They are no curves, and change none.
-    assert curves.measures() == list(gym.measures_of(registry.make(CLIMBER)))
+    assert curves.measures() == list(gym.curves_of(registry.make(CLIMBER)))
     assert np.array_equal(curves.record("climber").values, curves.record("plain").values)
     assert set(pd.read_csv(tmp_path / "curves.csv")["measure"]) <= set(curves.measures())
 
@@ -133,7 +133,7 @@ def test_single_returns_survive_being_put_down(tmp_path):
     points = [100, 200, 300]
     algorithm = registry.make(CLIMBER, keeps=1)
     what = (algorithm, registry.make_problem(TARGET), 300, random.key(5), 0, points)
-    rows = [np.zeros((3, len(gym.columns_of(algorithm)))) for _ in range(2)]
+    rows = [np.zeros((3, len(gym.measures_of(algorithm)))) for _ in range(2)]
     gym.play(*what, rows[0])
     with pytest.raises(gym.Stop):
         gym.play(*what, rows[1], told=lambda steps: steps > 220, keep=tmp_path / "k", owner="us")

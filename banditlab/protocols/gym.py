@@ -83,6 +83,7 @@ SAME = frozenset(
     }
 )
 NOTHING = Aside()  # beside playing
+SINGLE = "episode "  # how the names of single returns begin
 COMMON = ("return", "gap", "regret", "training_return", "length", "in_band")  # measures of all
 INSTALL = 'python -m pip install "banditlab-arena[deep]"'
 
@@ -106,8 +107,6 @@ class Learner:
     steps: int = 0  # taken in all environments so far
     paid: float = 0.0  # rewards of all of them
     exact: bool = True  # whether `save` and `load` go on bit for bit
-    # (policies, conditions, episodes): what the algorithm's `Table` asks for, once `facts` knows it
-    returns: np.ndarray | None = None
 
     def learn(self, pulse: Callable[[], None]) -> None:
         """Train until the horizon, from wherever it is.
@@ -134,7 +133,10 @@ class Learner:
         return {}
 
     def facts(self, observations: np.ndarray) -> dict[str, float]:
-        """The algorithm's own measures, on observations of evaluation episodes."""
+        """The algorithm's own measures, on observations of evaluation episodes.
+
+        Of who keeps single returns, at the end these, too: `Table.facts`.
+        """
         return {}
 
     def save(self, folder: Path) -> None:
@@ -152,6 +154,23 @@ class Table(NamedTuple):
     policies: int
     conditions: tuple[str, ...]
     episodes: int  # of each policy under each condition
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Policies, conditions, episodes."""
+        return self.policies, len(self.conditions), self.episodes
+
+    def names(self) -> list[str]:
+        """What each is called in a record, by policy, condition and episode."""
+        cells = itertools.product(range(self.policies), self.conditions, range(self.episodes))
+        return [f"{SINGLE}{k + 1} {name} {i}" for k, name, i in cells]
+
+    def facts(self, returns: np.ndarray) -> dict[str, float]:
+        """What `Learner.facts` says of returns (policies, conditions, episodes).
+
+        Of policies that were not found there are none.
+        """
+        return dict(zip(self.names(), returns.ravel().tolist(), strict=False))
 
 
 class Deep(NamedTuple):
@@ -265,7 +284,7 @@ def play(
     owner: str = "",
     run: str = "",
 ) -> None:
-    """Play one replication into ``row`` (checkpoints, columns), see `columns_of`.
+    """Play one replication into ``row`` (checkpoints, measures).
 
     Parameters
     ----------
@@ -300,9 +319,8 @@ def play(
         while done < len(checkpoints) and learner.steps >= checkpoints[done]:
             values = measured(algorithm, problem, learner, envs, seeds)
             reached = learner.steps
-            singles = _singles(algorithm, learner)
             while done < len(checkpoints) and reached >= checkpoints[done]:
-                row[done] = np.concatenate([values, singles])
+                row[done] = values
                 done += 1
             if notes is not None:
                 notes.evaluated(reached, measures_of(algorithm), values)
@@ -367,7 +385,8 @@ class Notes:
     def evaluated(self, steps: int, names: Sequence[str], values: np.ndarray) -> None:
         """A checkpoint, at which the learner was asked for its episodes."""
         self.seen = 0
-        self.tell("evaluation", steps, dict(zip(names, values.tolist(), strict=True)))
+        found = zip(names, values.tolist(), strict=True)
+        self.tell("evaluation", steps, {k: x for k, x in found if not k.startswith(SINGLE)})
 
     def tell(self, what: str, steps: int, found: Mapping[str, float]) -> None:
         """Numbers, if there are any."""
@@ -404,47 +423,33 @@ def measured(
 
 
 def measures_of(algorithm: Deep) -> tuple[str, ...]:
-    """What is recorded of everybody, and the algorithm's own."""
-    return (*COMMON, *algorithm.facts)
-
-
-def columns_of(algorithm: Deep) -> tuple[str, ...]:
-    """What a row holds: the measures, and single returns by policy, condition and episode."""
+    """What is recorded: the measures, and, of who keeps them, single returns."""
     table = algorithm.returns
-    if table is None:
-        return measures_of(algorithm)
-    cells = itertools.product(range(table.policies), table.conditions, range(table.episodes))
-    return (*measures_of(algorithm), *(f"{k + 1} {name} {i}" for k, name, i in cells))
+    return (*curves_of(algorithm), *(table.names() if table else ()))
 
 
-def _singles(algorithm: Deep, learner: Learner) -> np.ndarray:
-    """Single returns in the order of `columns_of`; nan for those that there are not."""
-    table, found = algorithm.returns, learner.returns
-    if table is None:
-        return np.empty(0)
-    kept = np.full((table.policies, len(table.conditions), table.episodes), np.nan)
-    if found is not None:
-        kept[: len(found)] = found
-    return kept.ravel()
+def curves_of(algorithm: Deep) -> tuple[str, ...]:
+    """What of it makes curves: the measures of everybody, and the algorithm's own."""
+    return (*COMMON, *algorithm.facts)
 
 
 def curves_only(algorithm: Deep, record: np.ndarray, points: np.ndarray) -> Any:
     """Measures and their values (replications, checkpoints, measures), without single returns."""
-    names = measures_of(algorithm)
+    names = curves_of(algorithm)
     return names, record[:, :, : len(names)]
 
 
 def returns_of(algorithm: Deep, record: np.ndarray) -> dict[str, np.ndarray]:
-    """The single returns of a record (replications, checkpoints, columns), one row an episode.
+    """The single returns of a record (replications, checkpoints, all), one row an episode.
 
     Columns: replication, policy (from 1, in the order in which they were found), condition,
     episode, return.
     """
     table = algorithm.returns
     assert table is not None
-    shape = (len(record), table.policies, len(table.conditions), table.episodes)
-    values = record[:, -1, len(measures_of(algorithm)) :].ravel()
+    values = record[:, -1, len(curves_of(algorithm)) :].ravel()
     known = ~np.isnan(values)
+    shape = (len(record), *table.shape)
     replication, policy, condition, episode = (x.ravel()[known] for x in np.indices(shape))
     return {
         "replication": replication,
@@ -533,7 +538,7 @@ def played(words: Mapping[str, Any], told: Callable[[int], bool]) -> list[list[s
     algorithm: Any = registry.make(words["agent"][0], **words["agent"][1])
     problem = registry.make_problem(words["problem"][0], **words["problem"][1])
     points, keep = words["checkpoints"], Path(words["keep"]) if words["keep"] else None
-    row = np.zeros((len(points), len(columns_of(algorithm))))
+    row = np.zeros((len(points), len(measures_of(algorithm))))
     key = np.array(words["key"], dtype=np.uint64)
     what = (algorithm, problem, words["horizon"], key, words["replication"], points, row)
     given: dict[str, Any] = {
@@ -642,7 +647,7 @@ def loop(terms: Terms, checkpoints: np.ndarray) -> Loop:
         terms.problem,
         task(terms),
         checkpoints,
-        columns_of(algorithm),
+        measures_of(algorithm),
         python=True,
         code=_code(algorithm, terms.problem)[0],
         alone=alone,

@@ -255,7 +255,7 @@ def test_judgements_begin_where_no_training_did(monkeypatch):
 def test_a_set_is_judged_at_the_end_alone_and_a_run_goes_on_exactly_where_it_was(tmp_path):
     known, _ = made()
     points = [64, 500, HORIZON]
-    rows = [np.zeros((3, len(gym.columns_of(known)))) for _ in range(2)]
+    rows = [np.zeros((3, len(gym.measures_of(known)))) for _ in range(2)]
     what = (known, problem(), HORIZON, random.key(3), 0, points)
     gym.play(*what, rows[0])
     with pytest.raises(gym.Stop):

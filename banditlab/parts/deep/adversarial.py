@@ -38,7 +38,7 @@ from banditlab.parts.deep.ppo import (
     plainly,
     victim_of,
 )
-from banditlab.protocols.gym import Learner, Setting
+from banditlab.protocols.gym import Learner, Setting, Table
 
 torch.set_num_threads(1)
 
@@ -118,8 +118,9 @@ class Robust(Learner):
         """What the best member of the set earns under each attack; see `judged.FACTS`."""
         team = self.team()
         if self.steps >= self.setting.horizon and self.given.attacks > 0:
-            self.returns = self.tried(team)
-            found = self.at_the_end(team, self.returns.mean(axis=2))
+            returns = self.tried(team)
+            kept = Table(len(team), CONDITIONS, self.given.episodes)
+            found = self.at_the_end(team, returns.mean(axis=2)) | kept.facts(returns)
         else:
             found = {name: self.judged(FIXED[name], team) for name in CONSTANT}
         return {**found, "members": float(len(team))}

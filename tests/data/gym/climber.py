@@ -71,8 +71,10 @@ class Climbing(Learner):
 
     def facts(self, observations):
         if self.params.keeps and self.steps >= self.horizon:
-            policy, condition, episode = np.indices((2, 2, self.params.keeps))
-            self.returns = self.best * (1 + policy) * (1 - 0.5 * condition) + episode
+            table = room(self.params.keeps)._replace(policies=2)
+            policy, condition, episode = np.indices(table.shape)
+            played = self.best * (1 + policy) * (1 - 0.5 * condition) + episode
+            return {"best": self.best, "seen": float(len(observations)), **table.facts(played)}
         return {"best": self.best, "seen": float(len(observations))}
 
     def save(self, folder):
@@ -98,12 +100,17 @@ class Climbing(Learner):
         self.shown = np.load(folder / "arrays.npz")["shown"]
 
 
+def room(keeps):
+    """Three policies under two conditions."""
+    return Table(3, ("none", "half"), keeps)
+
+
 def learner(params, setting):
     return Climbing(params, setting)
 
 
 def climber(step=0.3, wrong="", keeps=0):
     """Climb by changes of size ``step``."""
-    table = Table(3, ("none", "half"), keeps) if keeps else None
     params = Climber(float(step), wrong, keeps)
-    return Deep(params, learner, needs=(), facts=("best", "seen"), returns=table)
+    kept = room(keeps) if keeps else None
+    return Deep(params, learner, needs=(), facts=("best", "seen"), returns=kept)
