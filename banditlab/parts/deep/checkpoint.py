@@ -68,7 +68,8 @@ def save(model: Any, folder: Path) -> None:
     """Write the state of ``model``, and of the environments that it trains in, to ``folder``.
 
     Wrappers of environments, wrappers of vectors of them, and the model itself may name further
-    fields that change, in ``kept``: arrays, lists of arrays, or what JSON holds.
+    fields that change, in ``kept``: arrays, lists of arrays, streams, or what JSON holds; a model
+    also further replay buffers, in ``memories``.
     """
     optimizers, others = _torch_parts(model)
     torch.save(
@@ -92,13 +93,12 @@ def save(model: Any, folder: Path) -> None:
         "python": random.getstate(),
         "spaces": [_stream(model.action_space), _stream(model.env.action_space)],
     }
-    buffer = getattr(model, "replay_buffer", None)
-    if buffer is not None:
+    for place, buffer in _memories(model):
         rows = buffer.buffer_size if buffer.full else buffer.pos
         for name in BUFFER:
             if getattr(buffer, name, None) is not None:
-                arrays[f"buffer.{name}"] = getattr(buffer, name)[:rows]
-        plain["buffer"] = {"pos": buffer.pos, "full": bool(buffer.full)}
+                arrays[f"{place}.{name}"] = getattr(buffer, name)[:rows]
+        plain[place] = {"pos": buffer.pos, "full": bool(buffer.full)}
     _put("model", _kept(model), arrays, plain)
     for i, layer in enumerate(_vectors(model.env)):
         _put(f"vector{i}", _kept(layer), arrays, plain)
@@ -133,13 +133,12 @@ def load(model: Any, folder: Path) -> None:
     model.ep_success_buffer = deque(maxlen=model._stats_window_size)
     model._last_obs, model._last_episode_starts = arrays["last_obs"], arrays["last_starts"]
     model._last_original_obs = arrays.get("last_original_obs")
-    buffer = getattr(model, "replay_buffer", None)
-    if buffer is not None:
+    for place, buffer in _memories(model):
         for name in BUFFER:
-            if f"buffer.{name}" in arrays:
-                rows = arrays[f"buffer.{name}"]
+            if f"{place}.{name}" in arrays:
+                rows = arrays[f"{place}.{name}"]
                 getattr(buffer, name)[: len(rows)] = rows
-        buffer.pos, buffer.full = plain["buffer"]["pos"], plain["buffer"]["full"]
+        buffer.pos, buffer.full = plain[place]["pos"], plain[place]["full"]
     _take("model", model, arrays, plain)
     for i, layer in enumerate(_vectors(model.env)):
         _take(f"vector{i}", layer, arrays, plain)
@@ -158,6 +157,14 @@ def load(model: Any, folder: Path) -> None:
     torch.set_rng_state(tensors["stream"])
     version, inner, gauss = plain["python"]
     random.setstate((version, tuple(inner), gauss))
+
+
+def _memories(model: Any) -> Iterator[tuple[str, Any]]:
+    """Replay buffers, by where they are kept: the library's own, and others that a model names."""
+    if getattr(model, "replay_buffer", None) is not None:
+        yield "buffer", model.replay_buffer
+    for name in getattr(model, "memories", ()):
+        yield name, getattr(model, name)
 
 
 def _torch_parts(model: Any) -> tuple[list[str], list[str]]:
