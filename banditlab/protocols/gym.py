@@ -806,6 +806,7 @@ PROTOCOL = Protocol(
         Measure(
             "lift", "value of the policy less that of uniform actions, says its critic", more=True
         ),
+        Measure("model_error", "squared error of the model on steps held out"),
         Measure("beats_first", "wins of its trajectories against its first ones", more=True),
         Measure("early", "true return before the last quarter", more=True),
         Measure("late", "true return of the last quarter", more=True),

@@ -28,9 +28,7 @@ TINY = {
 def learner(horizon=120, id="Pendulum-v1", seed=3, **hyper):
     algorithm = registry.make("mex_mbpo", **{**TINY, **hyper})
     problem = registry.make_problem("gym_env", id=id, episodes=1)
-    return algorithm.learner(
-        algorithm.params, gym.setting(problem, horizon, random.key(seed), 0)
-    )
+    return algorithm.learner(algorithm.params, gym.setting(problem, horizon, random.key(seed), 0))
 
 
 def trained(**given):
@@ -101,9 +99,7 @@ def arrays_of(model):
 def test_the_likelihood_and_its_gradient_are_those_of_the_formula():
     model, rows = net(), steps()
     model.measure(rows.states, rows.actions)
-    loss = dynamics.surprise(
-        *model(model.inputs(rows.states, rows.actions)), rows.targets
-    ).mean()
+    loss = dynamics.surprise(*model(model.inputs(rows.states, rows.actions)), rows.targets).mean()
     weights = arrays_of(model)
     assert len(weights) == 5
     assert loss.item() == pytest.approx(slow_loss(weights, rows), rel=1e-5)
@@ -158,7 +154,9 @@ def test_a_fit_is_as_long_as_patience_says_and_keeps_the_best_weights():
     model = net()
     first = {k: v.clone() for k, v in model.state_dict().items()}
     worse = fitted(model, rows, rate=-0.003, epochs=3, patience=9, validation=0.2)
-    assert worse.epochs == 3 and worse.error > same.error + 1e-4  # none was better: those at the end
+    assert (
+        worse.epochs == 3 and worse.error > same.error + 1e-4
+    )  # none was better: those at the end
     learned = net()
     better = fitted(learned, rows, rate=0.003, epochs=20, patience=5, validation=0.2)
     assert better.error < 0.99 * same.error
@@ -323,8 +321,9 @@ def everything(model):
     """All tensors of a model by name."""
     parts = {"policy": model.policy, "dynamics": model.dynamics}
     found = {f"{k}.{n}": v for k, part in parts.items() for n, v in part.state_dict().items()}
-    return found | {f"imagined.{n}": torch.from_numpy(getattr(model.imagined, n))
-                    for n in ("observations", "actions", "next_observations", "rewards")}  # fmt: skip
+    for name in ("observations", "actions", "next_observations", "rewards"):
+        found[f"imagined.{name}"] = torch.from_numpy(getattr(model.imagined, name))
+    return found
 
 
 def same(one, other):
@@ -378,8 +377,8 @@ def test_sac_learns_from_dreams_only(monkeypatch):
     model = trained(horizon=100)
     assert len(asked) == 80 and all(buffer is model.imagined for buffer, _ in asked)
     lived = {tuple(row) for row in model.lived().states.tolist()}
-    reached = {tuple(row) for row in
-               model.replay_buffer.next_observations[:100, 0].astype(np.float32).tolist()}  # fmt: skip
+    then = model.replay_buffer.next_observations[:100, 0].astype(np.float32)
+    reached = {tuple(row) for row in then.tolist()}
     for _, batch in asked:
         assert {tuple(row) for row in batch.observations.tolist()} <= lived
         assert not {tuple(row) for row in batch.next_observations.tolist()} & reached
@@ -447,6 +446,7 @@ def test_it_is_put_down_and_taken_up_bit_for_bit(tmp_path, when):
         def kept():
             if learner.steps == when and not list(tmp_path.iterdir()):
                 learner.save(tmp_path)
+
         return kept
 
     whole = learner()
@@ -476,7 +476,7 @@ def test_it_saves_and_loads_as_the_library_does(tmp_path, warm):
 BODIES = {
     "Hopper-v5": {}, "Walker2d-v5": {}, "Ant-v5": {}, "Humanoid-v5": {}, "InvertedPendulum-v5": {},
     "HalfCheetah-v5": {}, "banditlab/HopperSparse-v0": {}, "banditlab/HopperVelSparse-v0": {},
-    "banditlab/Walker2dSparse-v0": {}, "Hopper-v4": {}, "MountainCarContinuous-v0": {},
+    "banditlab/Walker2dSparse-v0": {}, "MountainCarContinuous-v0": {},
 }  # fmt: skip
 HIDDEN = {"exclude_current_positions_from_observation": False}
 
@@ -491,7 +491,6 @@ HIDDEN = {"exclude_current_positions_from_observation": False}
 def test_the_rule_says_what_the_environment_says(id, options):
     if "Mountain" not in id:
         pytest.importorskip("mujoco", reason="needs the extra deep")
-    import banditlab.parts.sparse_velocity
 
     env = gymnasium.make(id, **options)
     rule = ending(env)

@@ -40,6 +40,11 @@ CASES = {
     "sac cheetah": ("HalfCheetah-v5", SMALL, 300),
     "ppo cartpole": ("CartPole-v1", PPO, 512),
     "td3 pendulum": ("Pendulum-v1", SMALL, 400),
+    "mex_mbpo": (
+        "banditlab/HopperSparse-v0",
+        {**SMALL, "every": 50, "dreams": 20, "epochs": 3, "model_width": 16},
+        400,
+    ),
     "spo_ppo": ("HalfCheetah-v5", {**SPO, "n_envs": 2, "queries": 3, "flip": 0.1}, 1200),
     "rm_ppo": ("Hopper-v5", {**SPO, "n_envs": 2, "reward_width": 16, "memory": 30}, 1200),
     "spo_sac": ("HalfCheetah-v5", {**SPO, "relabel": 4, "judge": "thirds"}, 700),

@@ -90,6 +90,7 @@ def subclass() -> Any:
 
         kept = ("stream", "model_updates", "dreamed", "error")
         memories = ("imagined",)
+        replay_buffer: Any
 
         def __init__(
             self, *args: Any, terms: MexMBPO | None = None, ends: Any = never, **given: Any
@@ -115,7 +116,9 @@ def subclass() -> Any:
             )
             self.dynamics = Dynamics(seen[0], self.action_space.shape[0], terms.model_width)
             self.dynamics_optimizer = torch.optim.Adam(
-                self.dynamics.parameters(), lr=terms.model_rate, weight_decay=terms.model_decay,
+                self.dynamics.parameters(),
+                lr=terms.model_rate,
+                weight_decay=terms.model_decay,
                 fused=True,  # half the time of a step
             )
 

@@ -106,7 +106,7 @@ def fit(
     optimizer: Any,
     rows: Rows,
     stream: np.random.Generator,
-    how: Fitting = Fitting(),
+    how: Fitting,
     also: Callable[[Tensor], Tensor] | None = None,
 ) -> Fitted:
     """Fit a model to all steps so far, from the weights that it has.
@@ -137,7 +137,8 @@ def fit(
             data[shuffled].split(how.batch_size) for data in (inputs, rows.targets, rows.states)
         )
         for x, y, states in zip(*batches, strict=True):
-            loss = surprise(*model(x), y).mean()
+            mean, logvar = model(x)
+            loss = surprise(mean, logvar, y).mean()
             if also is not None:
                 loss = loss + also(states)
             optimizer.zero_grad()
