@@ -269,7 +269,7 @@ def main(argv: list[str] | None = None, root: Path = RESULTS) -> int:
             verdicts += [same_curves(f) for f in wanted if (f / "run.json").exists()]
     else:
         verdicts = [redraw(folder, args.out, args.width, args.style) for folder in wanted]
-    if wanted and not args.arenas and not args.out:
+    if wanted and not args.out:
         verdicts.append(write_gallery(root, args.check))
     return 0 if verdicts and all(verdicts) else 1
 
