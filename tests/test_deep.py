@@ -481,6 +481,52 @@ def test_an_environment_of_the_command_line_is_an_arena():
         deep.arena("Pendulum-v1", ["random_policy"], {}, {"id": "x"})
 
 
+@pytest.mark.parametrize(
+    ("actions", "words"),
+    [
+        (gymnasium.spaces.Discrete(3, start=1), "must be numbered from 0"),
+        (gymnasium.spaces.Box(-1, 1, (2, 2)), r"must be vectors, they have shape \(2, 2\)"),
+        (gymnasium.spaces.MultiBinary(2), "must be numbered, or vectors"),
+    ],
+)
+def test_actions_that_nobody_could_choose_are_one_line(actions, words, monkeypatch):
+    known = dict(gymnasium.envs.registration.registry)
+    monkeypatch.setattr(gymnasium.envs.registration, "registry", known)
+
+    class Odd(Moving):
+        action_space = actions
+
+    gymnasium.register("Odd-v0", Odd)
+    with pytest.raises(ValueError, match=words):
+        registry.make_problem("gym_env", id="Odd-v0")
+
+
+def test_an_agent_that_cannot_be_restored_says_so_and_is_a_fresh_one(tmp_path):
+    agent, other = (
+        banditlab.Agent(CLIMBER, id=registry.make_problem(TARGET), horizon=300, seed=5)
+        for _ in range(2)
+    )
+    with pytest.raises(ValueError, match="no such file: .*x.zip"):
+        agent.restore(tmp_path / "x.zip")
+    agent.learn().save(tmp_path / "x.zip")
+    with zipfile.ZipFile(tmp_path / "x.zip") as file:
+        held = {name: file.read(name) for name in file.namelist()}
+    held["plain.json"] = b"{}"
+    for method in (zipfile.ZIP_STORED, zipfile.ZIP_LZMA):
+        with zipfile.ZipFile(tmp_path / "y.zip", "w", method) as file:
+            for name, value in held.items():
+                file.writestr(name, value)
+        whole = bytearray((tmp_path / "y.zip").read_bytes())
+        whole[40] ^= 255
+        (tmp_path / "z.zip").write_bytes(whole)
+        for name in ("y.zip", "z.zip"):
+            other.learner.steps = 7
+            with pytest.raises(ValueError, match=rf"^{name} in .* is not used, for"):
+                other.restore(tmp_path / name)
+            assert other.learner.steps == 0
+    assert other.restore(tmp_path / "x.zip").t == 300
+
+
 def test_the_face_is_replication_0(tmp_path):
     agent = banditlab.Agent(CLIMBER, id=registry.make_problem(TARGET), horizon=300, seed=5).learn()
     first = banditlab.simulate(arena(replications=1))

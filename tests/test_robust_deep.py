@@ -153,6 +153,15 @@ def test_arguments_are_checked(name, given, said):
         registry.make(name, **given)
 
 
+@pytest.mark.parametrize("name", AGENTS)
+def test_a_horizon_that_ends_before_anybody_is_hardened_is_one_line(name):
+    known = registry.make(name, **AGENTS[name])
+    with pytest.raises(ValueError, match=r"horizon must be above first, 2,048 steps"):
+        known.learner(known.params, setting(2048))
+    plain = registry.make("protected", first=2048, iterations=0)  # the control is PPO throughout
+    plain.learner(plain.params, setting(2048))
+
+
 def test_judgements_touch_no_stream_of_the_training():
     known, learner = made("protected")
     learner.plain()

@@ -103,6 +103,10 @@ def gym_env(
             raise ValueError(f"{id}: observations must be vectors, they are {shown(seen)}")
         if not isinstance(actions, spaces.Box | spaces.Discrete):
             raise ValueError(f"{id}: actions must be numbered, or vectors, they are {actions}")
+        if isinstance(actions, spaces.Box) and len(actions.shape) != 1:
+            raise ValueError(f"{id}: actions must be vectors, they have shape {actions.shape}")
+        if isinstance(actions, spaces.Discrete) and actions.start != 0:
+            raise ValueError(f"{id}: actions must be numbered from 0, they are {actions}")
         kind = "discrete" if isinstance(actions, spaces.Discrete) else "continuous"
         steps = (env.spec.max_episode_steps if env.spec else None) or 0
     finally:

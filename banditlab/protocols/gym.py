@@ -518,8 +518,8 @@ def _restore(
             rows = np.array([[float(x) for x in values] for values in about["rows"]])
             untold = dict(about.get("untold", {}))  # 0.3.0 kept none
             learner.load(Path(name))
-    except (OSError, KeyError, ValueError, TypeError, zipfile.BadZipFile) as error:
-        why = " ".join(str(error).split())
+    except Exception as error:  # a damaged file may fail in any way
+        why = " ".join(str(error).split())[:200] or type(error).__name__
         raise Unusable(f"{path.name} in {path.parent} is not used, for {why}") from error
     if len(rows):
         row[: len(rows)] = rows
@@ -711,9 +711,11 @@ class GymAgent(Agent):
         refuse(terms)
         self.task = task(terms)
         self.state = ()
-        self.learner: Learner = self.algorithm.learner(
-            self.algorithm.params, setting(self.problem, horizon, self._key, 0)
-        )
+        self.learner = self._fresh()
+
+    def _fresh(self) -> Learner:
+        given = setting(self.problem, self.task.horizon, self._key, 0)
+        return self.algorithm.learner(self.algorithm.params, given)
 
     def learn(self, pulse: Callable[[], None] = lambda: None) -> Self:
         """Train to the horizon; returns the agent.
@@ -749,10 +751,18 @@ class GymAgent(Agent):
         _keep(self.learner, Path(path), self._owner, np.zeros((0, 0)), {})
 
     def restore(self, path: str | Path) -> Self:
-        """Become what an agent of the same settings has saved; returns the agent."""
+        """Become what an agent of the same settings has saved; returns the agent.
+
+        Raises ValueError for a file that is missing or cannot be believed; the agent is a fresh one
+        then.
+        """
+        if not Path(path).is_file():
+            raise ValueError(f"no such file: {path}")
         try:
             _restore(self.learner, Path(path), self._owner, np.zeros((0, 0)))
         except Unusable as error:
+            self.learner = self._fresh()
+            self.t = 0
             raise ValueError(str(error)) from error
         self.t = self.learner.steps
         return self

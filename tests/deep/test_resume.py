@@ -207,3 +207,15 @@ def test_an_agent_whose_environment_cannot_be_put_down_is_saved_when_it_has_lear
     other.restore(tmp_path / "x")
     seen = np.array([[0.3], [-2.0]], np.float32)
     assert (one.act(seen) == other.act(seen)).all()
+
+
+@pytest.mark.parametrize("agent", ["ppo", "td3", "spo_ppo"])
+def test_actions_without_bounds_are_one_line(agent, monkeypatch):
+    class Wide(Walk):
+        action_space = gymnasium.spaces.Box(-np.inf, np.inf, (1,), np.float32)
+
+    known = dict(gymnasium.envs.registration.registry)
+    monkeypatch.setattr(gymnasium.envs.registration, "registry", known)
+    gymnasium.register("Wide-v0", Wide)
+    with pytest.raises(ValueError, match=r"^Wide-v0: actions must have bounds, they are Box"):
+        banditlab.Agent(agent, id="Wide-v0", horizon=100_000)

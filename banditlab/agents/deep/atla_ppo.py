@@ -34,10 +34,11 @@ class ATLA(NamedTuple):
 
 def learner(params: ATLA, setting: Setting) -> Learner:
     """ATLA at work."""
-    from banditlab.parts.deep.adversarial import Common, Robust
+    from banditlab.parts.deep.adversarial import Common, Robust, enough
     from banditlab.parts.deep.learned import Attacker, losses
     from banditlab.parts.deep.ppo import Critic, Judge, Pupil, Settings, victim_of
 
+    enough(setting.horizon, params.first)
     of_victims = Settings(params.lr, params.value_lr, entropy=params.entropy)
     of_attackers = Settings(params.attacker_lr, params.attacker_value_lr)
 

@@ -60,7 +60,7 @@ def learner(params: Protected, setting: Setting) -> Learner:
     """PROTECTED at work."""
     import torch
 
-    from banditlab.parts.deep.adversarial import Common, Robust
+    from banditlab.parts.deep.adversarial import Common, Robust, enough
     from banditlab.parts.deep.attacks import none
     from banditlab.parts.deep.learned import Attacker, mean_return
     from banditlab.parts.deep.ppo import (
@@ -74,6 +74,8 @@ def learner(params: Protected, setting: Setting) -> Learner:
         victim_of,
     )
 
+    if params.iterations > 0:
+        enough(setting.horizon, params.first)
     of_victims = Settings(params.lr, params.value_lr, entropy=params.entropy)
     of_attackers = Settings(params.attacker_lr, params.attacker_value_lr, clip=0.4, entropy=3e-4)
 

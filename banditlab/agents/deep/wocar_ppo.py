@@ -46,10 +46,11 @@ def learner(params: WocaR, setting: Setting) -> Learner:
     """WocaR at work."""
     import torch
 
-    from banditlab.parts.deep.adversarial import Common, Robust
+    from banditlab.parts.deep.adversarial import Common, Robust, enough
     from banditlab.parts.deep.attacks import bounds
     from banditlab.parts.deep.ppo import Settings, layers, plainly
 
+    enough(setting.horizon, params.first)
     of_victims = Settings(params.lr, params.value_lr, entropy=params.entropy)
 
     class WorstCase(Robust):

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from gymnasium import spaces
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.noise import NormalActionNoise
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
@@ -68,6 +69,11 @@ class SB3(Learner):
     ):
         self.setting = setting
         self.inner = vector_of(setting, n_envs, wrap)
+        space = self.inner.action_space
+        if isinstance(space, spaces.Box) and not space.is_bounded():
+            raise ValueError(
+                f"{setting.environment.params.id}: actions must have bounds, they are {space}"
+            )
         env: VecEnv = wrap_all(self.inner) if wrap_all else self.inner
         if normalize:
             gamma = given.get("gamma", 0.99)
