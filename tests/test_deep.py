@@ -409,6 +409,52 @@ def test_a_process_that_fails_is_one_line(wrong, words):
         banditlab.simulate(given)
 
 
+ENVIRONMENT = """
+import gymnasium, numpy as np
+class Own(gymnasium.Env):
+    observation_space = gymnasium.spaces.Box(-1, 1, (2,), np.float32)
+    action_space = gymnasium.spaces.Box(-1, 1, (1,))
+    def reset(self, *, seed=None, options=None):
+        return np.zeros(2, np.float32), {}
+    def step(self, action):
+        if FAILS:
+            raise KeyError("a sensor\\nis lost")
+        return np.zeros(2, np.float32), 1.0, True, False, {}
+gymnasium.register("ID", Own)
+"""
+
+
+def test_an_environment_of_a_module_of_ones_own_is_played_and_its_errors_are_named(
+    tmp_path, monkeypatch
+):
+    monkeypatch.syspath_prepend(tmp_path)
+    for name, fails in (("fine", "False"), ("faulty", "True")):
+        text = ENVIRONMENT.replace("FAILS", fails).replace("ID", f"{name}-v0")
+        (tmp_path / f"own_{name}.py").write_text(text)
+
+    def of(id):
+        entry = {"name": "gym_env", "id": id, "episodes": 1}
+        given = arena(problem=entry, agents=["random_policy"], replications=1, horizon=5)
+        return banditlab.simulate({**given, "checkpoints": [5]})
+
+    assert of("own_fine:fine-v0").raw("random_policy", "return").tolist() == [[1.0]]
+    with pytest.raises(RuntimeError, match=r"replication 0 of random_policy: KeyError: 'a sensor"
+                       r".*is lost' \(own_faulty.py:10 < "):  # fmt: skip
+        of("own_faulty:faulty-v0")
+    with pytest.raises(ValueError, match="No module named 'own_other'"):
+        of("own_other:fine-v0")
+    with pytest.raises(ValueError, match="of your own is written MODULE:Nobody-v0"):
+        of("Nobody-v0")
+
+
+def test_envpool_that_is_missing_is_said_before_anything_is_played(monkeypatch):
+    from banditlab.problems import gym_env
+
+    monkeypatch.setattr(gym_env, "find_spec", lambda name: None)
+    with pytest.raises(ValueError, match=r"vector envpool needs EnvPool: .*\[envpool\]"):
+        registry.make_problem("gym_env", id="Pendulum-v1", vector="envpool")
+
+
 def test_an_extra_that_is_missing_is_named_with_the_command(monkeypatch):
     monkeypatch.setattr(gym.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r"needs torch: python -m pip install .*\[deep\]"):

@@ -6,6 +6,7 @@ velocity tasks of :mod:`banditlab.parts.sparse_velocity` are known by their own 
 
 from __future__ import annotations
 
+import importlib
 import logging
 import math
 import warnings
@@ -44,12 +45,19 @@ def make(params: GymEnv) -> Any:
     except Exception as error:  # of Gymnasium, which names what to use instead, or of its maker
         said = " ".join(str(error).split())
         kind = "" if isinstance(error, gymnasium.error.Error) else f"{type(error).__name__}: "
-        raise ValueError(f"{params.id}: {kind}{said}") from error
+        hint, unknown = "", (gymnasium.error.NameNotFound, gymnasium.error.NamespaceNotFound)
+        if isinstance(error, unknown) and ":" not in params.id:
+            # Known here is not enough: each replication has a process of its own.
+            hint = f"; an environment of a module of your own is written MODULE:{params.id}"
+        raise ValueError(f"{params.id}: {kind}{said.rstrip('.')}{hint}") from error
 
 
 def _log_what_mujoco_says(id: str) -> None:
     """Its warnings to the log of Python: it would print them, and write a file where one stands."""
-    entry = gymnasium.spec(id).entry_point
+    module, _, name = id.rpartition(":")
+    if module:
+        importlib.import_module(module)
+    entry = gymnasium.spec(name).entry_point
     if "mujoco" in str(entry) and find_spec("mujoco") is not None:
         import mujoco
 
@@ -87,6 +95,9 @@ def gym_env(
         raise ValueError(f'options must look like {{"name": value}}, got {shown(options)}')
     if not isinstance(id, str):
         raise ValueError(f"id must be a Gymnasium id, got {shown(id)}")
+    if vector == "envpool" and find_spec("envpool") is None:
+        install = 'python -m pip install "banditlab-arena[envpool]"'
+        raise ValueError(f"vector envpool needs EnvPool: {install}")
     reference = float(reference)
     params = GymEnv(
         id,

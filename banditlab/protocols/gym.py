@@ -72,14 +72,14 @@ POINTS = 1000  # that a tracker is told of a replication, about
 OLD = ("a595cb1aee8c2954", "13bc94633814f69cd2b9505af5bce25c")
 SAME = frozenset(
     {
-        "a6b71336be804a92",  # td3
-        "d8d1f875b3f44778",  # mex_td3
-        "898247c2849803f3",  # sac
-        "ce4d83dd31f79543",  # ppo
-        "623f26c4e86efe5f",  # spo_ppo
-        "e923627473ae2772",  # rm_ppo
-        "56c0c6acf7ea2876",  # spo_sac
-        "48308e15622856e3",  # random_policy
+        "aa9330136d841ddd",  # td3
+        "e238331985488d29",  # mex_td3
+        "cff105f4b7f7a8ae",  # sac
+        "bc95751c97d129e1",  # ppo
+        "575bf8b1cbfd8a4f",  # spo_ppo
+        "291508e1d550eade",  # rm_ppo
+        "1d3648c082f07a8f",  # spo_sac
+        "8ad3ab6a003e640c",  # random_policy
     }
 )
 NOTHING = Aside()  # beside playing

@@ -21,6 +21,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from banditlab.console import places
+
 BEAT = 0.2  # seconds between two words about how far a replication is
 # Before anything is imported: threads that wait for each other burn what other replications need.
 ONE_THREAD = dict.fromkeys(
@@ -68,7 +70,9 @@ def play(order: Order, progress: np.ndarray) -> tuple[Any, float]:
                     process.stdin.flush()
         code = process.wait()
     if "error" in found:
-        raise (ValueError if found["expected"] else RuntimeError)(found["error"])
+        if found["expected"]:
+            raise ValueError(found["error"])
+        raise RuntimeError(f"{order.who}: {found['error']}")
     if "answer" in found:
         progress[0] = begun + order.rounds
         return found["answer"], float(found["seconds"])
@@ -156,5 +160,5 @@ def _answer(order: Order, told: Callable[[int], bool]) -> dict[str, Any]:
     except ValueError as error:
         return {"error": " ".join(str(error).split()), "expected": True}
     except Exception as error:
-        where = " ".join(str(error).split())
-        return {"error": f"{type(error).__name__}: {where}", "expected": False}
+        said, where = " ".join(str(error).split())[:500], " < ".join(places(error))
+        return {"error": f"{type(error).__name__}: {said} ({where})", "expected": False}
