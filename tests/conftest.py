@@ -1,5 +1,6 @@
 """Warnings that would mean a silently slower or uncached library are errors."""
 
+import gc
 import importlib.metadata
 import shutil
 import subprocess
@@ -9,6 +10,16 @@ from pathlib import Path
 
 import pytest
 from numba.core.errors import NumbaWarning
+
+# Python's search for garbage goes through all that some thousand tests and the compiler hold, again
+# and again: a quarter of the time to collect the tests, a tenth of that to run them.
+gc.disable()
+
+
+def pytest_collection_finish():
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)

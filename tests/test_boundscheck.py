@@ -17,9 +17,6 @@ from banditlab import registry, testing
 from banditlab.testing import subject as test
 from banditlab.testing.subject import ROUNDS
 
-AGENTS = {name: test.subject(name) for name in registry.names()}
-PROBLEMS = {n: test.facing(n, registry.example("problem", n)) for n in registry.problem_names()}
-
 
 def given(subject):
     """The contract's run; where the seed must matter, so many pulls that the slowest decides."""
@@ -27,31 +24,32 @@ def given(subject):
     return {"rounds": rounds, "count": 2} if rounds > ROUNDS else {}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _one_child_plays_them_all():
-    for subject in (*AGENTS.values(), *PROBLEMS.values()):
+@pytest.fixture(scope="module")
+def subjects():
+    """Agents and problems under test, by kind and name: one child plays them all."""
+    agents = {("agent", name): test.subject(name) for name in registry.names()}
+    problems = {
+        ("problem", name): test.facing(name, registry.example("problem", name))
+        for name in registry.problem_names()
+    }
+    for subject in (*agents.values(), *problems.values()):
         testing.want_plain([subject], **given(subject))
+    return agents | problems
 
 
-def is_finite(subject):
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [("agent", name) for name in registry.names()]
+    + [("problem", name) for name in registry.problem_names()],
+)
+def test_stays_within_bounds(kind, name, subjects):
+    subject = subjects[kind, name]
+    if test.alone(subject):
+        pytest.skip("nothing is compiled for it")
     record = testing.plain_run(subject, **given(subject))
     # The epsilon of who is not private is nan, and so is a regret that needs a winner of all duels.
     recorded = ~np.isnan(record).all(axis=(0, 1))
-    return np.isfinite(record[..., recorded]).all() and recorded[0]
-
-
-@pytest.mark.parametrize("name", AGENTS)
-def test_agent_stays_within_bounds(name):
-    if test.alone(AGENTS[name]):
-        pytest.skip("it has no kernels")
-    assert is_finite(AGENTS[name])
-
-
-@pytest.mark.parametrize("name", PROBLEMS)
-def test_problem_stays_within_bounds(name):
-    if test.alone(PROBLEMS[name]):
-        pytest.skip("nothing is compiled for it")
-    assert is_finite(PROBLEMS[name])
+    assert np.isfinite(record[..., recorded]).all() and recorded[0]
 
 
 PAST = '''

@@ -15,8 +15,8 @@ PROBLEMS = [pair for name in registry.problem_names() for pair in testing.proble
 # One child process runs all of them without the jit: to start one takes longer than to play.
 testing.want_plain(subject(name) for name in registry.names())
 testing.want_plain(facing(n, registry.example("problem", n)) for n in registry.problem_names())
+LANED = [on for name in registry.names() for on in testing.in_lanes(subject(name))]
 for in_lockstep in (False, True):
-    LANED = (on for name in registry.names() for on in testing.in_lanes(subject(name)))
     testing.want_plain(LANED, **testing.LANES, lanes=in_lockstep)
 
 
