@@ -111,6 +111,9 @@ def test_rows_are_brought_to_size(how, constant):
 def test_lengths_that_cannot_be_squared_are_divided_by_all_the_same():
     tiny = normalized(np.array([[3e-200, 4e-200], [3e99, 4e99]]), "row_l2")
     assert np.allclose(tiny, [[0.6, 0.8], [0.6, 0.8]])
+    x = np.random.default_rng(1).normal(3.0, 5.0, size=(40, 3))
+    odd = x * [1e300, 1.0, 1e-300]
+    assert np.allclose(normalized(odd, "zscore"), normalized(x, "zscore"), rtol=1e-12)
 
 
 def test_linucb_learns_digits_far_better_than_chance():

@@ -146,6 +146,8 @@ def normalized(x: np.ndarray, how: str, constant: bool = False) -> np.ndarray:
     choice("normalize", how, NORMALIZE)
     x = np.array(x, dtype=np.float64)
     if how.startswith("zscore"):
+        size = np.abs(x).max(axis=0, initial=0.0)  # first: squares may be 0, or infinite
+        x /= np.where(((1e-100 < size) & (size < 1e100)) | (size == 0.0), 1.0, size)
         x -= x.mean(axis=0)
         spread = x.std(axis=0)
         x /= np.where(spread > 1e-12 * np.abs(x).max(axis=0, initial=0.0), spread, 1.0)
