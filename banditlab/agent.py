@@ -248,6 +248,11 @@ class BanditAgent(Agent):
         )
         if getattr(self.algorithm, "features", False) and self.task.dim == 0:
             raise ValueError(f"{self.name} needs features: give Agent their number as dim")
+        if self.task.dim > 0 and self.task.n_contexts > 1:
+            raise ValueError(
+                f"n_contexts must be 1 where arms have features, dim {self.task.dim}, got "
+                f"{self.task.n_contexts}: hand a context over as features"
+            )
 
     def recommend(self, x: Any = None) -> np.ndarray:
         """Probabilities (n_arms,) over the arms that the agent would name best now."""

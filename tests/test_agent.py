@@ -67,6 +67,10 @@ def test_late_rewards_by_hand_equal_the_arena():
     ("call", "words"),
     [
         (lambda: banditlab.Agent("ucb", n_arms=1), "n_arms must be at least 2, got 1"),
+        (  # a context was read as a row of dim features, from beyond its end
+            lambda: banditlab.Agent("linucb", n_arms=2, n_contexts=3, dim=3),
+            "n_contexts must be 1 where arms have features, dim 3, got 3",
+        ),
         (lambda: banditlab.Agent("ucb", n_arms=2.5), "n_arms must be an integer"),
         (lambda: banditlab.Agent("ubc", n_arms=2), "unknown agent 'ubc'"),
         (lambda: banditlab.Agent("ucb", n_arms=2, horizon=-1), "horizon must be at least 0"),

@@ -196,7 +196,11 @@ def _kernels(predict: Callable[..., None], learn: Callable[..., None]) -> tuple[
     def act(params, state, t, x, rng):
         predict(params, state, x)
         allocate(params, state)
-        return categorical(rng, state.rule)
+        total = 0.0
+        for k in range(state.rule.size):
+            total += state.rule[k]
+        arm = categorical(rng, state.rule)
+        return arm if total == total else -1  # features too large to be squared: no numbers
 
     @kernel
     def update(params, state, t, x, arm, reward, rng):

@@ -168,10 +168,11 @@ def fill_rule(greed, costs, gamma, out):
 
 @kernel
 def fill_best(costs, out):
-    """Even odds over the arms of the least predicted cost."""
+    """Even odds over the arms of the least predicted cost; over all if that is no number."""
     best = costs[cheapest(costs)]
     ties = 0.0
     for k in range(out.size):
         ties += 1.0 if costs[k] == best else 0.0
     for k in range(out.size):
-        out[k] = 1.0 / ties if costs[k] == best else 0.0
+        even = 1.0 / ties if costs[k] == best else 0.0
+        out[k] = even if ties > 0.0 else 1.0 / out.size

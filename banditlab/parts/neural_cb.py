@@ -7,11 +7,12 @@ combinations can be compared. Rewards in [low, high] become costs in [0, 1].
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from banditlab.core import kernel, kernel_inline
+from banditlab.core import Task, kernel, kernel_inline
 from banditlab.parts import network_training, networks
 from banditlab.parts.inverse_gap import (
     LEAST,
@@ -38,6 +39,8 @@ from banditlab.parts.network_training import (
 from banditlab.protocols.online import Online
 from banditlab.random import categorical
 from banditlab.validate import flag, integer, nonnegative, positive
+
+MOST = 2 * 10**9  # comparisons of signs, with which an ensemble begins: seconds
 
 
 class State(NamedTuple):
@@ -208,6 +211,21 @@ def checked(given: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
+def check_of(params: Any) -> Callable[[Task], None] | None:
+    """What refuses, by ValueError, an ensemble whose signs take too much room or time."""
+
+    def check(task: Task) -> None:
+        blocks = task.n_arms if params.disjoint else 1
+        weights = networks.size(blocks, task.dim, params.units, params.depth)
+        if params.n_networks**2 * weights > MOST:
+            raise ValueError(
+                f"n_networks, {params.n_networks}, squared times the {weights:,} weights of the "
+                f"network must be at most {MOST:,}: fewer networks or units, or perturb 'expected'"
+            )
+
+    return check if params.perturb == ENSEMBLE and params.c_p > 0.0 else None
+
+
 def neural_policy(params: Any) -> Online:
     """The algorithm of checked hyper-parameters."""
     return Online(
@@ -219,4 +237,5 @@ def neural_policy(params: Any) -> Online:
         propensities,
         rewards=(params.low, params.high),
         features=True,
+        check=check_of(params),
     )

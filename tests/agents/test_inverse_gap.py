@@ -161,6 +161,18 @@ def test_the_linear_oracle_is_ridge_regression_with_a_constant_clipped(disjoint)
     np.testing.assert_allclose(one.propensities(x), propensities_of(costs, 30), atol=1e-12)
 
 
+def test_an_oracle_whose_predictions_are_no_numbers_gives_up():
+    """It drew an arm by probabilities that were none, and recommended nothing."""
+    one = agent(dim=2, oracle="linear", disjoint=True)
+    for arm in range(3):
+        one.update([1e200, 1.0], arm, 1.0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for call in (one.act, one.propensities):
+            with pytest.raises(ValueError, match="square_cb gave up: its predictions diverged"):
+                call([1.0, 1.0])
+        assert one.recommend([1.0, 1.0]).sum() == pytest.approx(1.0)
+
+
 def test_the_logistic_oracle_is_one_step_per_reward():
     one, rng = agent("fast_cb", dim=2, lr=0.5), np.random.default_rng(3)
     weights = np.zeros((3, 3))
@@ -302,6 +314,17 @@ def test_who_diverges_is_nan_from_there_and_says_so_once(capsys):
 def test_bad_arguments_are_refused(name, given, message):
     with pytest.raises(ValueError, match=message):
         make(name, **given)
+
+
+def test_an_ensemble_beyond_all_bounds_is_refused_before_it_is_drawn():
+    """A thousand networks of 600,000 weights were drawn, and compared pair by pair, for hours."""
+    huge = {"perturb": "ensemble", "n_networks": 1000, "units": 100_000}
+    with pytest.raises(ValueError, match="n_networks, 1000, squared times the 600,001 weights"):
+        banditlab.Agent("neu_fast_cb", n_arms=2, dim=2, **huge)
+    arena = {"problem": {"name": "nonlinear_stream"}, "agents": [{"name": "neu_fast_cb", **huge}]}
+    with pytest.raises(ValueError, match="n_networks, 1000, squared"):
+        banditlab.simulate(arena)
+    banditlab.Agent("neu_fast_cb", n_arms=10, dim=64, perturb="ensemble")._offer(np.zeros(64))
 
 
 def test_costs_must_lie_in_their_range():
