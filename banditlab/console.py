@@ -66,6 +66,12 @@ class Bar:
     """
 
     def __init__(self, quiet: bool, counted: str = "", console: Any = None):
+        self.off = quiet
+        self.task: Any = None
+        self.counted, self.pace = counted, Pace(time.monotonic)
+        self._stack = ExitStack()
+        if quiet:
+            return
         from rich.console import Console
         from rich.progress import (
             BarColumn,
@@ -89,10 +95,7 @@ class Bar:
             transient=True,
         )
         shown = self.bar.console.is_terminal or self.bar.console.is_jupyter
-        self.off = quiet or not shown  # a file has no use for a bar
-        self.task: Any = None
-        self.counted, self.pace = counted, Pace(time.monotonic)
-        self._stack = ExitStack()
+        self.off = not shown  # a file has no use for a bar
 
     def __enter__(self) -> Bar:
         self._stack.enter_context(interrupt.hook(self._stop))  # it has hidden the cursor

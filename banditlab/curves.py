@@ -25,7 +25,7 @@ import numpy as np
 
 from banditlab import registry
 from banditlab.data.atomic import Together
-from banditlab.data.raw import read_raw, write_raw
+from banditlab.data.raw import as_csv, read_raw, write_raw
 from banditlab.machine import peak_memory
 from banditlab.registry import unknown
 from banditlab.validate import choice
@@ -320,15 +320,21 @@ class Curves:
         return float(lo), float(hi)
 
     def frame(self, interval: str = "t") -> pd.DataFrame:
-        """Tidy means with 95% bands: Student's, or Clopper-Pearson's for errors.
+        """The columns of :meth:`columns` as a frame."""
+        import pandas as pd
+
+        return pd.DataFrame(self.columns(interval))
+
+    def columns(self, interval: str = "t") -> dict[str, np.ndarray]:
+        """Tidy means with 95% bands, as arrays of one length by the name of the column.
+
+        The bands are Student's, or Clopper-Pearson's for errors.
 
         ``interval``: ``bca`` and ``percentile`` take the bootstrap's in the place of Student's.
 
-        Columns: panel, cell, agent, t, measure, n, mean, sem, lo, hi (pointwise), simultaneous
+        They are panel, cell, agent, t, measure, n, mean, sem, lo, hi (pointwise), simultaneous
         (mean +- simultaneous * sem covers the whole curve at once).
         """
-        import pandas as pd
-
         from banditlab.statistics import (
             bootstrap_interval,
             clopper_pearson,
@@ -338,7 +344,7 @@ class Curves:
 
         choice("interval", interval, INTERVALS)
 
-        columns: dict[str, list[Any]] = {}
+        found: dict[str, list[Any]] = {}
         for (panel, agent), record in self.records.items():
             for m, measure in enumerate(record.measures):
                 raw = record.values[:, :, m]
@@ -365,9 +371,9 @@ class Curves:
                     "simultaneous": simultaneous_critical(raw),
                 }
                 for name, value in part.items():
-                    column = columns.setdefault(name, [])
+                    column = found.setdefault(name, [])
                     column.append(np.broadcast_to(np.asarray(value), record.checkpoints.shape))
-        return pd.DataFrame({name: np.concatenate(parts) for name, parts in columns.items()})
+        return {name: np.concatenate(parts) for name, parts in found.items()}
 
     def returns_frame(self) -> pd.DataFrame:
         """Returns of single episodes, as :mod:`banditlab.data.returns` reads them.
@@ -517,7 +523,7 @@ class Curves:
             known = {m for name in wanted for m in self.measures(name)}
             raise ValueError(unknown("measure", str(measure), known))
         title = self.arena["title"] or None
-        return draw(self.frame(), shown, title=title, bands=bands, width=width, style=style)
+        return draw(self.columns(), shown, title=title, bands=bands, width=width, style=style)
 
     def about(self) -> dict[str, Any]:
         """What goes into ``run.json``."""
@@ -543,27 +549,22 @@ class Curves:
 
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        frame = self.frame()
+        columns = self.columns()  # pandas, which frames take, would be a tenth of a short run
         about = self.about()
         local = {
             "machine": {"processor": platform.machine(), "cores": os.cpu_count()},
             "cpu_seconds": {" / ".join(key): value for key, value in self.seconds.items()},
             "peak_memory_bytes": peak_memory(),
         }
-        text = frame.to_csv(index=False, float_format="%.8g", lineterminator="\n")
-        singles = self.returns_frame()
         shown = about["figure"]
-        figure = draw(frame, shown["panels"], shown["title"] or None, bands, style=style)
+        figure = draw(columns, shown["panels"], shown["title"] or None, bands, style=style)
         with Together(folder) as files:
-            files.text("curves.csv", text)
+            files.text("curves.csv", as_csv(columns))
             files.text("run.json", json.dumps(about, indent=1) + "\n")
             files.text("run.local.json", json.dumps(local, indent=1) + "\n")
             write_raw(files.path("raw.parquet"), self.records)
-            if len(singles):
-                files.text(
-                    "returns.csv",
-                    singles.to_csv(index=False, float_format="%.8g", lineterminator="\n"),
-                )
+            if self.returns and len(singles := self.returns_frame()):
+                files.text("returns.csv", as_csv({str(n): singles[n].to_numpy() for n in singles}))
             for kind in ("png", "svg"):
                 write(figure, files.path(f"figure.{kind}"), kind)
         return folder

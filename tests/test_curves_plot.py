@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import banditlab
@@ -88,7 +89,7 @@ def test_by_default_all_panels_are_drawn_as_the_arena_says(curves, drawn):
     assert set(left["notes"]) == {"ucb", "uniform"} and not right["notes"]
     assert left["notes"]["ucb"].startswith(f"slope {curves.slope('ucb', 'regret', 'left'):.2f}")
     assert (seen["title"], seen["bands"]) == ("Two games", "pointwise")
-    assert seen["frame"].equals(curves.frame())
+    assert pd.DataFrame(seen["frame"]).equals(curves.frame())
 
 
 def test_one_panel_alone_takes_the_whole_figure(drawn):

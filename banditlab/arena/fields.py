@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator
 
+from banditlab.words import simple
+
 
 def _counted(value: Any) -> Any:
     """No word and no truth value, both of which pydantic would take for a number."""
@@ -16,7 +18,7 @@ def _counted(value: Any) -> Any:
 
 def _drawn(text: str) -> str:
     """A text of the figure; what stands between dollars there is mathematics, and must be some."""
-    if text.count("$") > 1:
+    if text.count("$") > 1 and not simple(text):
         from matplotlib.cbook import is_math_text
         from matplotlib.mathtext import MathTextParser
 

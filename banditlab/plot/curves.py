@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.text import Annotation
 
+    Table = pd.DataFrame | Mapping[str, np.ndarray]  # columns by name
+
+Columns = dict[str, np.ndarray]
+
 # Second channel, for print without colour. Four dashes and six markers come back together only
 # after 12 curves, and never in one colour.
 DASHES = ("-", (0, (5, 1.2)), (0, (1.2, 1)), (0, (6, 1.2, 1.2, 1.2)))
@@ -51,27 +55,35 @@ def _ordered(panel: Mapping[str, Any], labels: Iterable[str]) -> list[str]:
     return first + [label for label in labels if label not in first]
 
 
-def rows_of(frame: pd.DataFrame, panel: Mapping[str, Any]) -> pd.DataFrame:
+def rows_of(frame: Table, panel: Mapping[str, Any]) -> Columns:
     """The panel's rows of the frame, with a column ``label`` that names the curve."""
-    here = frame[frame["panel"].astype(str) == str(panel["name"])]
-    if here.empty:
-        known = ", ".join(map(str, frame["panel"].unique()))
+    columns = {name: np.asarray(frame[name]) for name in map(str, frame)}
+    names = _texts(columns["panel"])
+    here = names == str(panel["name"])
+    if not here.any():
+        known = ", ".join(dict.fromkeys(names.tolist()))
         raise ValueError(f"no panel {panel['name']!r} in the frame; it has {known}")
-    rows = here[here["measure"] == panel["measure"]]
-    if rows.empty:
-        known = ", ".join(map(str, here["measure"].unique()))
+    mine = here & (columns["measure"] == panel["measure"])
+    if not mine.any():
+        known = ", ".join(dict.fromkeys(map(str, columns["measure"][here])))
         raise ValueError(f"no measure {panel['measure']!r} in panel {panel['name']!r}: {known}")
+    rows = {name: column[mine] for name, column in columns.items()}
     # As curves.csv has them, so that a figure redrawn from it is the same to the last byte.
-    numbers = {name: _rounded(rows[name]) for name in NUMBERS if name in rows}
-    cell = rows["cell"].astype(object).where(rows["cell"].notna(), "").astype(str)
-    label = rows["agent"].astype(str)
-    return rows.assign(
-        label=label + ", " + cell if cell.nunique() > 1 else label, cell=cell, **numbers
-    )
+    rows |= {name: _rounded(rows[name]) for name in NUMBERS if name in rows}
+    rows["agent"], rows["cell"] = _texts(rows["agent"]), _texts(rows["cell"])
+    cells = zip(rows["agent"], rows["cell"], strict=True)
+    several = len(set(rows["cell"])) > 1
+    rows["label"] = np.array([f"{a}, {c}" if several else a for a, c in cells], object)
+    return rows
 
 
-def _rounded(values: pd.Series) -> list[float]:
-    return [float(f"{value:.8g}") for value in values]
+def _texts(column: np.ndarray) -> np.ndarray:
+    """Words (n,), "" where one is missing."""
+    return np.array(["" if x is None or x != x else str(x) for x in column.tolist()], object)
+
+
+def _rounded(values: np.ndarray) -> np.ndarray:
+    return np.array([float(f"{value:.8g}") for value in values.tolist()])
 
 
 def looks_of(
@@ -151,7 +163,7 @@ def guide(i: int, style: Style) -> dict[str, Any]:
 
 def curves_of(
     panel: Mapping[str, Any],
-    rows: pd.DataFrame,
+    rows: Columns,
     looks: Mapping[str, Any],
     bands: str,
     guides: Mapping[str, Any] | None = None,
@@ -173,14 +185,15 @@ def curves_of(
         named = settable(names.get(label, label))
         curves.append(Curve(label, named, t, y, nothing, nothing, guides[label], overlay=True))
     for label in _ordered(panel, rows["label"]):
-        part = rows[rows["label"] == label].sort_values("t")
+        mine = np.flatnonzero(rows["label"] == label)
+        mine = mine[np.argsort(rows["t"][mine], kind="stable")]
+        first = -np.inf if start is None else start
         if panel.get("xscale") == "log":
-            part = part[part["t"] > 0]
-        if start is not None:
-            part = part[part["t"] >= start]
-        t, mean, lo, hi = (part[c].to_numpy(float) for c in ("t", "mean", "lo", "hi"))
+            first = max(first, np.nextafter(0.0, 1.0))
+        mine = mine[rows["t"][mine] >= first]
+        t, mean, lo, hi = (rows[c][mine].astype(float) for c in ("t", "mean", "lo", "hi"))
         if bands == "simultaneous":
-            half = (part["simultaneous"] * part["sem"]).to_numpy(float)
+            half = rows["simultaneous"][mine] * rows["sem"][mine]
             lo, hi = mean - half, mean + half
         if np.isfinite(mean).any():
             note = (panel.get("notes") or {}).get(label, "").replace("-", "\N{MINUS SIGN}")

@@ -51,7 +51,7 @@ from banditlab.validate import choice, positive
 from banditlab.words import wrap
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from banditlab.plot.curves import Table
 
 METADATA: dict[str, dict[str, Any]] = {"png": {"Software": None}, "svg": {"Date": None}}
 
@@ -117,7 +117,7 @@ def _fitted(
 
 
 def draw(
-    frame: pd.DataFrame,
+    frame: Table,
     panels: Sequence[Mapping[str, Any]],
     title: str | None = None,
     bands: str = "pointwise",
@@ -130,9 +130,9 @@ def draw(
     Parameters
     ----------
     frame
-        Tidy means: columns panel, cell, agent, t, measure, mean, sem, lo, hi and, for
-        simultaneous bands, simultaneous. A panel with several cells has a curve per
-        (agent, cell).
+        Tidy means, as a pandas frame or arrays by name: columns panel, cell, agent, t, measure,
+        mean, sem, lo, hi and, for simultaneous bands, simultaneous. A panel with several cells has
+        a curve per (agent, cell).
     panels
         What to draw where; at least one.
     title

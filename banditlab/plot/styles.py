@@ -15,6 +15,7 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.mathtext import MathTextParser
 
 from banditlab.validate import choice
+from banditlab.words import simple
 
 # Okabe & Ito (2008), told apart by the colour-blind; without their yellow, lost on white paper.
 # Then, one by one, of all colours neither pale nor nearly black, the one that lies furthest from
@@ -169,7 +170,7 @@ def settable(text: str) -> str:
     ('$x^2$', '\\$x^{ and 5\\$')
     """
     try:
-        if text.count("$") > 1:
+        if text.count("$") > 1 and not simple(text):
             MathTextParser("path").parse(text)
     except ValueError:
         return text.replace("$", r"\$")

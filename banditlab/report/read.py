@@ -282,13 +282,13 @@ def _raw(path: Path) -> dict[tuple[str, str, str], Any] | None:
 
 def _finals(
     figure: FigurePanel,
-    rows: pd.DataFrame,
+    rows: dict[str, np.ndarray],
     raw: dict[tuple[str, str, str], Any] | None,
     local: Local | None,
 ) -> list[Final]:
     """The last value of each curve of a panel, in the panel's order."""
     found = []
-    for label, part in rows.groupby("label", sort=False):
+    for label, part in pd.DataFrame(rows).groupby("label", sort=False):
         last = part.sort_values("t", kind="stable").to_dict("records")[-1]
         agent, cell = str(last["agent"]), str(last["cell"])
         final = Final(str(label), last["mean"], last["lo"], last["hi"], int(last["n"]))

@@ -16,7 +16,6 @@ from banditlab.statistics.means import (
     paired_p,
     resampled_slopes,
     simultaneous_critical,
-    student,
     t_interval,
 )
 from banditlab.statistics.pairs import Pair, chance_interval, compare_all
@@ -30,6 +29,7 @@ from banditlab.statistics.scores import (
     stratified_interval,
 )
 from banditlab.statistics.sequential import Verdict, log_e_value, top_two
+from banditlab.statistics.students_t import student, student_tail
 
 __all__ = [
     "Aggregate",
@@ -54,6 +54,7 @@ __all__ = [
     "simultaneous_critical",
     "stratified_interval",
     "student",
+    "student_tail",
     "t_interval",
     "top_two",
 ]

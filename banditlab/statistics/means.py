@@ -1,9 +1,9 @@
 """What the replications say: means, intervals, bands over a whole curve, and paired tests.
 
 ``raw`` holds a row per replication, (replications, ...) float64, and everything is along axis 0.
-SciPy's distribution functions come from ``scipy.special``, imported where they are used, for it
-takes a third of a second in which a run can simulate; ``scipy.stats``, of which only the bootstrap
-makes use, takes a second.
+``scipy.special`` is imported where it is used, for it takes a fifth of a second, and most runs need
+no more of it than Student's distribution (:mod:`banditlab.statistics.students_t`);
+``scipy.stats``, of which only the bootstrap makes use, takes a second.
 """
 
 from __future__ import annotations
@@ -15,9 +15,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from banditlab.statistics.students_t import student, student_tail
 from banditlab.validate import choice, inside, integer
 
 BOOTSTRAPS = ("bca", "percentile")
+# Multiplications that the library of linear algebra is handed at once. Of more it makes a job for
+# many threads, which wait for each other longer than one of them takes for all.
+AT_ONCE = 250_000
 
 
 class Interval(NamedTuple):
@@ -45,13 +49,6 @@ def mean_sem(raw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     same = (raw == raw[0]).all(axis=0)  # there the rounding of the mean would leave a residue
     mean = np.where(same, raw[0], mean)
     return mean, np.where(same, 0.0, raw.std(axis=0, ddof=1) / math.sqrt(n))
-
-
-def student(df: int, level: float) -> float:
-    """Student's quantile with ``df`` >= 1 degrees of freedom, at ``level`` in (0, 1)."""
-    from scipy.special import stdtrit
-
-    return float(stdtrit(df, level))
 
 
 def t_interval(raw: np.ndarray, level: float = 0.95) -> Interval:
@@ -182,18 +179,19 @@ def simultaneous_critical(
         return highest
     residuals = (raw[:, counted] - mean[counted]) / (sem[counted] * math.sqrt(n * (n - 1)))
     rng = np.random.default_rng(seed)
-    suprema = np.empty(draws)
     block = max(1, 4_000_000 // n)  # 32 MB of signs at a time
+    few = max(1, AT_ONCE // residuals.size)
+    sums = []
+    for start in range(0, draws, block):
+        size = min(block, draws - start)
+        signs = _signs(n, draws, seed) if size == draws else flips(rng, size, n)
+        for i in range(0, size, few):
+            sums.append(np.abs(signs[i : i + few] @ residuals).max(axis=1))
+    # A column of residuals has square sum 1, whatever the signs; so a flipped column with sum m
+    # has t^2 = m^2 (n - 1) / (n - m^2), which increases with |m|.
+    largest = np.concatenate(sums) ** 2
     with np.errstate(divide="ignore"):
-        for start in range(0, draws, block):
-            size = min(block, draws - start)
-            signs = _signs(n, draws, seed) if size == draws else flips(rng, size, n)
-            # A column of residuals has square sum 1, whatever the signs; so a flipped column with
-            # sum m has t^2 = m^2 (n - 1) / (n - m^2), which increases with |m|.
-            largest = np.abs(signs @ residuals).max(axis=1) ** 2
-            suprema[start : start + size] = np.sqrt(
-                largest * (n - 1) / np.maximum(n - largest, 0.0)
-            )
+        suprema = np.sqrt(largest * (n - 1) / np.maximum(n - largest, 0.0))
     return float(np.clip(np.quantile(suprema, level, method="higher"), lowest, highest))
 
 
@@ -211,9 +209,7 @@ def paired_p(a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarray) -
         return 1.0 if difference == 0.0 else 0.0
     if len(a) == 1:
         return math.nan
-    from scipy.special import stdtr
-
-    return float(2.0 * stdtr(len(a) - 1, -np.abs(difference / sem)))
+    return 2.0 * student_tail(len(a) - 1, abs(float(difference / sem)))
 
 
 def holm(pvalues: Sequence[float] | np.ndarray) -> np.ndarray:
