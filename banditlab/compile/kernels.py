@@ -28,6 +28,7 @@ from banditlab.compile.fingerprint import (
     machine,
     reached,
 )
+from banditlab.compile.quick import quicker
 from banditlab.compile.shelf import Function, Place, Shelf, is_bare, link
 from banditlab.core import FromPython
 
@@ -135,7 +136,8 @@ def _borrowing() -> Iterator[None]:
         before = dispatcher_registry[cpu_target]
         dict.__setitem__(dispatcher_registry, cpu_target, Borrowed)
         try:
-            yield
+            with quicker():
+                yield
         finally:
             dict.__setitem__(dispatcher_registry, cpu_target, before)
 
