@@ -528,6 +528,26 @@ def test_an_environment_of_the_command_line_is_an_arena():
 
 
 @pytest.mark.parametrize(
+    ("name", "given", "least"),
+    [
+        ("spo_ppo", {"queue": 10, "n_envs": 3, "episodes": 2, "length": 20}, 240),
+        ("rm_ppo", {"queue": 9, "n_envs": 2, "length": 300}, 2000),  # Pendulum ends after 200
+        ("spo_sac", {"queue": 4, "length": 50}, 200),
+        ("protected", {"first": 500, "iterations": 1}, 500),
+        ("atla_ppo", {"first": 500}, 500),
+        ("wocar_ppo", {"first": 500}, 500),
+    ],
+)
+def test_a_horizon_in_which_nothing_is_learned_is_refused_before_anybody_plays(name, given, least):
+    """And without the libraries that would learn."""
+    algorithm = registry.make(name, **given)._replace(needs=())
+    problem = registry.make_problem("gym_env", id="Pendulum-v1")
+    with pytest.raises(ValueError, match=rf"^horizon must be above .*{least:,}"):
+        gym.refuse(Terms(algorithm, problem, least))
+    gym.refuse(Terms(algorithm, problem, least + 1))
+
+
+@pytest.mark.parametrize(
     ("actions", "words"),
     [
         (gymnasium.spaces.Discrete(3, start=1), "must be numbered from 0"),

@@ -185,6 +185,8 @@ class Deep(NamedTuple):
     continuous: bool = True  # whether it can choose vectors
     rewards: tuple[float, float] = (-np.inf, np.inf)
     returns: Table | None = None  # single returns that it keeps beside its measures
+    # (params, environment, horizon): ValueError for a horizon in which it would learn nothing
+    fits: Callable[[Any, Environment, int], None] = lambda params, environment, horizon: None
 
 
 class Environment(NamedTuple):
@@ -657,7 +659,7 @@ def loop(terms: Terms, checkpoints: np.ndarray) -> Loop:
 
 
 def refuse(terms: Terms) -> None:
-    """Refuse an algorithm whose packages are missing, or that cannot choose such actions."""
+    """Refuse an algorithm whose packages are missing, that cannot choose such actions, or learn."""
     for package in terms.algorithm.needs:
         if importlib.util.find_spec(package) is None:
             raise ValueError(f"{terms.who} needs {package}: {INSTALL}")
@@ -665,6 +667,7 @@ def refuse(terms: Terms) -> None:
         raise ValueError(
             f"{terms.who} cannot play {terms.what}, whose actions are {terms.problem.kind}"
         )
+    terms.algorithm.fits(terms.algorithm.params, terms.problem, terms.horizon)
 
 
 def spaced(points: list[int], horizon: int) -> list[int]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from banditlab.parts.deep.judged import FACTS, table
+from banditlab.parts.deep.judged import FACTS, fits, table
 from banditlab.protocols.gym import Deep, Learner, Setting
 from banditlab.validate import integer, nonnegative, positive
 
@@ -34,11 +34,11 @@ class ATLA(NamedTuple):
 
 def learner(params: ATLA, setting: Setting) -> Learner:
     """ATLA at work."""
-    from banditlab.parts.deep.adversarial import Common, Robust, enough
+    from banditlab.parts.deep.adversarial import Common, Robust
     from banditlab.parts.deep.learned import Attacker, losses
     from banditlab.parts.deep.ppo import Critic, Judge, Pupil, Settings, victim_of
 
-    enough(setting.horizon, params.first)
+    fits(params, setting.environment, setting.horizon)
     of_victims = Settings(params.lr, params.value_lr, entropy=params.entropy)
     of_attackers = Settings(params.attacker_lr, params.attacker_value_lr)
 
@@ -112,4 +112,4 @@ def atla_ppo(
         integer("episodes", episodes, 1),
     )
     kept = table(1, params.attacks, params.episodes)
-    return Deep(params, learner, needs=("torch",), facts=FACTS, returns=kept)
+    return Deep(params, learner, needs=("torch",), facts=FACTS, returns=kept, fits=fits)

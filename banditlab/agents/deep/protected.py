@@ -32,7 +32,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from banditlab.parts.deep.judged import FACTS, table
-from banditlab.protocols.gym import Deep, Learner, Setting
+from banditlab.parts.deep.judged import fits as hardens
+from banditlab.protocols.gym import Deep, Environment, Learner, Setting
 from banditlab.validate import choice, integer, nonnegative, positive
 
 label = "PROTECTED"
@@ -56,11 +57,17 @@ class Protected(NamedTuple):
     episodes: int = 10  # >= 1: of each judgement under attack
 
 
+def fits(params: Protected, environment: Environment, horizon: int) -> None:
+    """ValueError if there is to be a second policy and no time for it."""
+    if params.iterations > 0:
+        hardens(params, environment, horizon)
+
+
 def learner(params: Protected, setting: Setting) -> Learner:
     """PROTECTED at work."""
     import torch
 
-    from banditlab.parts.deep.adversarial import Common, Robust, enough
+    from banditlab.parts.deep.adversarial import Common, Robust
     from banditlab.parts.deep.attacks import none
     from banditlab.parts.deep.learned import Attacker, mean_return
     from banditlab.parts.deep.ppo import (
@@ -74,8 +81,7 @@ def learner(params: Protected, setting: Setting) -> Learner:
         victim_of,
     )
 
-    if params.iterations > 0:
-        enough(setting.horizon, params.first)
+    fits(params, setting.environment, setting.horizon)
     of_victims = Settings(params.lr, params.value_lr, entropy=params.entropy)
     of_attackers = Settings(params.attacker_lr, params.attacker_value_lr, clip=0.4, entropy=3e-4)
 
@@ -223,4 +229,4 @@ def protected(
         integer("episodes", episodes, 1),
     )
     kept = table(params.iterations + 1, params.attacks, params.episodes)
-    return Deep(params, learner, needs=("torch",), facts=FACTS, returns=kept)
+    return Deep(params, learner, needs=("torch",), facts=FACTS, returns=kept, fits=fits)

@@ -222,4 +222,4 @@ def rm_ppo(
         ent_coef, width, normalize,
     )  # fmt: skip
     params = given._replace(**spo_ppo.valid(given))
-    return Deep(params, learner, facts=spo_ppo.FACTS, discrete=True)
+    return Deep(params, learner, facts=spo_ppo.FACTS, discrete=True, fits=spo_ppo.fits)

@@ -30,7 +30,7 @@ from banditlab.parts.deep.preferences import (
     enough,
     length_of,
 )
-from banditlab.protocols.gym import Deep, Learner, Setting
+from banditlab.protocols.gym import Deep, Environment, Learner, Setting
 from banditlab.validate import integer, positive
 
 label = "SPO-PPO"
@@ -81,6 +81,13 @@ def valid(given: Any) -> dict[str, Any]:
 OF_PPO = tuple(name for name in ppo.PPOParams._fields if name != "n_steps")
 
 
+def fits(params: Any, environment: Environment, horizon: int) -> None:
+    """ValueError if the horizon ends before the queue is full."""
+    rollout = params.n_envs * params.episodes
+    rollouts = -(-params.queue // rollout)
+    enough(horizon, rollouts * rollout * length_of(params.length, environment))
+
+
 def arguments(params: Any, setting: Setting) -> dict[str, Any]:
     """What both learners are given, as :class:`banditlab.parts.deep.self_play.Judged` calls it.
 
@@ -88,9 +95,8 @@ def arguments(params: Any, setting: Setting) -> dict[str, Any]:
     """
     from banditlab.parts.deep.self_play import Terms
 
+    fits(params, setting.environment, setting.horizon)
     length = length_of(params.length, setting.environment)
-    rollout = params.n_envs * params.episodes
-    enough(setting.horizon, -(-params.queue // rollout) * rollout * length)
     of_ppo = {name: getattr(params, name) for name in OF_PPO if name != "width"}
     judge = Judge(params.judge, params.flip, params.temperature, params.threshold)
     return {
@@ -155,4 +161,4 @@ def spo_ppo(
         width, normalize,
     )  # fmt: skip
     params = SpoPPO(**valid(given), scale=positive("scale", scale))
-    return Deep(params, learner, facts=FACTS, discrete=True)
+    return Deep(params, learner, facts=FACTS, discrete=True, fits=fits)

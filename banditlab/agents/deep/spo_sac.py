@@ -21,7 +21,7 @@ import numpy as np
 
 from banditlab.agents.deep.spo_ppo import FACTS
 from banditlab.parts.deep.preferences import Judge, checked, checked_length, enough, length_of
-from banditlab.protocols.gym import Deep, Learner, Setting
+from banditlab.protocols.gym import Deep, Environment, Learner, Setting
 from banditlab.validate import between, integer, nonnegative, positive
 
 label = "SPO-SAC"
@@ -134,21 +134,27 @@ def subclass() -> Any:
     return SPOSAC
 
 
+def fits(params: SpoSAC, environment: Environment, horizon: int) -> None:
+    """ValueError if the horizon ends before the queue is full, or if it is not remembered."""
+    warm_up = params.queue * length_of(params.length, environment)
+    enough(horizon, warm_up)
+    if params.buffer_size < warm_up:
+        raise ValueError(
+            f"buffer_size must be at least {warm_up:,}, the steps of the queue, "
+            f"got {params.buffer_size:,}"
+        )
+
+
 def learner(params: SpoSAC, setting: Setting) -> Learner:
     """SPO at work."""
     from banditlab.parts.deep.self_play import Judged, Terms
 
     length = length_of(params.length, setting.environment)
     warm_up = params.queue * length
-    enough(setting.horizon, warm_up)
+    fits(params, setting.environment, setting.horizon)
     judge = Judge(params.judge, params.flip, params.temperature, params.threshold)
     # More than the horizon would take memory and change no number.
     episodes = min(params.buffer_size, setting.horizon + length) // length
-    if episodes < params.queue:
-        raise ValueError(
-            f"buffer_size must be at least {warm_up:,}, the steps of the queue, "
-            f"got {params.buffer_size:,}"
-        )
     return Judged(
         subclass(),
         setting,
@@ -199,4 +205,4 @@ def spo_sac(
         between("tau", tau, 0.0, 1.0),
         integer("width", width, 1),
     )
-    return Deep(params, learner, facts=FACTS)
+    return Deep(params, learner, facts=FACTS, fits=fits)

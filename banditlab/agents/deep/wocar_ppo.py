@@ -17,7 +17,7 @@ from __future__ import annotations
 import copy
 from typing import Any, NamedTuple
 
-from banditlab.parts.deep.judged import FACTS, table
+from banditlab.parts.deep.judged import FACTS, fits, table
 from banditlab.protocols.gym import Deep, Learner, Setting
 from banditlab.validate import integer, nonnegative, positive
 
@@ -46,11 +46,11 @@ def learner(params: WocaR, setting: Setting) -> Learner:
     """WocaR at work."""
     import torch
 
-    from banditlab.parts.deep.adversarial import Common, Robust, enough
+    from banditlab.parts.deep.adversarial import Common, Robust
     from banditlab.parts.deep.attacks import bounds
     from banditlab.parts.deep.ppo import Adam, Settings, layers, plainly
 
-    enough(setting.horizon, params.first)
+    fits(params, setting.environment, setting.horizon)
     of_victims = Settings(params.lr, params.value_lr, entropy=params.entropy)
 
     class WorstCase(Robust):
@@ -160,4 +160,4 @@ def wocar_ppo(
         integer("episodes", episodes, 1),
     )
     kept = table(1, params.attacks, params.episodes)
-    return Deep(params, learner, needs=("torch",), facts=FACTS, returns=kept)
+    return Deep(params, learner, needs=("torch",), facts=FACTS, returns=kept, fits=fits)

@@ -343,11 +343,3 @@ def _quietly(mean: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
 def _player(actor: Actor) -> Player:
     """A policy of ours as attackers that learn meet it."""
     return Player(victim_of(actor), _quietly(actor))
-
-
-def enough(horizon: int, first: int) -> None:
-    """ValueError if plain PPO takes all the steps, and nobody is hardened."""
-    if horizon <= first:
-        raise ValueError(
-            f"horizon must be above first, {first:,} steps of plain PPO, got {horizon:,}"
-        )

@@ -6,6 +6,8 @@ at the end, where that is asked for, under all of ``CONDITIONS``, each policy in
 
 from __future__ import annotations
 
+from typing import Any
+
 from banditlab.protocols.gym import Table
 
 CONSTANT = ("random", "mad")  # attacks that are judged at every checkpoint
@@ -25,3 +27,11 @@ FACTS = (
 def table(policies: int, attacks: int, episodes: int) -> Table | None:
     """The returns that are kept one by one; none where no attacker learns for so many updates."""
     return Table(policies, CONDITIONS, episodes) if attacks > 0 else None
+
+
+def fits(params: Any, environment: Any, horizon: int) -> None:
+    """ValueError if plain PPO takes all the steps, and nobody is hardened."""
+    if horizon <= params.first:
+        raise ValueError(
+            f"horizon must be above first, {params.first:,} steps of plain PPO, got {horizon:,}"
+        )
