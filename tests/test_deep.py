@@ -123,6 +123,24 @@ def test_single_returns_become_a_table_that_a_problem_plays_from(tmp_path):
     assert set(pd.read_csv(tmp_path / "curves.csv")["measure"]) <= set(curves.measures())
 
 
+def test_single_returns_of_a_sweep_say_of_which_value_they_are():
+    """On an axis or not: by what the climber says of its best, which differs between them."""
+    given = arena(
+        agents=[{"name": CLIMBER, "keeps": 1}], replications=1, checkpoints=[300],
+        sweep={"climber.step": [0.1, 0.4]}, measure="best",
+    )  # fmt: skip
+    for x, names in ("climber.step", ["climber, step = 0.1", "climber, step = 0.4"]), ("", None):
+        curves = banditlab.simulate({**given, "x": x})
+        table = curves.returns_frame()
+        names = names or curves.agents()
+        assert list(table["agent"]) == [who for who in names for _ in range(4)]
+        best = [curves.at(t, "climber", "best", None)[0] for t in (0.1, 0.4)] if x else [
+            curves.raw(who, "best")[0, -1] for who in names
+        ]  # fmt: skip
+        firsts = table[table["condition"] == "none"]["return"].to_numpy()
+        assert firsts == pytest.approx(np.repeat(best, 2) * [1, 2, 1, 2])
+
+
 def test_where_nobody_keeps_returns_there_is_no_table(curves, tmp_path):
     curves.save(tmp_path)
     assert not (tmp_path / "returns.csv").exists() and curves.returns_frame().empty

@@ -207,11 +207,10 @@ def _run(
         seconds[key] = seconds.get(key, 0.0) + sum(runner.curves[i].seconds for i in rivals)
     curves = Curves(arena.resolved(), _records(swept, done), beside, seconds, hash=arena.hash())
     curves.returns = [
-        {"panel": job.panel.name, "agent": record._replace(cell=name).named(job.agent.label),
-         **job.loop.returns(runner.values(i))}
-        for i, (job, record, name) in enumerate(zip(jobs, done, names, strict=True))
+        {"panel": job.panel.name, "agent": who, **job.loop.returns(runner.values(i))}
+        for i, (job, who) in enumerate(zip(jobs, _whose(swept), strict=True))
         if job.loop.returns is not None and many[i] == 1
-    ]  # fmt: skip
+    ]
     for claim in curves.arena["checks"]:
         curves.checks.extend(evaluate(claim, curves))
     return curves
@@ -240,6 +239,18 @@ def _curves(swept: Swept) -> Iterator[tuple[tuple[str, str], list[int]]]:
         for entry, *rivals in zip(shown.agents, *by_problem, strict=True):
             name = f"{entry.label}, {cell.name}" if cell.name else entry.label
             yield (shown.name, name), rivals
+
+
+def _whose(swept: Swept) -> list[str]:
+    """For each job whose single returns it has: the agent, and all that is swept or varied."""
+    found = []
+    for shown, cell in swept:
+        knob = [] if cell.x is None else [f"{shown.x.rpartition('.')[2]} = {cell.x:g}"]
+        for panel in cell.panels:
+            where = [panel.problem.name] if len(cell.panels) > 1 else []
+            more = [*([cell.name] if cell.name else []), *knob, *where]
+            found += [", ".join([entry.label, *more]) for entry in panel.agents]
+    return found
 
 
 def _records(swept: Swept, done: list[Record]) -> dict[tuple[str, str], Record]:
