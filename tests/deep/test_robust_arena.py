@@ -139,7 +139,7 @@ def test_rs_brings_down_what_its_q_says_is_good(trio, monkeypatch):
     monkeypatch.setattr(trio, "trained", lambda kind, whom: attacks.none)
     trio.tried(trio.team()[:1])
     steps = np.array(seen).reshape(-1, attacks.STEPS)
-    assert (steps[:, -1] < steps[:, 0]).all()
+    assert len(steps) == LENGTH and (steps[:, -1] < steps[:, 0]).all()
 
 
 def test_attackers_meet_the_whole_set_and_one_the_first_policy_alone(trio, monkeypatch):
