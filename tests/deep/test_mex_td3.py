@@ -148,6 +148,25 @@ def test_optimism_in_the_data_is_a_shifted_target():
         assert (off < 1e-5) is close, (eta, off)
 
 
+def test_an_update_takes_the_whole_optimism():
+    """The gradients of one update against those of the loss written out: MSE - eta O."""
+    model, twin = (ours(eta=0.3, baseline="lse", starts=300).learn(300) for _ in range(2))
+    for other in (model, twin):
+        torch.manual_seed(5)
+        np.random.seed(5)  # noqa: NPY002
+        if other is model:
+            model.train(gradient_steps=1, batch_size=64)
+    found = [x.grad.clone() for x in model.critic.parameters()]
+    data = batch(twin)
+    target = twin.target(data)
+    values, optimism = mex_td3.lse_optimism(twin, data)
+    for eta, close in ((0.3, True), (0.15, False), (-0.3, False)):
+        loss = sum(((q - target) ** 2).mean() for q in values) - eta * optimism
+        wanted = torch.autograd.grad(loss, list(twin.critic.parameters()), retain_graph=True)
+        off = max(float((a - b).abs().max()) for a, b in zip(found, wanted, strict=True))
+        assert (off < 1e-5) is close, (eta, off)
+
+
 def test_it_saves_and_loads_and_loads_as_td3(tmp_path, warm):
     warm.save(tmp_path / "model")
     env = gymnasium.make("Pendulum-v1")
