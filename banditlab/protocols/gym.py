@@ -70,7 +70,7 @@ POINTS = 1000  # that a tracker is told of a replication, about
 # Code that gives the numbers of older code, under whose name long runs were kept: these are gone on
 # with. An entry may go when nobody has such a run.
 KNOWN_AS = {
-    "b5c01ecbf4d68e66": "c4791e762ce231d3",  # protected, before its own Adam
+    "c54c35e83e71ddc3": "c4791e762ce231d3",  # protected, before its own Adam
 }
 NOTHING = Aside()  # beside playing
 SINGLE = "episode "  # how the names of single returns begin
