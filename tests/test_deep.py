@@ -523,6 +523,17 @@ def test_bad_hyper_parameters_are_one_line(name, given, words):
         registry.make(name, **given)
 
 
+def test_who_dreams_must_know_when_an_episode_ends():
+    dreamer, pendulum = (
+        registry.make("mex_mbpo"),
+        registry.make_problem("gym_env", id="Pendulum-v1"),
+    )
+    dreamer.fits(dreamer.params, pendulum, 300)
+    with pytest.raises(ValueError, match="no observation tells when an episode ends") as error:
+        dreamer.fits(dreamer.params, registry.make_problem(TARGET), 300)
+    assert "\n" not in str(error.value)
+
+
 def test_to_name_deep_agents_costs_no_torch():
     code = (
         "import sys, banditlab; from banditlab import registry\n"

@@ -30,7 +30,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from banditlab.protocols.gym import Deep, Learner, Setting
+from banditlab.protocols.gym import Deep, Environment, Learner, Setting, make
 from banditlab.validate import below_one, between, integer, nonnegative, positive
 
 label = "MEX-MBPO, reduced"
@@ -220,9 +220,24 @@ def subclass() -> Any:
     return MEXMBPO
 
 
+def rule_of(environment: Environment) -> Any:
+    """When its episodes end, see :func:`banditlab.parts.deep.endings.ending`."""
+    from banditlab.parts.deep.endings import ending
+
+    env = make(environment)
+    try:
+        return ending(env)
+    finally:
+        env.close()
+
+
+def fits(params: MexMBPO, environment: Environment, horizon: int) -> None:
+    """ValueError if no observation tells when an episode ends."""
+    rule_of(environment)
+
+
 def learner(params: MexMBPO, setting: Setting) -> Learner:
     """MEX at work."""
-    from banditlab.parts.deep.endings import ending
     from banditlab.parts.deep.sb3 import Critics
 
     class Dreaming(Critics):
@@ -231,16 +246,11 @@ def learner(params: MexMBPO, setting: Setting) -> Learner:
         def facts(self, observations: np.ndarray) -> dict[str, float]:
             return {**super().facts(observations), "model_error": self.model.error}
 
-    env = setting.make()
-    try:
-        ends = ending(env)
-    finally:
-        env.close()
     return Dreaming(
         subclass(),
         setting,
         terms=params,
-        ends=ends,
+        ends=rule_of(setting.environment),
         gradient_steps=params.updates,
         ent_coef=params.alpha or "auto",
         learning_rate=params.learning_rate,
@@ -294,4 +304,4 @@ def mex_mbpo(
         between("tau", tau, 0.0, 1.0),
         integer("width", width, 1),
     )
-    return Deep(params, learner, facts=FACTS)
+    return Deep(params, learner, facts=FACTS, fits=fits)
