@@ -175,7 +175,7 @@ def _simulated(
     with interrupt.hook(ended):
         live = Live(arena, args.quiet, arena.counted) if args.live else None
         bar = live or Bar(quiet=args.quiet, counted=arena.counted)
-        loading = Thread(target=_load_what_saves, args=(arena,))
+        loading = Thread(target=_load_what_saves)
 
         def told(what: str, done: int, total: int) -> None:
             if loading.ident is None:  # now that the run is under way: it was not refused
@@ -239,15 +239,12 @@ def _kept(store: Store) -> str:
     return f"{kept}; go on with --resume" if kept else "nothing was kept"
 
 
-def _load_what_saves(arena: Any) -> None:
+def _load_what_saves() -> None:
     """It takes a second, during which the simulation leaves Python free."""
     import pyarrow.parquet  # noqa: F401
+    import scipy.special  # noqa: F401
 
     import banditlab.plot  # noqa: F401
-
-    spoken = [registry.protocol(panel.protocol) for panel in arena.panels]
-    if any(m.interval == "clopper_pearson" for protocol in spoken for m in protocol.measures):
-        import scipy.special  # noqa: F401
 
 
 def check_writable(folder: Path) -> None:

@@ -16,6 +16,7 @@ from banditlab.statistics.means import (
     paired_p,
     resampled_slopes,
     simultaneous_critical,
+    student,
     t_interval,
 )
 from banditlab.statistics.pairs import Pair, chance_interval, compare_all
@@ -29,7 +30,6 @@ from banditlab.statistics.scores import (
     stratified_interval,
 )
 from banditlab.statistics.sequential import Verdict, log_e_value, top_two
-from banditlab.statistics.students_t import student, student_tail
 
 __all__ = [
     "Aggregate",
@@ -54,7 +54,6 @@ __all__ = [
     "simultaneous_critical",
     "stratified_interval",
     "student",
-    "student_tail",
     "t_interval",
     "top_two",
 ]

@@ -1,9 +1,9 @@
 """What the replications say: means, intervals, bands over a whole curve, and paired tests.
 
 ``raw`` holds a row per replication, (replications, ...) float64, and everything is along axis 0.
-``scipy.special`` is imported where it is used, for it takes a fifth of a second, and most runs need
-no more of it than Student's distribution (:mod:`banditlab.statistics.students_t`);
-``scipy.stats``, of which only the bootstrap makes use, takes a second.
+SciPy's distribution functions come from ``scipy.special``, imported where they are used, for it
+takes a fifth of a second in which a run can simulate; ``scipy.stats``, of which only the bootstrap
+makes use, takes a second.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from banditlab.statistics.students_t import student, student_tail
 from banditlab.validate import choice, inside, integer
 
 BOOTSTRAPS = ("bca", "percentile")
@@ -49,6 +48,13 @@ def mean_sem(raw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     same = (raw == raw[0]).all(axis=0)  # there the rounding of the mean would leave a residue
     mean = np.where(same, raw[0], mean)
     return mean, np.where(same, 0.0, raw.std(axis=0, ddof=1) / math.sqrt(n))
+
+
+def student(df: int, level: float) -> float:
+    """Student's quantile with ``df`` >= 1 degrees of freedom, at ``level`` in (0, 1)."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(df, level))
 
 
 def t_interval(raw: np.ndarray, level: float = 0.95) -> Interval:
@@ -209,7 +215,9 @@ def paired_p(a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarray) -
         return 1.0 if difference == 0.0 else 0.0
     if len(a) == 1:
         return math.nan
-    return 2.0 * student_tail(len(a) - 1, abs(float(difference / sem)))
+    from scipy.special import stdtr
+
+    return float(2.0 * stdtr(len(a) - 1, -np.abs(difference / sem)))
 
 
 def holm(pvalues: Sequence[float] | np.ndarray) -> np.ndarray:
