@@ -121,6 +121,17 @@ def test_weights_start_even_with_the_fan_in_of_the_long_vector():
         assert layer.std() == pytest.approx(top / np.sqrt(3), rel=0.1)
 
 
+def test_small_and_deeper_layers_start_with_the_fan_in_of_the_layer_below():
+    rng = random.stream(random.key(4), 0, 0)
+    nets = [networks.new(2, 3, 4, 2, rng) for _ in range(300)]
+    layers = [networks.layers(net, net.theta) for net in nets]
+    fan_ins = {"first": 6, "bias": 6, "hidden": 4, "hidden_bias": 4, "last": 4, "last_bias": 4}
+    for name, fan_in in fan_ins.items():
+        values = np.concatenate([np.ravel(getattr(w, name)) for w in layers])
+        top = 1 / np.sqrt(fan_in)  # of 300 values, one in a hundred thousand times none is so large
+        assert 0.96 * top < np.abs(values).max() <= top, name
+
+
 @pytest.mark.parametrize("loss", training.LOSSES)
 @pytest.mark.parametrize("depth", [1, 2])
 def test_lazy_pulls_are_those_of_a_plain_second_program(loss, depth):
