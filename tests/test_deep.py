@@ -405,14 +405,6 @@ def test_other_code_of_an_agent_is_another_curve_and_a_comment_is_not(tmp_path):
     assert job_of(problem="gym_env").code != codes["same"][0]
 
 
-def test_a_long_run_that_was_kept_under_an_older_name_is_gone_on_with():
-    """Where this fails, code that trains was changed. If the numbers are the same, give its digest
-    the older name in gym.KNOWN_AS; if not, the long run begins anew, which is a decision."""
-    for entry in {a.name: a for p in read_arena("robust_mujoco").panels for a in p.agents}.values():
-        loop = job_of(entry.name, "gym_env")
-        assert loop.code == loop.task.code.partition(",")[0] == "c4791e762ce231d3", entry.name
-
-
 # --- what is refused, and how it is said --------------------------------------------------------
 
 

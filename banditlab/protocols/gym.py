@@ -67,11 +67,6 @@ SHARE = 20.0  # and at least so many times as long as it takes to keep one
 MANY = 50  # checkpoints: a list of more is one that nobody has written down
 FEW = 20  # checkpoints, when nobody has said which
 POINTS = 1000  # that a tracker is told of a replication, about
-# Code that gives the numbers of older code, under whose name long runs were kept: these are gone on
-# with. An entry may go when nobody has such a run.
-KNOWN_AS = {
-    "c54c35e83e71ddc3": "c4791e762ce231d3",  # protected, before its own Adam
-}
 NOTHING = Aside()  # beside playing
 SINGLE = "episode "  # how the names of single returns begin
 COMMON = ("return", "gap", "regret", "training_return", "length", "in_band")  # measures of all
@@ -621,8 +616,7 @@ def _code(algorithm: Deep, problem: Environment) -> tuple[str, str]:
     are not looked into.
     """
     nouns = (algorithm.params, algorithm.learner, problem.params, problem.make)
-    found = spoken.digest(nouns, (play, measured, evaluate, setting, make, bare, _seed))
-    name = KNOWN_AS.get(found, found)
+    name = spoken.digest(nouns, (play, measured, evaluate, setting, make, bare, _seed))
     versions = []
     for package in ("gymnasium", "mujoco", *algorithm.needs):
         with suppress(importlib.metadata.PackageNotFoundError):
