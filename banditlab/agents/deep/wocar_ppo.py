@@ -48,7 +48,7 @@ def learner(params: WocaR, setting: Setting) -> Learner:
 
     from banditlab.parts.deep.adversarial import Common, Robust
     from banditlab.parts.deep.attacks import bounds
-    from banditlab.parts.deep.ppo import Adam, Settings, layers, plainly
+    from banditlab.parts.deep.ppo import Settings, layers, plainly
 
     fits(params, setting.environment, setting.horizon)
     of_victims = Settings(params.lr, params.value_lr, entropy=params.entropy)
@@ -62,7 +62,7 @@ def learner(params: WocaR, setting: Setting) -> Learner:
             super().__init__(setting, Common(*shared), of_victims, first)
             self.q = layers([self.dim + self.actions, 64, 64, 1], 1.0, setting.seed + 100)
             self.target = copy.deepcopy(self.q)
-            self.adam = Adam(self.q.parameters(), params.q_lr)
+            self.adam = torch.optim.Adam(self.q.parameters(), lr=params.q_lr, eps=1e-5)
 
         def harden(self, done: float) -> None:
             share = 1.0 - done
@@ -87,7 +87,8 @@ def learner(params: WocaR, setting: Setting) -> Learner:
             )
             low, high = bounds(self.pupil.actor.net, after, torch.full_like(after, params.radius))
             low, high = low.detach(), high.detach()
-            self.adam.lr = params.q_lr * share
+            for group in self.adam.param_groups:
+                group["lr"] = params.q_lr * share
             for _ in range(of_victims.value_epochs):
                 for rows in torch.randperm(len(s), generator=self.rng).split(64):
                     bad = self.worst(after[rows], low[rows], high[rows])
