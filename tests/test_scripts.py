@@ -34,7 +34,7 @@ def test_what_is_committed_is_what_a_run_gives(regenerate, check, capsys, tmp_pa
     assert {path.name: path.read_bytes() for path in (tmp_path / NAME).iterdir()} == before
     text = (tmp_path / "README.md").read_text()
     assert f"![The popular arm is wrong: imitation fails for every C* above 1]({NAME}/fig" in text
-    assert "**Claim.** From two contexts on" in text and "Checks: " in text
+    assert "**Claim.** From two contexts on" in text and "15 of 15 checks passed" in text
     assert f"`python -m banditlab.arena --arena {NAME}`" in text
     assert check() == 0
     said = capsys.readouterr().out

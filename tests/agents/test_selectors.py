@@ -383,7 +383,9 @@ def test_the_arena_quotes_the_table():
 
 
 def test_the_family_is_listed():
-    assert set(registry.families()["robust"]) == {"discover", "follow_leader", "random_set"}
+    assert set(registry.families()["robust"]) == {
+        *("discover", "follow_leader", "random_set", "static")
+    }
 
 
 def test_a_start_that_another_problem_lacks_is_left_out(tmp_path, capsys):
