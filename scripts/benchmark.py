@@ -244,12 +244,19 @@ def known_kernels() -> dict[str, float]:
     return found
 
 
+def interactive(name: str) -> bool:
+    """Whether its kernels decide in the tasks below: networks have none, two agents need others."""
+    deep = registry.protocol_of(registry.make(name)).name == "gym"
+    return not deep and name not in ("extra_observations", "mex_finite")
+
+
 def first_decision(names: list[str]) -> dict[str, float]:
     """CPU seconds of the first round of an interactive agent, beyond the import, warm cache."""
     code = (
         "import time, banditlab\n"
         "name = '{}'; face = banditlab.registry.protocol_of(banditlab.make(name)).face\n"
-        "given = dict(n_arms=3, dim=2, n_contexts=1, horizon=3000)\n"
+        "given = dict(n_arms=4, dim=2, n_contexts=1, horizon=3000, n_states=3, n_actions=2,\n"
+        "    steps=4, n_items=6, size=2)\n"
         "t = time.process_time()\n"
         "known = {{k: v for k, v in given.items() if k in face.arguments}}\n"
         "if not getattr(banditlab.make(name), 'features', False): known.pop('dim', None)\n"
@@ -491,7 +498,7 @@ def measure(quick: bool) -> dict[str, Any]:
         "compile_seconds": compile_seconds(),
         "known_kernels_seconds": known_kernels(),
         "first_decision_seconds": first_decision(
-            ["ucb", "thompson", "dp_bai"] if quick else registry.names()
+            ["ucb", "thompson", "dp_bai"] if quick else [*filter(interactive, registry.names())]
         ),
         "overhead_microseconds": overhead_microseconds(),
         "second_core": second_core(256 if quick else 1024),
