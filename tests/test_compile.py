@@ -777,19 +777,32 @@ def refuse(*args, **named):
     raise RuntimeError(f"compiles {args[2]}")
 if sys.argv[1] == "warm":
     compiler.CompilerBase.compile_extra = refuse
+"""
+PLAYS = {
+    "ucb": """
 agent = banditlab.Agent("ucb", n_arms=3, horizon=100, seed=1)
 for t in range(20):
     arm = agent.act()
     agent.update(None, arm, 0.1 * arm)
 print(arm, agent.recommend().tolist(), agent.propensities().tolist())
-"""
+""",
+    # Its code stands on functions that Numba makes from text, which are in no module.
+    "sparse_commit": """
+agent = banditlab.Agent("sparse_commit", n_arms=3, dim=2, horizon=3000, seed=1)
+x = np.eye(3, 2)
+pulls = agent.act(x)
+agent.update(x, pulls, 0.1 * pulls)
+print(pulls.tolist(), agent.recommend(x))
+""",
+}
 
 
-def test_the_first_decision_of_a_new_process_compiles_nothing(tmp_path):
+@pytest.mark.parametrize("name", PLAYS)
+def test_the_first_decision_of_a_new_process_compiles_nothing(tmp_path, name):
     found = []
     for how in ("cold", "warm"):
         done = subprocess.run(
-            [sys.executable, "-c", DECIDE, how],
+            [sys.executable, "-c", DECIDE + PLAYS[name], how],
             env=environment(tmp_path),
             capture_output=True,
             text=True,

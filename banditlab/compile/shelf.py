@@ -18,7 +18,7 @@ from numba.core import sigutils
 from numba.core.codegen import JITCodeLibrary, RuntimeLinker
 from numba.core.compiler import CompileResult, Flags, compile_extra
 from numba.core.dispatcher import _FunctionCompiler  # type: ignore[attr-defined]
-from numba.core.environment import lookup_environment
+from numba.core.environment import Environment, lookup_environment
 from numba.core.runtime import rtsys  # type: ignore[attr-defined]
 from numba.core.serialize import NumbaPickler
 from numba.core.typing.templates import Signature
@@ -197,6 +197,14 @@ def _dumps(kept: Kept, values: list[Any]) -> bytes:
     class Pickler(NumbaPickler):  # type: ignore[misc]
         def persistent_id(self, value: Any) -> int | None:
             return numbers.get(id(value))
+
+        def reducer_override(self, value: Any) -> Any:
+            if type(value) is Environment and not value.can_cache():
+                # Of a function that Numba made from text, in no module: its constants are asked for
+                # by compiled code, its globals by nobody.
+                rebuild, (_, *rest) = value.__reduce__()
+                return rebuild, ("builtins", *rest)
+            return super().reducer_override(value)
 
     Pickler(buffer, protocol=pickle.HIGHEST_PROTOCOL).dump(tuple(kept))
     return buffer.getvalue()
