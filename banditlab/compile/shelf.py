@@ -18,7 +18,8 @@ from numba.core import sigutils
 from numba.core.codegen import JITCodeLibrary, RuntimeLinker
 from numba.core.compiler import CompileResult, Flags, compile_extra
 from numba.core.dispatcher import _FunctionCompiler  # type: ignore[attr-defined]
-from numba.core.environment import Environment, lookup_environment
+from numba.core.environment import Environment as Constants
+from numba.core.environment import lookup_environment
 from numba.core.runtime import rtsys  # type: ignore[attr-defined]
 from numba.core.serialize import NumbaPickler
 from numba.core.typing.templates import Signature
@@ -199,7 +200,7 @@ def _dumps(kept: Kept, values: list[Any]) -> bytes:
             return numbers.get(id(value))
 
         def reducer_override(self, value: Any) -> Any:
-            if type(value) is Environment and not value.can_cache():
+            if type(value) is Constants and not value.can_cache():
                 # Of a function that Numba made from text, in no module: its constants are asked for
                 # by compiled code, its globals by nobody.
                 rebuild, (_, *rest) = value.__reduce__()
