@@ -60,6 +60,19 @@ def test_a_copy_is_the_one_that_was_made_before():
     assert shown(blocks) == before  # nothing is shared that changes
 
 
+def test_scopes_with_more_to_them_are_copied_by_numba(monkeypatch):
+    class More(ir.Scope):
+        def __init__(self, parent, loc):
+            super().__init__(parent, loc)
+            self.more = 1
+
+    with quicker():
+        assert "__deepcopy__" in vars(ir.Scope)
+    monkeypatch.setattr(ir, "Scope", More)
+    with quicker():
+        assert "__deepcopy__" not in vars(More) and "__deepcopy__" not in vars(ir.Loc)
+
+
 def test_numba_is_left_as_it_was():
     blas = linalg.ensure_blas
     try:

@@ -20,6 +20,14 @@ from typing import Any
 from numba.core import ir
 from numba.np import linalg
 
+# What a scope is made of where this was written. Where Numba says otherwise, it copies by itself.
+FIELDS = {"parent", "localvars", "loc", "redefined", "var_redefinitions"}
+
+
+def known() -> bool:
+    """Whether scopes are made of what `_copied_scope` copies."""
+    return vars(ir.Scope(None, ir.Loc("", 1))).keys() == FIELDS
+
 
 def _copied_scope(scope: Any, memo: dict[int, Any]) -> Any:
     """What ``copy.deepcopy`` makes of a scope, whose variables refer to it."""
@@ -54,10 +62,10 @@ def _there() -> None:
 @contextmanager
 def quicker() -> Iterator[None]:
     """Let Numba do so, while its compiler is locked."""
-    kinds: list[Any] = [ir.Scope, ir.Loc]
+    kinds: list[Any] = [ir.Scope, ir.Loc] if known() else []
     before = [vars(kind).get("__deepcopy__") for kind in kinds]
     blas = linalg.ensure_blas
-    for kind, way in zip(kinds, (_copied_scope, _itself), strict=True):
+    for kind, way in zip(kinds, (_copied_scope, _itself), strict=False):
         kind.__deepcopy__ = way
     if "numba.np.arraymath" not in sys.modules:
         linalg.ensure_blas = _there
