@@ -477,6 +477,7 @@ BODIES = {
     "Hopper-v5": {}, "Walker2d-v5": {}, "Ant-v5": {}, "Humanoid-v5": {}, "InvertedPendulum-v5": {},
     "HalfCheetah-v5": {}, "banditlab/HopperSparse-v0": {}, "banditlab/HopperVelSparse-v0": {},
     "banditlab/Walker2dSparse-v0": {}, "MountainCarContinuous-v0": {},
+    "InvertedDoublePendulum-v5": {}, "HumanoidStandup-v5": {},
 }  # fmt: skip
 HIDDEN = {"exclude_current_positions_from_observation": False}
 
@@ -510,7 +511,12 @@ def test_the_rule_says_what_the_environment_says(id, options):
             env.reset(seed=t)
     env.close()
     assert np.array_equal(rule(np.array(seen)), said)
-    never = "Cheetah" in id or "VelSparse" in id or options.get("terminate_when_unhealthy") is False
+    never = (
+        "Cheetah" in id
+        or "Standup" in id
+        or "VelSparse" in id
+        or options.get("terminate_when_unhealthy") is False
+    )
     assert any(said) is not never or id in ("Ant-v5", "Humanoid-v5")
     assert rule(np.full((1, len(seen[0])), np.nan))[0]
 
@@ -558,3 +564,35 @@ def test_an_environment_of_ones_own_says_it_itself_or_is_refused():
     scaled = gymnasium.wrappers.RescaleObservation(pendulum, np.float32(-1), np.float32(1))
     with pytest.raises(ValueError, match="RescaleObservation changes what is seen"):
         ending(scaled)
+
+
+class Strict(gymnasium.Wrapper):
+    """Ends an episode where the environment would not."""
+
+    def step(self, action):
+        seen, reward, _, truncated, info = self.env.step(action)
+        return seen, reward, bool(seen[0] < 0.9), truncated, info
+
+
+class Frank(Strict):
+    """And says so."""
+
+    def ends(self, seen):
+        return seen[:, 0] < 0.9
+
+
+class Dearer(gymnasium.RewardWrapper):
+    """Changes what is paid, not when it ends."""
+
+    def reward(self, reward):
+        return 2.0 * reward
+
+
+def test_a_wrapper_that_has_a_hand_in_the_steps_says_when_they_end_or_is_refused():
+    made = gymnasium.make("Pendulum-v1")
+    seen = np.array([[0.8, 0.6, 0.0], [1.0, 0.0, 0.0]])
+    with pytest.raises(ValueError, match="Pendulum-v1: Strict has a hand in its steps") as error:
+        ending(gymnasium.wrappers.TimeLimit(Strict(made), 9))
+    assert "\n" not in str(error.value)
+    assert ending(Dearer(Frank(made)))(seen).tolist() == [True, False]
+    assert ending(Dearer(made))(seen).tolist() == [False, False]

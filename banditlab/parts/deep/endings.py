@@ -2,7 +2,8 @@
 
 A learned model of an environment predicts what is seen next, not whether that was the end. For the
 bodies of Gymnasium the rule is read from the environment itself, with its own limits; another
-environment tells it in a method ``ends(observations)``, (n, d) to n booleans.
+environment, or a wrapper that has a hand in its steps, tells it in a method ``ends(observations)``,
+(n, d) to n booleans.
 
 >>> import gymnasium, numpy
 >>> never = ending(gymnasium.make("Pendulum-v1"))
@@ -21,7 +22,10 @@ import numpy as np
 from banditlab.validate import shown
 
 Ending = Callable[[np.ndarray], np.ndarray]  # observations (n, d) after a step -> (n,) bool
-NEVER = ("HalfCheetahEnv", "SwimmerEnv", "ReacherEnv", "PusherEnv", "PendulumEnv")
+NEVER = (
+    "HalfCheetahEnv", "SwimmerEnv", "ReacherEnv", "PusherEnv", "HumanoidStandupEnv", "PendulumEnv",
+)  # fmt: skip
+OURS = ("gymnasium.", "banditlab.")  # whose wrappers are looked through
 
 
 def ending(env: Any) -> Ending:
@@ -42,10 +46,18 @@ def ending(env: Any) -> Ending:
 def _rule(env: Any) -> Ending | None:
     layer = env
     while isinstance(layer, gymnasium.Wrapper):
+        if hasattr(type(layer), "ends"):
+            break
         if isinstance(layer, gymnasium.ObservationWrapper):
             raise ValueError(f"{_name(env)}: {type(layer).__name__} changes what is seen")
         if getattr(layer, "terminates", True) is False:  # SparseVelocity
             return None
+        if not type(layer).step.__module__.startswith(OURS):
+            raise ValueError(
+                f"{_name(env)}: {type(layer).__name__} has a hand in its steps, and perhaps in "
+                "when an episode ends; it says that itself in a method ends(observations), (n, d) "
+                "to n booleans"
+            )
         layer = layer.env
     if hasattr(layer, "ends"):
         own: Ending = layer.ends
@@ -110,6 +122,16 @@ def _pole(env: Any) -> Ending:
     return lambda seen: np.abs(seen[:, 1]) > 0.2
 
 
+def _poles(env: Any) -> Ending:
+    """The tip of the second of two poles, each .6 long; its angle is against the first."""
+
+    def ends(seen: np.ndarray) -> np.ndarray:
+        (sin, sin2), (cos, cos2) = seen[:, 1:3].T, seen[:, 3:5].T
+        return 0.6 * (cos + cos * cos2 - sin * sin2) <= 1.0
+
+    return ends
+
+
 def _car(env: Any) -> Ending:
     return lambda seen: (seen[:, 0] >= env.goal_position) & (seen[:, 1] >= env.goal_velocity)
 
@@ -120,5 +142,6 @@ KNOWN: dict[str, Callable[[Any], Ending]] = {
     "AntEnv": _ant,
     "HumanoidEnv": _humanoid,
     "InvertedPendulumEnv": _pole,
+    "InvertedDoublePendulumEnv": _poles,
     "Continuous_MountainCarEnv": _car,
 }
