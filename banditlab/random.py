@@ -46,6 +46,9 @@ SHIFT_11, SHIFT_12 = np.uint64(11), np.uint64(12)
 LAYER_MASK, ONE = np.uint64(255), np.uint64(1)
 TO_53_BITS = 1.0 / 9007199254740992.0
 TO_52_BITS = 1.0 / 4503599627370496.0
+TWO_52 = 4503599627370496.0
+TWO_52_BITS = np.uint64(0x4330000000000000)
+LAST_BIT = np.uint64(0x3CA0000000000000)  # the bits of 2**-53
 TO_SIGNED = 1.0 / 2251799813685248.0
 
 
@@ -151,7 +154,7 @@ def uniforms(rngs, out):
     for lane in range(out.size):
         word, s0, s1, s2, s3 = advance(rngs[0, lane], rngs[1, lane], rngs[2, lane], rngs[3, lane])
         rngs[0, lane], rngs[1, lane], rngs[2, lane], rngs[3, lane] = s0, s1, s2, s3
-        out[lane] = to_uniform(word)
+        out[lane] = to_uniform_by_bits(word)
 
 
 @kernel
@@ -173,6 +176,14 @@ def normals(rngs, out):
 def to_uniform(word):
     """A word as a multiple of 2**-53 in [0, 1)."""
     return np.int64(word >> SHIFT_11) * TO_53_BITS
+
+
+@kernel_inline
+def to_uniform_by_bits(word):
+    """`to_uniform` without a conversion: AVX2 has none of four integers of 64 bits at a time."""
+    high = np.int64((word >> SHIFT_12) | TWO_52_BITS).view(np.float64) - TWO_52
+    low = np.int64(((word >> SHIFT_11) & ONE) * LAST_BIT).view(np.float64)
+    return high * TO_52_BITS + low
 
 
 @kernel

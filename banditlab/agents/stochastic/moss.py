@@ -24,6 +24,7 @@ from typing import NamedTuple
 from banditlab import numeric
 from banditlab.core import kernel_inline
 from banditlab.parts.index import rounds_per_context
+from banditlab.parts.index_lanes import steady_lanes
 from banditlab.parts.many_arms import bounded_index_policy
 from banditlab.protocols.online import Online
 from banditlab.validate import positive
@@ -66,4 +67,6 @@ def moss(alpha: float = 1.0) -> Online:
 
     Raises ValueError when ``alpha`` is not positive and finite.
     """
-    return bounded_index_policy(MOSS(positive("alpha", alpha)), clock, index, bound, many=256)
+    params = MOSS(positive("alpha", alpha))
+    policy = bounded_index_policy(params, clock, index, bound, many=256)
+    return policy._replace(lanes=steady_lanes(params, clock, index))

@@ -24,6 +24,7 @@ from typing import NamedTuple
 
 from banditlab import numeric
 from banditlab.core import kernel_inline
+from banditlab.parts.index_lanes import rooted_lanes
 from banditlab.parts.many_arms import bounded_index_policy
 from banditlab.protocols.online import Online
 from banditlab.validate import positive
@@ -47,9 +48,16 @@ def index(params, clock, mean, inv):
     return mean + math.sqrt(params.alpha * clock * inv)
 
 
+@kernel_inline
+def root(params, clock):
+    return math.sqrt(params.alpha * clock)
+
+
 def ucb(alpha: float = 2.0) -> Online:
     """UCB1 with exploration constant ``alpha`` > 0 (2 in the paper).
 
     Raises ValueError when ``alpha`` is not positive and finite.
     """
-    return bounded_index_policy(UCB(positive("alpha", alpha)), clock, index, bound=index)
+    params = UCB(positive("alpha", alpha))
+    policy = bounded_index_policy(params, clock, index, bound=index)
+    return policy._replace(lanes=rooted_lanes(params, clock, index, root))

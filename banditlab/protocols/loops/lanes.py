@@ -30,16 +30,18 @@ class Lanes(NamedTuple):
       for the length of one call: four float64 arrays (lanes,), whatever is in them.
     * No ``best[lane] = value if larger else best[lane]``: to the compiler that is a store only
       where ``larger`` holds, which with AVX2 is a ``vmaskmovpd``, and that can cost as much as all
-      else in the loop. ``beside[lane] = ...``, copied back in a loop of its own, is none.
+      else in the loop. ``beside[lane] = ...``, copied back in a loop of its own, is none, nor is
+      ``max(best[lane], value)``.
     * Short loops of few arrays: of many, the compiler does not find out that they do not overlap.
-    * ``kernel_in_loop`` all through, each kernel a few loops long. In longer ones, and where a loop
-      may end early, Numba no longer sees that it need not count references.
+    * ``kernel_in_loop`` all through, each kernel a few loops long. In longer ones, where a loop may
+      end early, and where an array is last mentioned in a branch, Numba no longer sees that it need
+      not count references. That can cost a third of all time.
     """
 
     params: Any
     init: Callable[..., Any]  # as in Online, with lanes for contexts; must not draw
-    # (params, state, t, rngs, arms, spare): fills arms (lanes,) int64; rngs (4, lanes) uint64 are
-    # the agents' streams
+    # (params, state, t, rngs, arms, spare): fills arms (lanes,) int64, which hold those of the
+    # round before; rngs (4, lanes) uint64 are the agents' streams
     act: Callable[..., None]
     update: Callable[..., None]  # (params, state, t, arms, rewards, spare): one reward a lane
 
@@ -86,9 +88,9 @@ def run_block(lanes, arms, task, key, first, log_rounds, checkpoints, progress, 
                 if now == 0:
                     last[:] = chosen
                 for lane in range(L):  # by itself: a look-up by lane is not done several at a time
-                    mean = arms.segments[segment, np.uint64(chosen[lane])]
-                    means[lane] = mean
-                    rewards[lane] = arms.reward(arms.params, mean, variates[lane])
+                    means[lane] = arms.segments[segment, np.uint64(chosen[lane])]
+                for lane in range(L):
+                    rewards[lane] = arms.reward(arms.params, means[lane], variates[lane])
                 for lane in range(L):
                     regret[lane] += best - means[lane]
                     gained[lane] += rewards[lane]
