@@ -28,6 +28,9 @@ SETUP = [line for line in LINES if "pip install" in line]
 COMMANDS = [line for line in LINES if line not in SETUP]
 
 
+REDRAW = "python scripts/regenerate.py"
+FEW = ("benchmark", "delayed", "dp_bai")  # of each kind: speed, rounds, a sweep
+
 OWN = ("my_agent", "my_softmax", "my_contexts")  # files that the README asks to be saved
 
 
@@ -36,13 +39,30 @@ def own(name: str) -> str:
     return next(body for body in PYTHON if f"def {name}(" in body)
 
 
+def copied(there: Path) -> Path:
+    """A copy of what the scripts read, so that they write nothing here."""
+    ignore = shutil.ignore_patterns("local", "run.local.json", "__pycache__")
+    for name in ("arenas", "scripts", "results", "banditlab"):
+        shutil.copytree(ROOT / name, there / name, ignore=ignore)
+    return there
+
+
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory) -> Path:
-    """A copy of what the scripts read, so that they write nothing here."""
-    there = tmp_path_factory.mktemp("checkout")
-    for name in ("arenas", "scripts", "results", "banditlab"):
-        ignore = shutil.ignore_patterns("local", "__pycache__")
-        shutil.copytree(ROOT / name, there / name, ignore=ignore)
+    """A copy of the checkout, as far as scripts read it."""
+    return copied(tmp_path_factory.mktemp("checkout"))
+
+
+@pytest.fixture(scope="module")
+def lean(tmp_path_factory) -> Path:
+    """The same with few results, for the script that redraws them all.
+
+    That all of them can be drawn anew, `regenerate.py --figures --check` shows: it draws them.
+    """
+    there = copied(tmp_path_factory.mktemp("lean"))
+    for folder in (there / "results").iterdir():
+        if folder.is_dir() and folder.name not in FEW:
+            shutil.rmtree(folder)
     return there
 
 
@@ -75,11 +95,12 @@ def test_python_block(block, elsewhere, installed):
 
 
 @pytest.mark.parametrize("line", COMMANDS, ids=COMMANDS)
-def test_command(line, elsewhere, checkout, installed):
+def test_command(line, elsewhere, installed, request):
     words = shlex.split(line)
     assert words[0] == "python"
     if words[1].startswith("scripts/"):
-        done = run(words[1:], checkout, checkout)
+        folder = request.getfixturevalue("lean" if line == REDRAW else "checkout")
+        done = run(words[1:], folder, folder)
     else:
         done = run(words[1:], elsewhere, installed)
     assert done.returncode == 0, done.stdout + done.stderr
