@@ -75,6 +75,8 @@ def wrap(text: str, width: float, measure: Callable[[str], float], broken: bool 
     ``broken``.
     """
     words = WORD.findall(text)
+    if measure(whole := " ".join(words)) <= width:  # once, for to measure a formula takes long
+        return whole
     if broken:
         words = [part for word in words for part in _parts(word, width, measure)]
     best = _filled(words, width, measure)

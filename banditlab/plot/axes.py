@@ -15,7 +15,7 @@ from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullLoc
 from banditlab.plot.curves import Curve
 from banditlab.plot.styles import Style, settable
 from banditlab.validate import choice
-from banditlab.words import wrap
+from banditlab.words import RAISED, wrap
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -123,8 +123,9 @@ def power(value: float) -> str:
         return "0"
     exponent = math.floor(math.log10(abs(value)) + 1e-9)
     mantissa = f"{value / 10.0**exponent:.4g}"
-    head = {"1": "", "-1": "-"}.get(mantissa, rf"{mantissa}{{\times}}")
-    return f"${head}10^{{{exponent}}}$"
+    head = {"1": "", "-1": "-"}.get(mantissa, f"{mantissa}\N{MULTIPLICATION SIGN}")
+    # In plain letters: to set a formula takes as long as ten words, and both pictures set it anew.
+    return head.replace("-", "\N{MINUS SIGN}") + "10" + str(exponent).translate(RAISED)
 
 
 def _plain(value: float, places: int | None = None) -> str:

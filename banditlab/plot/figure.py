@@ -174,7 +174,7 @@ def draw(
     with house_style(look):
         # Not the figure's own: it would lay out again, and draw once more, for each file.
         layout = ConstrainedLayoutEngine(w_pad=0.05, h_pad=0.05, wspace=0.03, hspace=0.05)
-        figure = Picture(figsize=(look.grow * wide, look.grow * row * n_rows), dpi=100)
+        figure = Picture(figsize=(look.grow * wide, look.grow * row * n_rows), dpi=DPI)
         FigureCanvasAgg(figure)
         size = (look.grow * each, look.grow * row)
         spec = figure.add_gridspec(n_rows, n_columns)
