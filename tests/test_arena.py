@@ -15,6 +15,7 @@ from banditlab import random
 from banditlab.arena import jobs
 from banditlab.arena import rows as arena_rows
 from banditlab.arena.claims import evaluate
+from banditlab.arena.claims import verdict as in_words
 from banditlab.arena.overlays import overlays
 from banditlab.arena.spec import checkpoints, read_arena
 from banditlab.cli import report
@@ -349,6 +350,11 @@ def test_a_share_of_the_way_is_counted_from_where_it_begins():
     [found] = evaluate({**claim, "share": 0.5, "hypothesis": True}, curves)
     low, high = -0.5 - 4.302653 * 0.5, -0.5 + 4.302653 * 0.5  # the 97.5% quantile of t, 2 degrees
     assert found["found"].endswith(f"difference -0.5 [{low:.4g}, {high:.4g}]")
+    # Where it holds of the means alone, and the interval reaches the other side, it is said.
+    [found] = evaluate({**claim, "share": 0.5, "sigmas": 0.5, "hypothesis": True}, curves)
+    assert found["passed"] and in_words(found) == "holds, within noise"
+    [found] = evaluate({**claim, "share": 0.1, "sigmas": 0.5, "hypothesis": True}, curves)
+    assert found["passed"] and in_words(found) == "holds"  # -5, -5, -4.7
     [found] = evaluate({**CLAIM, "less": 0.0, "than": "base.regret", "at": 4}, curves)
     assert found["passed"] and found["check"] == "0 < base.regret at 4"
 

@@ -23,9 +23,10 @@ def failed(checks: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 
 
 def verdict(check: Mapping[str, Any]) -> str:
-    """A verdict in words."""
+    """A verdict in words; that an order which holds may be luck is said with it."""
     if check.get("hypothesis"):
-        return "holds" if check["passed"] else "does not hold"
+        holds = "holds, within noise" if check.get("noise") else "holds"
+        return holds if check["passed"] else "does not hold"
     return "passed" if check["passed"] else "FAILED"
 
 
@@ -52,7 +53,7 @@ def _verdicts(claim: Mapping[str, Any], curves: Curves) -> list[dict[str, Any]]:
     if claim.get("beats"):
         return [_evaluate_beats(claim, curves)]
     rounds = claim["at"] if isinstance(claim["at"], list) else [claim["at"]]
-    verdicts = []
+    verdicts: list[dict[str, Any]] = []
     for i, t in enumerate(rounds):
         left = _side(claim["less"] if _compares(claim) else claim["value"], t, panel, curves)
         where = f"{panel + ': ' if panel else ''}"
@@ -72,8 +73,10 @@ def _verdicts(claim: Mapping[str, Any], curves: Curves) -> list[dict[str, Any]]:
             room = f" + {claim['margin']:g}" if claim["margin"] else ""
             said = f"{where}{low} < {name}{room}{when}"
             found = f"{left.mean():.4g} against {right.mean():.4g}"
+            verdicts.append({"check": said, "found": found, "passed": passed, "why": claim["why"]})
             if claim.get("hypothesis"):
-                found += f", difference {mean[0]:.4g} [{lo[0]:.4g}, {hi[0]:.4g}]"
+                verdicts[-1]["found"] += f", difference {mean[0]:.4g} [{lo[0]:.4g}, {hi[0]:.4g}]"
+                verdicts[-1]["noise"] = bool(passed and hi[0] >= claim["margin"])
         else:
             near = claim["near"][i] if isinstance(claim["near"], list) else claim["near"]
             mean, sem, _, _ = t_interval(left[:, None])
@@ -82,7 +85,7 @@ def _verdicts(claim: Mapping[str, Any], curves: Curves) -> list[dict[str, Any]]:
             passed = bool(abs(mean[0] - near) <= allowed)
             said = f"{where}{claim['value']}{when} is {near:g}"
             found = f"{mean[0]:.4g}, allowed +- {allowed:.2g}"
-        verdicts.append({"check": said, "found": found, "passed": passed, "why": claim["why"]})
+            verdicts.append({"check": said, "found": found, "passed": passed, "why": claim["why"]})
     return verdicts
 
 

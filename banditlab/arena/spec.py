@@ -254,7 +254,8 @@ class Claim(Strict):
     ``at`` and ``near`` may be lists of equal length. With ``over`` and ``share`` in (0, 1] it is
     that share of the way from ``over`` to ``less`` that lies below ``than``: half of what PPO gains
     over uniform actions, say. A ``hypothesis`` is written before the run, like every check, and its
-    verdict is reported like theirs, but a no is a finding: nothing fails.
+    verdict is reported like theirs, but a no is a finding: nothing fails. One that holds although
+    the 95% interval of the difference reaches ``margin`` "holds, within noise".
     """
 
     panel: str = ""
