@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import gc
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +16,15 @@ from banditlab import interrupt
 
 if interrupt.is_program():  # what is imported below takes a second, in which it may be stopped
     interrupt.arm()
+    gc.disable()  # nothing of it is garbage, nor will be
 
 from banditlab.agent import Agent
 from banditlab.compile import cache_info, clear_cache
 from banditlab.registry import make, make_problem, names, problem_names
+
+if interrupt.is_program():
+    gc.freeze()
+    gc.enable()
 
 if TYPE_CHECKING:
     from banditlab.arena.resolve import until_resolved

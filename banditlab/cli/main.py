@@ -19,7 +19,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     # What a run makes lives to its end: looking for garbage took a tenth of it, and a second more
     # when Python ends.
-    gc.set_threshold(50_000)
+    gc.set_threshold(200_000, 20, 20)
     atexit.register(gc.freeze)
     output.ready()
     interrupt.say_otherwise()
