@@ -31,7 +31,7 @@ from banditlab.core import context, kernel, kernel_in_loop, kernel_inline
 from banditlab.parts.index import table, task_of
 from banditlab.protocols.loops.lanes import Lanes
 from banditlab.protocols.online import UNIT_REWARD, Online
-from banditlab.random import categorical, categoricals
+from banditlab.random import categoricals, uniform
 
 STEPS = 50  # at most, towards y; Newton's method needs about 5
 TOLERANCE = 1e-9  # of a step, relative to y
@@ -65,10 +65,21 @@ def new_weights_lanes(params, task, rng):
     return fresh(params, task)
 
 
-@kernel
+@kernel_in_loop
 def act_weights(params, state, t, x, rng):
-    """``act`` of the family."""
-    return categorical(rng, state.probs[context(state.probs.shape[0], x)])
+    """``act`` of the family: `random.categorical`, which to call would cost more than to draw."""
+    s = context(state.probs.shape[0], x)
+    total = 0.0
+    for k in range(state.probs.shape[1]):
+        total += state.probs[s, k]
+    target = uniform(rng) * total
+    reached = 0.0
+    arm = 0
+    for k in range(state.probs.shape[1]):
+        # The last arm of positive probability, until the target is within reach.
+        arm = k if (state.probs[s, k] > 0.0) & (target >= reached) else arm
+        reached += state.probs[s, k]
+    return arm
 
 
 @kernel_in_loop
@@ -107,15 +118,13 @@ def smallest(losses):
 
 
 @kernel_in_loop
-def fill_smallest(losses, beside, out):
-    """`smallest` of every lane. ``beside`` is memory; why it is there, `lanes.Lanes` says."""
+def fill_smallest(losses, out):
+    """`smallest` of every lane."""
     for lane in range(out.size):
         out[lane] = losses[lane, 0]
     for k in range(1, losses.shape[1]):
         for lane in range(out.size):
-            beside[lane] = losses[lane, k] if losses[lane, k] < out[lane] else out[lane]
-        for lane in range(out.size):
-            out[lane] = beside[lane]
+            out[lane] = min(out[lane], losses[lane, k])
 
 
 @kernel_inline
@@ -143,31 +152,32 @@ def weighing(
     slope: Callable[..., float] = flat,
     step: Callable[..., float] = stay,
 ) -> tuple[Callable[..., None], Callable[..., None]]:
-    """``weigh(rate, losses, out)``, which fills in the probabilities, for one lane and for all.
+    """``weigh(rate, losses, s, out)``, which fills in the probabilities of row s, and that of all.
 
-    The one for all, ``weigh_lanes(rate, losses, spare, out)``, has ``spare`` as in `Lanes`.
+    The one of all rows, ``weigh_lanes(rate, losses, spare, out)``, has ``spare`` as in `Lanes`.
     """
-    at_once = step is stay
+    if step is stay:
+        return _weighing_at_once(weight)
 
     @kernel
-    def weigh(eta, losses, out):
-        least = smallest(losses)
+    def weigh(eta, losses, s, out):
+        least = smallest(losses[s])
         y = first(eta)
         total = 1.0
         for _ in range(STEPS):
             total = 0.0
             slopes = 0.0
-            for k in range(out.size):
-                z = losses[k] - least + y
-                out[k] = weight(eta, z)
-                total += out[k]
-                slopes += slope(eta, z, out[k])
+            for k in range(out.shape[1]):
+                z = losses[s, k] - least + y
+                out[s, k] = weight(eta, z)
+                total += out[s, k]
+                slopes += slope(eta, z, out[s, k])
             move = step(eta, total, slopes)
             y += move
             if move <= TOLERANCE * y:
                 break
-        for k in range(out.size):
-            out[k] /= total
+        for k in range(out.shape[1]):
+            out[s, k] /= total
 
     @kernel_in_loop
     def iterate(eta, losses, least, y, total, slopes, out):
@@ -194,15 +204,50 @@ def weighing(
     @kernel_in_loop
     def weigh_lanes(eta, losses, spare, out):
         least, y, total, slopes = spare[0], spare[1], spare[2], spare[3]
-        fill_smallest(losses, total, least)
+        fill_smallest(losses, least)
         for lane in range(y.size):
             y[lane] = first(eta)
         left = iterate(eta, losses, least, y, total, slopes, out)
-        if not at_once:  # known to the compiler: a loop that may end early has its price
-            for _ in range(1, STEPS):
-                if left == 0:
-                    break
-                left = iterate(eta, losses, least, y, total, slopes, out)
+        for _ in range(1, STEPS):
+            if left == 0:
+                break
+            left = iterate(eta, losses, least, y, total, slopes, out)
+        for k in range(out.shape[1]):
+            for lane in range(total.size):
+                out[lane, k] /= total[lane]
+
+    return weigh, weigh_lanes
+
+
+def _weighing_at_once(
+    weight: Callable[..., float],
+) -> tuple[Callable[..., None], Callable[..., None]]:
+    """`weighing` without y. A loop that may end early would have its price."""
+
+    @kernel_in_loop
+    def weigh(eta, losses, s, out):
+        least = losses[s, 0]
+        for k in range(1, losses.shape[1]):
+            least = min(least, losses[s, k])
+        for k in range(out.shape[1]):
+            out[s, k] = weight(eta, losses[s, k] - least)
+        total = 0.0
+        for k in range(out.shape[1]):
+            total += out[s, k]
+        for k in range(out.shape[1]):
+            out[s, k] /= total
+
+    @kernel_in_loop
+    def weigh_lanes(eta, losses, spare, out):
+        least, total = spare[0], spare[1]
+        fill_smallest(losses, least)
+        for lane in range(total.size):
+            total[lane] = 0.0
+        for k in range(out.shape[1]):
+            for lane in range(total.size):
+                w = weight(eta, losses[lane, k] - least[lane])
+                out[lane, k] = w
+                total[lane] += w
         for k in range(out.shape[1]):
             for lane in range(total.size):
                 out[lane, k] /= total[lane]
@@ -217,11 +262,11 @@ def _mixing(
     """`weighing` with a share of even draws: kernels of its own, which cost the others nothing."""
 
     @kernel
-    def weigh_evenly_too(eta, losses, out):
-        weigh(eta, losses, out)
-        even = share(eta, out.size)
-        for k in range(out.size):
-            out[k] = (1.0 - even) * out[k] + even / out.size
+    def weigh_evenly_too(eta, losses, s, out):
+        weigh(eta, losses, s, out)
+        even = share(eta, out.shape[1])
+        for k in range(out.shape[1]):
+            out[s, k] = (1.0 - even) * out[s, k] + even / out.shape[1]
 
     @kernel_in_loop
     def weigh_evenly_too_lanes(eta, losses, spare, out):
@@ -241,14 +286,14 @@ def _learning(
     weigh: Callable[..., None],
     weigh_lanes: Callable[..., None],
 ) -> tuple[Callable[..., None], Callable[..., bool], Callable[..., None]]:
-    @kernel
+    @kernel_in_loop
     def update(params, state, t, x, arm, reward, rng):
         s = context(state.probs.shape[0], x)
         eta = rate(params, task_of(state), state.seen[s])
         for k in range(state.probs.shape[1]):
             state.losses[s, k] += estimate(eta, state.probs[s, k], 1.0 - reward, k == arm)
         state.seen[s] += 1.0
-        weigh(rate(params, task_of(state), state.seen[s]), state.losses[s], state.probs[s])
+        weigh(rate(params, task_of(state), state.seen[s]), state.losses, s, state.probs)
 
     @kernel
     def fit(params, state, t, x, arm, reward, rng):

@@ -16,10 +16,18 @@ from banditlab.protocols import online
 
 NO_FEATURES = np.zeros((1, 1))
 NAMES = ("exp3", "exp3_ix", "tsallis_inf")
+
+
+def of_one_row(weigh):
+    """``weigh(eta, losses, out)`` of arrays with one axis."""
+    return lambda eta, losses, out: weigh(eta, losses[None], 0, out[None])
+
+
 exp3_weights, exp3_in_lanes = weighing(exp3.weight)
 tsallis_weights, tsallis_in_lanes = weighing(
     tsallis_inf.weight, tsallis_inf.first, tsallis_inf.slope, tsallis_inf.step
 )
+exp3_weights, tsallis_weights = of_one_row(exp3_weights), of_one_row(tsallis_weights)
 compiled_only = pytest.mark.skipif(jit_disabled(), reason="simulates millions of rounds")
 
 

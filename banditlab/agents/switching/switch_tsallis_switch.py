@@ -106,7 +106,7 @@ def update(params, state, t, x, arm, losses, rng):
             state.number[0] = 1
             state.limit[0] = np.inf
             rounds = state.long[0]
-        weigh(2.0 / math.sqrt(state.number[0]), state.losses[0], state.probs[0])
+        weigh(2.0 / math.sqrt(state.number[0]), state.losses, 0, state.probs)
         following = categorical(rng, state.probs[0])
         state.switches[0] += 1 if following != arm else 0
         open_block(state.block, rounds, following)

@@ -99,7 +99,7 @@ def update(params, state, t, x, arm, losses, rng):
             n += 1
         state.number[0] = n
         a = wanted(state.price[0], state.probs.shape[1], n)
-        weigh(rate(a, n), state.losses[0], state.probs[0])
+        weigh(rate(a, n), state.losses, 0, state.probs)
         open_block(state.block, length(a), categorical(rng, state.probs[0]))
 
 
