@@ -8,7 +8,8 @@ ten roots a round, lanes of UCB do little else than wait for them. Two kinds of 
 * ``mean + sqrt(a * inv)``, with the same ``a`` for all arms, is but for rounding
   ``mean + sqrt(a) * sqrt(inv)``, and ``sqrt(inv)`` changes only when the arm is pulled. These are
   kept, and the sums tell who is largest unless the two largest lie within rounding: `rooted`.
-  Then, which is rare unless arms have the same rewards, the indices themselves are computed.
+  Then the indices themselves are computed; where that is often so, because arms have the same
+  rewards, the roots rest for some rounds.
 
 Arms are chosen as by the plain scan, bit for bit.
 """
@@ -23,12 +24,21 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from banditlab.core import kernel_in_loop, kernel_inline
-from banditlab.parts.index import mean, new_moments, table, task_of, update_moments_lanes
+from banditlab.parts.index import (
+    add_reward,
+    mean,
+    new_moments,
+    table,
+    task_of,
+    update_moments_lanes,
+)
 from banditlab.protocols.loops.lanes import Lanes
 
 ROUNDING = 1e-14  # see `clear`
 # Of roots above it no square, and no square divided by a number of rounds, is near underflow.
 SMALLEST_ROOT = 1e-140
+FEW_ARMS = 6  # fewer roots are as soon taken as kept
+REST = 32.0  # rounds in which indices are computed after one in which too many lanes were in doubt
 
 
 class Steady(NamedTuple):
@@ -52,6 +62,7 @@ class Rooted(NamedTuple):
     seen: np.ndarray  # (n_contexts,) float64: rewards seen in each context
     task: np.ndarray  # (4,) int64: the fields of Task
     roots: np.ndarray  # (n_contexts, n_arms) float64: sqrt(inv), and inf where there are no pulls
+    rest: np.ndarray  # (1,) float64: rounds to come in which they are neither used nor kept
 
 
 @kernel_in_loop
@@ -63,7 +74,8 @@ def init_steady(params, task, rng):
 @kernel_in_loop
 def init_rooted(params, task, rng):
     pulls, sums, inv, seen, facts = new_moments(params, task, rng)
-    return Rooted(pulls, sums, inv, seen, facts, table(task, np.inf))
+    rest = np.full(1, np.inf if task.n_arms < FEW_ARMS else 0.0)
+    return Rooted(pulls, sums, inv, seen, facts, table(task, np.inf), rest)
 
 
 @kernel_in_loop
@@ -205,22 +217,34 @@ def rooted(
         n_lanes, n_arms = arms.size, state.pulls.shape[1]
         now = clock(params, task_of(state), state.seen[0])  # all lanes have seen as many
         factor = root(params, now)
-        usual = factor > SMALLEST_ROOT
+        usual = (factor > SMALLEST_ROOT) & (state.rest[0] == 0.0)
         sum_roots(state, factor, spare[0], spare[1], arms, n_arms if usual else 0)
         count = doubtful(factor, spare[0], spare[1], n_lanes if usual else 0)
-        # One lane by itself takes as long as four side by side.
-        many = (4 * count > n_lanes) | (not usual)
+        # One lane by itself takes longer than four side by side, and the sums were for nothing.
+        many = (8 * count > n_lanes) | (not usual)
         few = (count > 0) & (not many)
         # Loops of no rounds instead of branches: see core.kernel_in_loop.
         settle(params, state, now, factor, spare[0], spare[1], arms, n_lanes if few else 0)
         compute_all(params, state, now, spare[0], arms, n_arms if many else 0)
+        take_roots(state, n_arms if state.rest[0] == 1.0 else 0)
+        left = max(state.rest[0] - 1.0, 0.0)
+        state.rest[0] = REST if usual & many else left
 
     return act_lanes
 
 
 @kernel_in_loop
-def count(state, arms, rewards, pulls):
-    for lane in range(arms.size):
+def take_roots(state, n_arms):
+    """The roots of all arms, at the end of a rest."""
+    for k in range(n_arms):
+        for lane in range(state.seen.size):
+            root = math.sqrt(state.inv[lane, k])
+            state.roots[lane, k] = root if state.pulls[lane, k] > 0.0 else np.inf
+
+
+@kernel_in_loop
+def count(state, arms, rewards, pulls, n_lanes):
+    for lane in range(n_lanes):
         arm = np.uint64(arms[lane])  # unsigned: no index to count from the end
         pulls[lane] = state.pulls[lane, arm] + 1.0
         state.pulls[lane, arm] = pulls[lane]
@@ -228,27 +252,36 @@ def count(state, arms, rewards, pulls):
 
 
 @kernel_in_loop
-def invert(seen, pulls, inv, roots):
+def invert(seen, pulls, inv, roots, n_lanes):
     """By itself: so the processor divides several at a time."""
-    for lane in range(seen.size):
+    for lane in range(n_lanes):
         inv[lane] = 1.0 / pulls[lane]
         roots[lane] = math.sqrt(inv[lane])
         seen[lane] += 1.0
 
 
 @kernel_in_loop
-def keep(state, arms, inv, roots):
-    for lane in range(arms.size):
+def keep(state, arms, inv, roots, n_lanes):
+    for lane in range(n_lanes):
         arm = np.uint64(arms[lane])
         state.inv[lane, arm] = inv[lane]
         state.roots[lane, arm] = roots[lane]
 
 
 @kernel_in_loop
+def learn(params, state, arms, rewards, n_lanes):
+    for lane in range(n_lanes):
+        add_reward(params, state, lane, np.uint64(arms[lane]), rewards[lane])
+
+
+@kernel_in_loop
 def update_rooted(params, state, t, arms, rewards, spare):
-    count(state, arms, rewards, spare[0])
-    invert(state.seen, spare[0], spare[1], spare[2])
-    keep(state, arms, spare[1], spare[2])
+    n_lanes = arms.size
+    kept = n_lanes if state.rest[0] == 0.0 else 0
+    count(state, arms, rewards, spare[0], kept)
+    invert(state.seen, spare[0], spare[1], spare[2], kept)
+    keep(state, arms, spare[1], spare[2], kept)
+    learn(params, state, arms, rewards, n_lanes - kept)
 
 
 def steady_lanes(params: Any, clock: Callable[..., float], index: Callable[..., float]) -> Lanes:

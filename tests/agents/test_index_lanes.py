@@ -35,6 +35,7 @@ def ucb_state(agent, pulls, sums):
     ):
         array[:] = values
     state.seen[:] = ROUNDS_SEEN
+    assert state.rest[0] == 0.0
     return state
 
 
@@ -76,7 +77,7 @@ def test_roots_kept_choose_what_the_indices_choose(n_arms, in_doubt):
 @pytest.mark.parametrize("case", ["twins", "not pulled", "one pulled", "tiny", "huge", "last"])
 def test_roots_kept_where_arms_are_alike_or_numbers_extreme(case):
     source = np.random.default_rng(1)
-    alpha, n_arms = 2.0, 5
+    alpha, n_arms = 2.0, 7
     pulls = source.integers(1, 4, (LANES, n_arms)) * 1.0
     sums = np.floor(pulls * source.random(pulls.shape) * 1.5)
     if case == "not pulled":
@@ -130,14 +131,22 @@ def test_indices_kept_by_moss_are_those_of_the_round(horizon, n_arms):
     play(banditlab.make("moss"), Task(n_arms, LANES, 0, horizon * LANES), 60, indices)
 
 
-def test_roots_are_those_of_the_pulls():
+@pytest.mark.parametrize("n_arms", [4, 8])  # roots are not kept, and kept
+def test_roots_are_those_of_the_pulls_but_while_they_rest(n_arms):
+    rests = []
+
     def indices(state):
+        rests.append(state.rest[0])
         with np.errstate(divide="ignore"):
             roots = np.sqrt(1.0 / state.pulls)
-        assert np.array_equal(state.roots, roots)
+        assert rests[-1] > 0.0 or np.array_equal(state.roots, roots)
         clock = 2.0 * numeric.log(state.seen[0] + 1.0)
         return np.where(
             state.pulls > 0.0, state.sums * state.inv + np.sqrt(clock * state.inv), np.inf
         )
 
-    play(banditlab.make("ucb"), Task(4, LANES), 100, indices)
+    play(banditlab.make("ucb"), Task(n_arms, LANES), 400, indices)
+    if n_arms == 4:
+        assert np.all(np.isinf(rests))
+    else:
+        assert 0.0 in rests and 32.0 in rests and 1.0 in rests
