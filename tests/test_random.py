@@ -451,3 +451,15 @@ def test_many_gammas_of_one_shape_are_the_same_gammas(shape):
     random.gammas(one, shape, out)
     assert out.tolist() == [random.gamma(other, shape) for _ in range(500)]
     assert random.next_word(one) == random.next_word(other)
+
+
+def test_uniforms_side_by_side_have_the_bits_of_uniform():
+    source = np.random.default_rng(4)
+    words = [0, 2**11, 2**12, 2**64 - 1, *map(int, source.integers(0, 2**64, 50, np.uint64))]
+    for word in map(np.uint64, words):
+        assert random.to_uniform_by_bits(word) == (int(word) >> 11) / 2**53
+    rngs, out = random.streams(KEY, 0, 1, 20), np.empty(20)
+    alone = [random.stream(KEY, lane, 1) for lane in range(20)]
+    for _ in range(10):
+        random.uniforms(rngs, out)
+        assert np.array_equal(out, [random.uniform(rng) for rng in alone])
