@@ -675,3 +675,12 @@ def test_sparse_tasks_are_registered_as_in_the_paper():
         cheetah
     )
     assert TASKS["banditlab/Walker2dVelSparse-v0"][1:4] == (1.0, 0.5, 0.001)
+
+
+@pytest.mark.parametrize("name", ["td3", "mex_td3", "sac", "mex_mbpo"])
+def test_steps_that_end_before_the_first_update_are_refused(name):
+    algorithm = registry.make(name, learning_starts=50)
+    pendulum = registry.make_problem("gym_env", id="Pendulum-v1")
+    algorithm.fits(algorithm.params, pendulum, 51)
+    with pytest.raises(ValueError, match=r"^horizon must be above learning_starts, 50 .*got 50$"):
+        algorithm.fits(algorithm.params, pendulum, 50)

@@ -30,6 +30,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from banditlab.agents.deep import td3
 from banditlab.protocols.gym import Deep, Environment, Learner, Setting, make
 from banditlab.validate import below_one, between, integer, nonnegative, positive
 
@@ -232,7 +233,8 @@ def rule_of(environment: Environment) -> Any:
 
 
 def fits(params: MexMBPO, environment: Environment, horizon: int) -> None:
-    """ValueError if no observation tells when an episode ends."""
+    """ValueError if nothing is learned so soon, or no observation tells when an episode ends."""
+    td3.fits(params, environment, horizon)
     rule_of(environment)
 
 

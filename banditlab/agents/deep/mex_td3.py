@@ -207,4 +207,4 @@ def mex_td3(
         flag("bug_compat", bug_compat),
         *td3.checked(common),
     )
-    return Deep(params, learner, facts=td3.FACTS)
+    return Deep(params, learner, facts=td3.FACTS, fits=td3.fits)

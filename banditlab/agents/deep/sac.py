@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from banditlab.agents.deep import td3
 from banditlab.protocols.gym import Deep, Learner, Setting
 from banditlab.validate import between, integer, positive
 
@@ -69,4 +70,4 @@ def sac(
         integer("width", width, 1),
         integer("n_envs", n_envs, 1),
     )
-    return Deep(params, learner, facts=("value", "lift"))
+    return Deep(params, learner, facts=td3.FACTS, fits=td3.fits)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from banditlab.protocols.gym import Deep, Learner, Setting
+from banditlab.protocols.gym import Deep, Environment, Learner, Setting
 from banditlab.validate import between, integer, nonnegative, positive
 
 label = "TD3"
@@ -63,6 +63,15 @@ def arguments(params: Any, setting: Setting) -> dict[str, Any]:
     }
 
 
+def fits(params: Any, environment: Environment, horizon: int) -> None:
+    """ValueError if all the steps are taken before the first update."""
+    if horizon <= params.learning_starts:
+        raise ValueError(
+            f"horizon must be above learning_starts, {params.learning_starts:,} steps before the "
+            f"first update, got {horizon:,}"
+        )
+
+
 def learner(params: TD3Params, setting: Setting) -> Learner:
     """TD3 at work."""
     from stable_baselines3 import TD3
@@ -87,4 +96,4 @@ def td3(
     given = TD3Params(
         learning_rate, learning_starts, batch_size, buffer_size, gamma, tau, noise, width, n_envs
     )
-    return Deep(checked(given), learner, facts=FACTS)
+    return Deep(checked(given), learner, facts=FACTS, fits=fits)
