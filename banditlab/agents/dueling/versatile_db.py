@@ -93,7 +93,7 @@ def update(params, state, t, left, right, win, rng):
     estimate(params, state, eta, 0, left, 1.0 - win, share)
     estimate(params, state, eta, side, right, win, share)
     for s in range(side + 1):
-        weigh(rate(params, t + 1), state.losses[s], state.probs[s])
+        weigh(rate(params, t + 1), state.losses, s, state.probs)
 
 
 def versatile_db(two: int = 0, reduced_variance: int = 0) -> Duel:
