@@ -517,7 +517,7 @@ def test_bad_hyper_parameters_are_one_line(name, given, words):
 
 def test_who_dreams_must_know_when_an_episode_ends():
     dreamer, pendulum = (
-        registry.make("mex_mbpo"),
+        registry.make("mex_mbpo", learning_starts=100),
         registry.make_problem("gym_env", id="Pendulum-v1"),
     )
     dreamer.fits(dreamer.params, pendulum, 300)
