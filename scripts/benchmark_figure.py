@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -56,6 +57,7 @@ def picture(found: dict[str, Any]) -> Figure:
         *((r["agent"], r["library"], r["pulls_per_second"], False) for r in found["peers"]),
     ]
     rows.sort(key=lambda row: row[2])
+    least = 10.0 ** math.floor(math.log10(rows[0][2]))
     with house_style():
         figure = Figure(figsize=(7.0, 1.5 + 0.135 * len(rows)), layout="constrained")
         FigureCanvasAgg(figure)
@@ -63,9 +65,9 @@ def picture(found: dict[str, Any]) -> Figure:
         for i, (agent, how, rate, own) in enumerate(rows):
             kind = _kind(agent, how, own)
             left.plot(rate, i, MARKERS[kind][0], color=PALETTE[kind], markersize=4)
-            left.hlines(i, 1e3, rate, color=PALETTE[kind], linewidth=0.5)
+            left.hlines(i, least, rate, color=PALETTE[kind], linewidth=0.5)
         left.set_yticks(range(len(rows)), [_row(agent, how) for agent, how, _, _ in rows])
-        left.set(xscale="log", xlim=(1e3, None), ylim=(-1, len(rows)))
+        left.set(xscale="log", xlim=(least, None), ylim=(-1, len(rows)))
         left.set_xlabel("pulls per core-second")
         left.set_ylabel("agent, fastest first")
         instance = found["instance"]
