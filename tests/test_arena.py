@@ -355,6 +355,9 @@ def test_a_share_of_the_way_is_counted_from_where_it_begins():
     assert found["passed"] and in_words(found) == "holds, within noise"
     [found] = evaluate({**claim, "share": 0.1, "sigmas": 0.5, "hypothesis": True}, curves)
     assert found["passed"] and in_words(found) == "holds"  # -5, -5, -4.7
+    alone = by_hand(base=[0], best=[10], mine=[6])  # one replication has no interval
+    [found] = evaluate({**claim, "share": 0.5, "sigmas": 0.0, "hypothesis": True}, alone)
+    assert found["passed"] and in_words(found) == "holds, within noise"
     [found] = evaluate({**CLAIM, "less": 0.0, "than": "base.regret", "at": 4}, curves)
     assert found["passed"] and found["check"] == "0 < base.regret at 4"
 

@@ -76,7 +76,8 @@ def _verdicts(claim: Mapping[str, Any], curves: Curves) -> list[dict[str, Any]]:
             verdicts.append({"check": said, "found": found, "passed": passed, "why": claim["why"]})
             if claim.get("hypothesis"):
                 verdicts[-1]["found"] += f", difference {mean[0]:.4g} [{lo[0]:.4g}, {hi[0]:.4g}]"
-                verdicts[-1]["noise"] = bool(hi[0] >= claim["margin"])
+                alone = left.size == 1  # one replication tells nothing of luck
+                verdicts[-1]["noise"] = bool(alone or hi[0] >= claim["margin"])
         else:
             near = claim["near"][i] if isinstance(claim["near"], list) else claim["near"]
             mean, sem, _, _ = t_interval(left[:, None])
